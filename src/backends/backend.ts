@@ -1,0 +1,200 @@
+import type { Readable } from 'node:stream'
+import type { Capabilities } from '../model/capability.ts'
+import type { ConfigMap, Pod, Secret } from '../model/kubernetes.ts'
+import type { PodObservation } from '../model/pod-observation.ts'
+import type { PodUid } from '../model/pod-key.ts'
+
+/**
+ * THE contract: where elastic containers run.
+ *
+ * Every method is required and idempotent by Pod UID. Rejections carry a `SpillwayError` whose code is one of
+ * `NotFound | Rejected | Busy | Unavailable | Unsupported`, or the signal's reason when that was aborted.
+ * Restart policy, probes, hooks and the order of init containers are the backend's duty. Everything a backend makes
+ * is marked with cluster UID, instance and Pod UID; it lists and touches only what carries its own marks.
+ * test/conformance/backend.ts runs against every implementation.
+ */
+export interface Backend {
+  readonly name: string
+  readonly kind: string
+
+  /** What this backend can do. Static; read by admission and by `explain`. */
+  capabilities(): Capabilities
+
+  /** What it can hold in all, honestly: quota, stock, addresses. */
+  capacity(signal: AbortSignal): Promise<BackendCapacity>
+
+  /** Checks what it stands on (runtime, disk, network) for the Node's conditions. Never rejects: trouble is an answer. */
+  health(signal: AbortSignal): Promise<BackendHealth>
+
+  /**
+   * Makes the Pod run, and takes it under supervision: containers restarted, probed, volumes kept fresh. Resolves when
+   * accepted; what was reached is told by `watch`. Called again (after a restart of ours, or twice) it adopts what is
+   * there. A Pod that began stopping is not started again: resolves without effect.
+   * Rejected: the Pod can never run here. Busy: a sandbox of this UID is still being made or removed.
+   */
+  start(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<void>
+
+  /**
+   * Takes over a changed Pod (image, resources, ephemeral containers, labels and annotations for the downward API).
+   * NotFound: it was never started. Unsupported: names the field that cannot change here.
+   */
+  update(pod: Pod, signal: AbortSignal): Promise<void>
+
+  /**
+   * Ends the Pod: preStop hooks, SIGTERM, SIGKILL after the grace. Resolves when accepted; `stopped` comes by `watch`.
+   * A second call may shorten the grace, never lengthen it. NotFound: nothing of that UID is here.
+   */
+  stop(uid: PodUid, options: StopOptions, signal: AbortSignal): Promise<void>
+
+  /**
+   * Removes the last traces: sandbox, containers, logs, volumes, exit facts. The only call that destroys evidence.
+   * Resolves when gone, also if nothing was there. Busy: the Pod has not stopped.
+   */
+  forget(uid: PodUid, signal: AbortSignal): Promise<void>
+
+  /** Every Pod of ours, stopped ones included. Complete, or rejects. */
+  list(signal: AbortSignal): Promise<readonly PodObservation[]>
+
+  /**
+   * A snapshot, its end marker, then what changes. Ends only by error or by the signal; the caller begins anew.
+   * Observations of one Pod come in order; intermediate ones may be left out, never the last.
+   */
+  watch(signal: AbortSignal): AsyncIterable<BackendEvent>
+
+  /**
+   * The container's log as plain bytes, in the way `kubectl logs` wants it. NotFound: no such container, or it has
+   * not started. With `follow` the stream ends when the container does.
+   */
+  logs(uid: PodUid, container: string, options: LogOptions, signal: AbortSignal): Promise<Readable>
+
+  /** Where to connect for an upgraded exec connection. NotFound: no such running container. */
+  exec(uid: PodUid, container: string, options: ExecOptions, signal: AbortSignal): Promise<StreamTarget>
+  attach(uid: PodUid, container: string, options: AttachOptions, signal: AbortSignal): Promise<StreamTarget>
+  portForward(uid: PodUid, ports: readonly number[], signal: AbortSignal): Promise<StreamTarget>
+
+  /** What the Pod uses now. NotFound: it does not run. */
+  usage(uid: PodUid, signal: AbortSignal): Promise<PodUsage>
+
+  /** Frees connections and timers of this process. Pods go on. */
+  close(): Promise<void>
+}
+
+export type BackendEvent =
+  | { readonly kind: 'observed'; readonly pod: PodObservation }
+  | { readonly kind: 'synced' }
+  /** After `forget`, or because the runtime lost it: nothing of that UID is here any more. */
+  | { readonly kind: 'gone'; readonly uid: PodUid }
+  /** For the Pod's events: kubelet's reasons (`Pulling`, `Created`, `Unhealthy`, `BackOff`, …). */
+  | { readonly kind: 'happened'; readonly uid: PodUid; readonly happening: PodHappening }
+
+export interface PodHappening {
+  readonly type: 'Normal' | 'Warning'
+  readonly reason: string
+  readonly message: string
+  /** As in `spec.containers{web}`; absent when the whole Pod is meant. */
+  readonly fieldPath?: string
+}
+
+export interface StopOptions {
+  readonly graceSeconds: number
+}
+
+export interface LogOptions {
+  readonly follow: boolean
+  readonly previous: boolean
+  readonly timestamps: boolean
+  readonly tailLines?: number
+  /** Lines written at or after this wall time. */
+  readonly sinceMs?: number
+  readonly limitBytes?: number
+}
+
+export interface ExecOptions {
+  readonly command: readonly string[]
+  readonly stdin: boolean
+  readonly stdout: boolean
+  readonly stderr: boolean
+  readonly tty: boolean
+}
+
+export type AttachOptions = Omit<ExecOptions, 'command'>
+
+/** An address whose upgraded connection is passed through byte for byte. */
+export interface StreamTarget {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly tls?: { readonly ca: string }
+}
+
+export interface BackendCapacity {
+  readonly cpuMillis: bigint
+  readonly memoryBytes: bigint
+  readonly ephemeralStorageBytes: bigint
+  readonly pods: number
+}
+
+export interface BackendHealth {
+  readonly runtime: HealthCheck
+  readonly disk: HealthCheck
+  readonly network: HealthCheck
+  readonly memory: HealthCheck
+  readonly pids: HealthCheck
+  /** As in `containerd://2.4.2`. */
+  readonly runtimeVersion: string
+}
+
+export interface HealthCheck {
+  readonly ok: boolean
+  /** CamelCase, for the condition's reason. */
+  readonly reason: string
+  readonly message: string
+}
+
+export interface PodUsage {
+  readonly atMs: number
+  readonly containers: readonly ContainerUsage[]
+}
+
+export interface ContainerUsage {
+  readonly name: string
+  readonly cpuNanos: bigint
+  readonly memoryWorkingSetBytes: bigint
+}
+
+/**
+ * A live reader of what a Pod refers to, under the rights of its node. Values are read when they are needed and
+ * again when they change: an init container may make the Secret that a later container's environment needs.
+ * Rejections: Unavailable (the API server does not answer), Forbidden.
+ */
+export interface PodSources {
+  /** Undefined when it does not exist. */
+  configMap(name: string, signal: AbortSignal): Promise<ConfigMap | undefined>
+  secret(name: string, signal: AbortSignal): Promise<Secret | undefined>
+  serviceAccountToken(request: TokenRequest, signal: AbortSignal): Promise<BoundToken>
+  /** The variables of the namespace's Services and of `kubernetes.default`, as kubelet makes them. */
+  serviceEnvironment(signal: AbortSignal): Promise<ReadonlyMap<string, string>>
+  readonly node: NodeFacts
+  /** Calls back when a ConfigMap or Secret that was read has changed. Returns the end of the subscription. */
+  onChange(listener: () => void): () => void
+}
+
+export interface TokenRequest {
+  /** Empty: the API server's own. */
+  readonly audience: string
+  readonly expirationSeconds: number
+}
+
+export interface BoundToken {
+  readonly token: string
+  readonly expiresAtMs: number
+}
+
+/** What a Pod may ask about its node (downward API, resolv.conf, hostIP). */
+export interface NodeFacts {
+  readonly name: string
+  readonly ips: readonly string[]
+  readonly clusterDns: readonly string[]
+  readonly clusterDomain: string
+  readonly allocatableCpuMillis: bigint
+  readonly allocatableMemoryBytes: bigint
+}

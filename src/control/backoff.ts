@@ -1,0 +1,15 @@
+export interface BackoffPolicy {
+  readonly firstMs: number
+  readonly longestMs: number
+  readonly factor: number
+  /** Share of the delay that is random: 0.2 spreads 10 s over 8–12 s, so that many clients do not come back at once. */
+  readonly jitter: number
+}
+
+export const defaultBackoff: BackoffPolicy = { firstMs: 200, longestMs: 30_000, factor: 2, jitter: 0.2 }
+
+/** The delay before try number `failures + 1` (failures ≥ 1). `random` in [0, 1). */
+export function backoffMs(policy: BackoffPolicy, failures: number, random: number): number {
+  const plain = Math.min(policy.firstMs * policy.factor ** Math.max(failures - 1, 0), policy.longestMs)
+  return Math.round(plain * (1 + policy.jitter * (2 * random - 1)))
+}

@@ -1,0 +1,42 @@
+import type {
+  ConfigMap,
+  CoreEvent,
+  KubeObject,
+  Lease,
+  Namespace,
+  Node,
+  Pod,
+  Secret,
+  Service,
+} from '../model/kubernetes.ts'
+import type { Resource } from './api.ts'
+
+function core<T extends KubeObject>(plural: string, kind: string, namespaced: boolean): Resource<T> {
+  return { group: '', version: 'v1', plural, kind, namespaced }
+}
+
+function grouped<T extends KubeObject>(
+  group: string,
+  plural: string,
+  kind: string,
+  namespaced: boolean,
+): Resource<T> {
+  return { group, version: 'v1', plural, kind, namespaced }
+}
+
+export const pods = core<Pod>('pods', 'Pod', true)
+export const nodes = core<Node>('nodes', 'Node', false)
+export const namespaces = core<Namespace>('namespaces', 'Namespace', false)
+export const services = core<Service>('services', 'Service', true)
+export const configMaps = core<ConfigMap>('configmaps', 'ConfigMap', true)
+export const secrets = core<Secret>('secrets', 'Secret', true)
+export const events = core<CoreEvent>('events', 'Event', true)
+export const serviceAccounts = core<KubeObject>('serviceaccounts', 'ServiceAccount', true)
+export const leases = grouped<Lease>('coordination.k8s.io', 'leases', 'Lease', true)
+export const tokenReviews = grouped<KubeObject>('authentication.k8s.io', 'tokenreviews', 'TokenReview', false)
+export const subjectAccessReviews = grouped<KubeObject>(
+  'authorization.k8s.io',
+  'subjectaccessreviews',
+  'SubjectAccessReview',
+  false,
+)

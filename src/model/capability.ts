@@ -1,0 +1,73 @@
+/**
+ * The Pod features that a backend may lack. A Pod that uses one which its node's backend does not have is refused
+ * with an event that names it: never ignored in silence. `lifecycle/features.ts` reads them off a Pod.
+ */
+export const podFeatures = [
+  'attach',
+  'configMapVolume',
+  'csiVolume',
+  'downwardApiVolume',
+  'dynamicResources',
+  'emptyDirMemory',
+  'emptyDirVolume',
+  'ephemeralContainers',
+  'ephemeralVolume',
+  'exec',
+  'execProbe',
+  'fsGroup',
+  'gpu',
+  'grpcProbe',
+  'hostAliases',
+  'hostIPC',
+  'hostNetwork',
+  'hostPID',
+  'hostPathVolume',
+  'hostPort',
+  'httpProbe',
+  'imageVolume',
+  'initContainers',
+  'inPlaceResize',
+  'legacyNetworkVolume',
+  'livenessProbe',
+  'persistentVolumeClaim',
+  'podLevelResources',
+  'portForward',
+  'postStartHook',
+  'preStopHook',
+  'privileged',
+  'procMount',
+  'projectedBeyondTokens',
+  'readinessProbe',
+  'restartPolicyRules',
+  'runtimeClass',
+  'seccomp',
+  'secretVolume',
+  'serviceAccountToken',
+  'shareProcessNamespace',
+  'sidecarContainers',
+  'startupProbe',
+  'stopSignal',
+  'subPath',
+  'subPathExpr',
+  'sysctls',
+  'tcpProbe',
+  'userNamespace',
+  'volumeDevices',
+  'windows',
+] as const
+
+export type PodFeature = (typeof podFeatures)[number]
+
+/** What a backend can do; static for the life of the process. */
+export interface Capabilities {
+  readonly features: ReadonlySet<PodFeature>
+  /** Names usable as a RuntimeClass handler; '' is the default sandbox. */
+  readonly sandboxHandlers: readonly string[]
+}
+
+/** One feature that a Pod uses, and the field that asks for it. */
+export interface FeatureUse {
+  readonly feature: PodFeature
+  /** As in `spec.containers[0].lifecycle.postStart`. */
+  readonly field: string
+}

@@ -1,0 +1,91 @@
+/**
+ * The Kubernetes types that we use, type-only. `kubernetes-types` stops at 1.30 and lacks the runtime weight of a
+ * client library (times are RFC 3339 strings, as on the wire); what newer versions added and we need is declared here.
+ */
+import type {
+  Container as V130Container,
+  ConfigMap,
+  ContainerState,
+  ContainerStateTerminated,
+  ContainerStatus,
+  Event as CoreEvent,
+  Namespace,
+  Node,
+  NodeCondition,
+  Pod as V130Pod,
+  PodCondition as V130PodCondition,
+  PodSpec as V130PodSpec,
+  PodStatus as V130PodStatus,
+  Probe,
+  ResourceRequirements,
+  Secret,
+  Service,
+  Taint,
+  Toleration,
+  Volume,
+} from 'kubernetes-types/core/v1.d.ts'
+import type { Lease } from 'kubernetes-types/coordination/v1.d.ts'
+import type { LabelSelector, ListMeta, ObjectMeta, OwnerReference } from 'kubernetes-types/meta/v1.d.ts'
+
+/** 1.34+: what one container does when it exits, in place of the Pod's policy. */
+export interface Container extends V130Container {
+  restartPolicyRules?: { action: string; exitCodes?: { operator: string; values: number[] } }[]
+}
+
+export interface PodSpec extends Omit<V130PodSpec, 'containers' | 'initContainers'> {
+  containers: Container[]
+  initContainers?: Container[]
+  /** 1.34+: requests and limits of the Pod as a whole. */
+  resources?: ResourceRequirements
+  /** 1.34+ */
+  hostnameOverride?: string
+}
+
+export interface PodCondition extends V130PodCondition {
+  /** 1.33+ */
+  observedGeneration?: number
+}
+
+export interface PodStatus extends Omit<V130PodStatus, 'conditions'> {
+  conditions?: PodCondition[]
+  /** 1.33+ */
+  observedGeneration?: number
+}
+
+export interface Pod extends Omit<V130Pod, 'spec' | 'status'> {
+  spec?: PodSpec
+  status?: PodStatus
+}
+
+export interface KubeList<T> {
+  metadata: ListMeta
+  items: T[]
+}
+
+export interface KubeObject {
+  apiVersion?: string
+  kind?: string
+  metadata?: ObjectMeta
+}
+
+export type {
+  ConfigMap,
+  ContainerState,
+  ContainerStateTerminated,
+  ContainerStatus,
+  CoreEvent,
+  LabelSelector,
+  Lease,
+  Namespace,
+  Node,
+  NodeCondition,
+  ObjectMeta,
+  OwnerReference,
+  Probe,
+  ResourceRequirements,
+  Secret,
+  Service,
+  Taint,
+  Toleration,
+  Volume,
+}

@@ -1,0 +1,35 @@
+import { defineConfig } from 'vitest/config'
+
+// Three projects by cost: `check` needs nothing, `journeys` needs the control-plane binaries, `e2e` needs root and
+// the embedded cluster. test/run.ts chooses.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'check',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/journeys/**', 'test/e2e/**'],
+        },
+      },
+      {
+        test: {
+          name: 'journeys',
+          include: ['test/journeys/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
