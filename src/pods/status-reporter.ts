@@ -1,0 +1,96 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { KubeApi } from '../kube/api.ts'
+import { pods } from '../kube/resources.ts'
+import { podStatus } from '../lifecycle/pod-status.ts'
+import type { Clock } from '../model/clock.ts'
+import { hasCode } from '../model/errors.ts'
+import type { Pod, PodStatus } from '../model/kubernetes.ts'
+import type { PodObservation } from '../model/pod-observation.ts'
+import { podRef } from '../model/pod-key.ts'
+
+export interface Refusal {
+  readonly reason: string
+  readonly message: string
+}
+
+export interface PodReport {
+  readonly pod: Pod
+  readonly observed: PodObservation | undefined
+  readonly refusal: Refusal | undefined
+  /** When the Pod was first let in by this process. */
+  readonly acceptedAtMs: number | undefined
+}
+
+export interface StatusReporterOptions {
+  /** With the identity of the node, so that NodeRestriction holds us to our Pods. */
+  readonly api: KubeApi
+  readonly nodeIps: readonly string[]
+  readonly clock: Clock
+}
+
+/** Writes Pod statuses: only what differs, only conditions of ours, only to the Pod of that UID. */
+export class StatusReporter {
+  readonly #options: StatusReporterOptions
+
+  constructor(options: StatusReporterOptions) {
+    this.#options = options
+  }
+
+  /** The API server's answer, or undefined when there was nothing to say or the Pod is gone. */
+  async report(report: PodReport, signal: AbortSignal): Promise<Pod | undefined> {
+    const { api, clock, nodeIps } = this.#options
+    const { pod } = report
+    const previous = pod.status ?? {}
+    const next = podStatus({
+      pod,
+      observed: report.observed,
+      refusal: report.refusal,
+      previous,
+      node: { hostIps: nodeIps },
+      nowMs: clock.wallMs(),
+    })
+    const changes = statusPatch(previous, next)
+    if (!changes) return undefined
+    const { uid, namespace, name } = podRef(pod)
+    try {
+      const patch = { type: 'strategic', subresource: 'status', body: { metadata: { uid }, status: changes } } as const
+      return await api.patch(pods, { namespace, name }, patch, signal)
+    } catch (error) {
+      // Gone, or another Pod of that name: the watch will say so.
+      if (hasCode(error, 'NotFound') || (hasCode(error, 'Conflict') && /uid/i.test(error.message))) return undefined
+      throw error
+    }
+  }
+
+  /** Removes the API object of a Pod that has ended, and only that Pod's. */
+  async deleteObject(pod: Pod, signal: AbortSignal): Promise<void> {
+    const { uid, namespace, name } = podRef(pod)
+    try {
+      await this.#options.api.delete(pods, { namespace, name }, { graceSeconds: 0, uid }, signal)
+    } catch (error) {
+      if (!hasCode(error, 'NotFound') && !hasCode(error, 'Conflict')) throw error
+    }
+  }
+}
+
+/**
+ * A strategic merge patch from one status to the next, or undefined when they are equal. Conditions merge by type, so
+ * only changed ones are named; podIPs and hostIPs merge by ip and therefore have to be replaced as a whole.
+ */
+export function statusPatch(previous: PodStatus, next: PodStatus): Record<string, unknown> | undefined {
+  const patch: Record<string, unknown> = {}
+  const before: Record<string, unknown> = { ...previous }
+  const after: Record<string, unknown> = { ...next }
+  for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    if (key === 'conditions' || isDeepStrictEqual(before[key], after[key])) continue
+    const value = after[key]
+    if (value === undefined) patch[key] = null
+    else if (key === 'podIPs' || key === 'hostIPs') patch[key] = [...(value as unknown[]), { $patch: 'replace' }]
+    else patch[key] = value
+  }
+  const conditions = (next.conditions ?? []).filter(
+    (condition) => !(previous.conditions ?? []).some((old) => isDeepStrictEqual({ ...old }, { ...condition })),
+  )
+  if (conditions.length > 0) patch['conditions'] = conditions
+  return Object.keys(patch).length > 0 ? patch : undefined
+}
