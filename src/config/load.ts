@@ -1,0 +1,215 @@
+import { readFileSync } from 'node:fs'
+import { parseDocument } from 'yaml'
+import { errorMessage, SpillwayError } from '../model/errors.ts'
+import type { Taint } from '../model/kubernetes.ts'
+import { parseBytes, parseCpuMillis } from '../model/quantity.ts'
+import { configSchema, type RawConfig, type RawPool } from './schema.ts'
+import { validate } from './validate.ts'
+
+/** The configuration as the house uses it: complete, checked, frozen. */
+export interface Config {
+  readonly clusterName: string
+  /** Undefined: in-cluster. */
+  readonly kubeconfig: string | undefined
+  readonly stateDir: string
+  readonly runDir: string
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
+  readonly nodeApi: {
+    readonly address: string
+    readonly firstPort: number
+    readonly clientCa: string | undefined
+  }
+  readonly nodeIdentity: NodeIdentity
+  readonly clusterDns: readonly string[]
+  readonly clusterDomain: string
+  readonly backends: readonly BackendConfig[]
+  readonly pools: readonly PoolConfig[]
+  readonly overflow: { readonly enabled: boolean; readonly deletionCost: number }
+}
+
+export type NodeIdentity =
+  | { readonly kind: 'impersonate' }
+  | {
+      readonly kind: 'certificate'
+      /** File paths, in which `{node}` stands for the node's name. */
+      readonly clientCertificate: string
+      readonly clientKey: string
+      readonly servingCertificate: string | undefined
+      readonly servingKey: string | undefined
+    }
+
+export interface BackendConfig {
+  readonly name: string
+  readonly kind: 'cri' | 'simulator'
+  /** Checked by the kind's own schema. */
+  readonly options: unknown
+}
+
+export interface PoolConfig {
+  readonly name: string
+  readonly replicas: number
+  readonly backend: string
+  /** Undefined parts: the backend's capacity, split evenly over its nodes. */
+  readonly capacity: {
+    readonly cpuMillis: bigint | undefined
+    readonly memoryBytes: bigint | undefined
+    readonly ephemeralStorageBytes: bigint | undefined
+    readonly pods: number
+  }
+  readonly labels: Readonly<Record<string, string>>
+  readonly taints: readonly Taint[]
+  readonly untainted: boolean
+  readonly priceBook: string
+  readonly cordoned: boolean
+}
+
+export const defaultPriceBook = 'tencent-eks-intl-2023-06-30'
+
+/** What the command line and the environment may put over the file: flags > SPILLWAY_* > file. */
+export interface ConfigOverrides {
+  readonly clusterName?: string | undefined
+  readonly kubeconfig?: string | undefined
+  readonly state?: string | undefined
+  readonly run?: string | undefined
+  readonly logLevel?: string | undefined
+}
+
+export interface ConfigSources {
+  readonly file: string
+  readonly flags: ConfigOverrides
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+/** Reads and checks everything, and rejects with all errors at once (ConfigInvalid). */
+export function loadConfig({ file, flags, environment }: ConfigSources): Config {
+  const raw = { ...readYaml(file), ...fromEnvironment(environment), ...defined(flags) }
+  const problems = validate(configSchema, raw)
+  if (problems.length > 0) throw invalid(file, problems)
+  const config = compile(raw as RawConfig)
+  const mismatches = crossCheck(config)
+  if (mismatches.length > 0) throw invalid(file, mismatches)
+  return Object.freeze(config)
+}
+
+function readYaml(file: string): Record<string, unknown> {
+  let source: string
+  try {
+    source = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new SpillwayError('ConfigInvalid', `--config ${file}: cannot be read: ${errorMessage(error)}`)
+  }
+  const document = parseDocument(source)
+  if (document.errors.length > 0)
+    throw invalid(
+      file,
+      document.errors.map(({ message }) => message),
+    )
+  const value: unknown = document.toJS()
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw invalid(file, ['found no fields; a YAML mapping with nodeApi, backends and pools is needed'])
+  }
+  return value as Record<string, unknown>
+}
+
+const environmentNames = {
+  SPILLWAY_CLUSTER_NAME: 'clusterName',
+  SPILLWAY_KUBECONFIG: 'kubeconfig',
+  SPILLWAY_STATE: 'state',
+  SPILLWAY_RUN: 'run',
+  SPILLWAY_LOG_LEVEL: 'logLevel',
+} as const
+
+function fromEnvironment(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const found: Record<string, string> = {}
+  for (const [variable, field] of Object.entries(environmentNames)) {
+    const value = environment[variable]
+    if (value) found[field] = value
+  }
+  return found
+}
+
+function defined(flags: ConfigOverrides): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(flags).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  )
+}
+
+function compile(raw: RawConfig): Config {
+  const clusterName = raw.clusterName ?? 'default'
+  return {
+    clusterName,
+    kubeconfig: raw.kubeconfig,
+    stateDir: raw.state ?? `/var/lib/spillway/${clusterName}`,
+    runDir: raw.run ?? `/run/spillway/${clusterName}`,
+    logLevel: (raw.logLevel as Config['logLevel'] | undefined) ?? 'info',
+    nodeApi: {
+      address: raw.nodeApi.address,
+      firstPort: raw.nodeApi.firstPort ?? 10_260,
+      clientCa: raw.nodeApi.clientCa,
+    },
+    nodeIdentity: compileIdentity(raw.nodeIdentity),
+    clusterDns: raw.defaults?.clusterDns ?? ['10.96.0.10'],
+    clusterDomain: raw.defaults?.clusterDomain ?? 'cluster.local',
+    backends: raw.backends.map(({ name, kind, options }) => ({ name, kind, options: options ?? {} })),
+    pools: raw.pools.map(compilePool),
+    overflow: { enabled: raw.overflow?.enabled ?? true, deletionCost: raw.overflow?.deletionCost ?? -1000 },
+  }
+}
+
+function compileIdentity(raw: RawConfig['nodeIdentity']): NodeIdentity {
+  if (raw === undefined || raw === 'impersonate') return { kind: 'impersonate' }
+  const { clientCertificate, clientKey, servingCertificate, servingKey } = raw
+  return { kind: 'certificate', clientCertificate, clientKey, servingCertificate, servingKey }
+}
+
+function compilePool(raw: RawPool): PoolConfig {
+  const { cpu, memory, ephemeralStorage, pods } = raw.capacity ?? {}
+  return {
+    name: raw.name,
+    replicas: raw.replicas ?? 1,
+    backend: raw.backend,
+    capacity: {
+      cpuMillis: cpu === undefined ? undefined : parseCpuMillis(String(cpu)),
+      memoryBytes: memory === undefined ? undefined : parseBytes(String(memory)),
+      ephemeralStorageBytes:
+        ephemeralStorage === undefined ? undefined : parseBytes(String(ephemeralStorage)),
+      pods: pods ?? 110,
+    },
+    labels: raw.labels ?? {},
+    taints: (raw.taints ?? []) as Taint[],
+    untainted: raw.untainted ?? false,
+    priceBook: raw.priceBook ?? defaultPriceBook,
+    cordoned: raw.cordoned ?? false,
+  }
+}
+
+/** What no schema can see: names that must be unique, or must exist. */
+function crossCheck({ backends, pools, nodeIdentity }: Config): string[] {
+  const problems = [...duplicates('backends', backends), ...duplicates('pools', pools)]
+  const known = backends.map(({ name }) => name)
+  for (const [index, { backend }] of pools.entries()) {
+    if (known.includes(backend)) continue
+    problems.push(`pools[${index}].backend: found "${backend}"; allowed: ${known.join(', ')}`)
+  }
+  if (nodeIdentity.kind === 'certificate') {
+    if ((nodeIdentity.servingCertificate === undefined) !== (nodeIdentity.servingKey === undefined)) {
+      problems.push('nodeIdentity: servingCertificate and servingKey go together; found only one of them')
+    }
+  }
+  return problems
+}
+
+function duplicates(field: string, named: readonly { readonly name: string }[]): string[] {
+  return named.flatMap(({ name }, index) =>
+    named.findIndex((other) => other.name === name) < index
+      ? [`${field}[${index}].name: "${name}" is taken already`]
+      : [],
+  )
+}
+
+function invalid(file: string, problems: readonly string[]): SpillwayError {
+  return new SpillwayError(
+    'ConfigInvalid',
+    `${file}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+  )
+}

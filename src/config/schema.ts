@@ -1,0 +1,162 @@
+import { Type, type Static } from 'typebox'
+
+/**
+ * The configuration file. Descriptions are the text of docs/reference/config.md. `pools[]` has exactly the spec of a
+ * VirtualNodePool. Options of a backend stay unknown here and are checked by that backend's own schema.
+ */
+const text = (description: string) => Type.String({ minLength: 1, description })
+
+const quantity = (description: string) =>
+  Type.Union([Type.String({ pattern: '^[0-9.]+([numkKMGTPE]i?)?$' }), Type.Number({ minimum: 0 })], {
+    description,
+  })
+
+const objectName = (description: string) =>
+  Type.String({ pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$', description })
+
+const stringMap = (description: string) => Type.Record(Type.String(), Type.String(), { description })
+
+export const taintSchema = Type.Object(
+  {
+    key: text('taint key'),
+    value: Type.Optional(Type.String({ description: 'taint value' })),
+    effect: Type.Union([
+      Type.Literal('NoSchedule'),
+      Type.Literal('PreferNoSchedule'),
+      Type.Literal('NoExecute'),
+    ]),
+  },
+  { additionalProperties: false },
+)
+
+export const poolSchema = Type.Object(
+  {
+    name: objectName('name of the pool; its nodes are called <name>-<ordinal>'),
+    replicas: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 5000, description: 'number of virtual nodes (1)' }),
+    ),
+    backend: text('name of the backend that its Pods run on'),
+    capacity: Type.Optional(
+      Type.Object(
+        {
+          cpu: Type.Optional(quantity('cores per node')),
+          memory: Type.Optional(quantity('memory per node')),
+          ephemeralStorage: Type.Optional(quantity('local disk per node')),
+          pods: Type.Optional(
+            Type.Integer({ minimum: 1, maximum: 100_000, description: 'Pods per node (110)' }),
+          ),
+        },
+        {
+          additionalProperties: false,
+          description: 'what each node offers; left out: the backend’s capacity split evenly over its nodes',
+        },
+      ),
+    ),
+    labels: Type.Optional(stringMap('labels of its nodes, besides the built-in ones')),
+    taints: Type.Optional(Type.Array(taintSchema, { description: 'taints besides the built-in two' })),
+    untainted: Type.Optional(
+      Type.Boolean({ description: 'leave the built-in taints out, so that every Pod may come (false)' }),
+    ),
+    priceBook: Type.Optional(text('price book of what runs here (tencent-eks-intl-2023-06-30)')),
+    cordoned: Type.Optional(Type.Boolean({ description: 'new nodes start unschedulable (false)' })),
+  },
+  { additionalProperties: false },
+)
+
+export const nodeIdentitySchema = Type.Object(
+  {
+    clientCertificate: text('PEM file: certificate of system:node:<node>; {node} stands for the node’s name'),
+    clientKey: text('PEM file of its key'),
+    servingCertificate: Type.Optional(text('PEM file: certificate of the node’s API; left out: self-signed')),
+    servingKey: Type.Optional(text('PEM file of its key')),
+  },
+  { additionalProperties: false },
+)
+
+export const configSchema = Type.Object(
+  {
+    clusterName: Type.Optional(objectName('what people call the cluster (default)')),
+    kubeconfig: Type.Optional(text('kubeconfig file of the controller; left out: in-cluster')),
+    state: Type.Optional(text('folder of the ledger and of Pods’ files (/var/lib/spillway/<clusterName>)')),
+    run: Type.Optional(text('folder of the admin socket (/run/spillway/<clusterName>)')),
+    logLevel: Type.Optional(
+      Type.Union(
+        ['debug', 'info', 'warn', 'error'].map((level) => Type.Literal(level)),
+        {
+          description: 'least level that is logged (info)',
+        },
+      ),
+    ),
+    nodeApi: Type.Object(
+      {
+        address: Type.String({
+          pattern: '^[0-9a-fA-F.:]+$',
+          description: 'IP address of this machine that the API server reaches; the nodes’ InternalIP',
+        }),
+        firstPort: Type.Optional(
+          Type.Integer({
+            minimum: 1,
+            maximum: 65_000,
+            description: 'port of the first node; each further one adds 1 (10260)',
+          }),
+        ),
+        clientCa: Type.Optional(
+          text('PEM file: who may call with a client certificate; left out: tokens only'),
+        ),
+      },
+      { additionalProperties: false },
+    ),
+    nodeIdentity: Type.Optional(
+      Type.Union([nodeIdentitySchema, Type.Literal('impersonate')], {
+        description:
+          'how a node speaks to the API server: its own certificate, or the controller in its name (impersonate)',
+      }),
+    ),
+    defaults: Type.Optional(
+      Type.Object(
+        {
+          clusterDns: Type.Optional(
+            Type.Array(Type.String(), { description: 'addresses of cluster DNS ([10.96.0.10])' }),
+          ),
+          clusterDomain: Type.Optional(text('DNS domain of the cluster (cluster.local)')),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+    backends: Type.Array(
+      Type.Object(
+        {
+          name: objectName('what pools call it'),
+          kind: Type.Union([Type.Literal('cri'), Type.Literal('simulator')], {
+            description: 'cri or simulator',
+          }),
+          options: Type.Optional(Type.Unknown({ description: 'options of that kind' })),
+        },
+        { additionalProperties: false },
+      ),
+      { minItems: 1 },
+    ),
+    pools: Type.Array(poolSchema, { minItems: 1 }),
+    overflow: Type.Optional(
+      Type.Object(
+        {
+          enabled: Type.Optional(
+            Type.Boolean({ description: 'let Unschedulable Pods go to virtual nodes (true)' }),
+          ),
+          deletionCost: Type.Optional(
+            Type.Integer({
+              minimum: -2_147_483_648,
+              maximum: 2_147_483_647,
+              description: 'pod-deletion-cost of Pods on virtual nodes (-1000)',
+            }),
+          ),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export type RawConfig = Static<typeof configSchema>
+export type RawPool = Static<typeof poolSchema>

@@ -1,0 +1,101 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { loadConfig, type ConfigOverrides } from '../../src/config/load.ts'
+import { errorMessage } from '../../src/model/errors.ts'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'spillway-config-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const smallest = `
+nodeApi: { address: 10.0.0.1 }
+backends: [{ name: local, kind: cri, options: { endpoint: /run/containerd.sock } }]
+pools: [{ name: burst, backend: local, replicas: 2, capacity: { cpu: 8, memory: 16Gi } }]
+`
+
+function load(text: string, flags: ConfigOverrides = {}, environment: Record<string, string> = {}) {
+  const file = join(folder, 'spillway.yaml')
+  writeFileSync(file, text)
+  return loadConfig({ file, flags, environment })
+}
+
+function problemsOf(text: string): string {
+  try {
+    load(text)
+  } catch (error) {
+    return errorMessage(error)
+  }
+  throw new Error('the configuration was accepted')
+}
+
+describe('the configuration', () => {
+  test('fills in what is left out', () => {
+    const config = load(smallest)
+    expect(config).toMatchObject({
+      clusterName: 'default',
+      stateDir: '/var/lib/spillway/default',
+      nodeApi: { address: '10.0.0.1', firstPort: 10260 },
+      nodeIdentity: { kind: 'impersonate' },
+      clusterDns: ['10.96.0.10'],
+      overflow: { enabled: true, deletionCost: -1000 },
+    })
+    expect(config.pools[0]).toMatchObject({
+      name: 'burst',
+      replicas: 2,
+      capacity: { cpuMillis: 8000n, memoryBytes: 16n * 1024n ** 3n, pods: 110 },
+      priceBook: 'tencent-eks-intl-2023-06-30',
+    })
+  })
+
+  test('flags beat the environment, which beats the file', () => {
+    const text = `clusterName: file\n${smallest}`
+    expect(load(text).clusterName).toBe('file')
+    expect(load(text, {}, { SPILLWAY_CLUSTER_NAME: 'environment' }).clusterName).toBe('environment')
+    expect(load(text, { clusterName: 'flag' }, { SPILLWAY_CLUSTER_NAME: 'environment' }).clusterName).toBe(
+      'flag',
+    )
+  })
+
+  test('tells every mistake at once, each with its field', () => {
+    const problems = problemsOf(`
+      nodeApi: { address: "not an address", color: red }
+      backends: [{ name: local, kind: podman }]
+      pools: [{ name: Burst, backend: local, replicas: -1 }]
+      colour: red
+    `)
+    expect(problems).toContain('colour: unknown field; allowed here: clusterName, kubeconfig')
+    expect(problems).toContain('nodeApi.color: unknown field; allowed here: address, firstPort, clientCa')
+    expect(problems).toContain('nodeApi.address: found "not an address"')
+    expect(problems).toContain('backends[0].kind: found "podman"; allowed: "cri", "simulator"')
+    expect(problems).toContain('pools[0].replicas: found -1; it must be >= 0')
+    expect(problems).toContain('pools[0].name: found "Burst"')
+  })
+
+  test('names a missing field', () => {
+    expect(problemsOf('pools: [{ name: a, backend: b }]\nbackends: [{ name: b, kind: cri }]')).toContain(
+      'nodeApi: missing',
+    )
+  })
+
+  test('a pool names a backend that exists', () => {
+    expect(problemsOf(smallest.replace('backend: local', 'backend: other'))).toContain(
+      'pools[0].backend: found "other"; allowed: local',
+    )
+  })
+
+  test('names are given once', () => {
+    const twice = `${smallest}`.replace('pools: [', 'pools: [{ name: burst, backend: local }, ')
+    expect(problemsOf(twice)).toContain('pools[1].name: "burst" is taken already')
+  })
+
+  test('a file that is not there or not YAML is named', () => {
+    expect(() => loadConfig({ file: join(folder, 'none.yaml'), flags: {}, environment: {} })).toThrow(
+      'none.yaml: cannot be read',
+    )
+    expect(problemsOf('a: [')).toContain('spillway.yaml')
+  })
+})

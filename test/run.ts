@@ -1,0 +1,117 @@
+/**
+ * `npm run check` and `npm test`: runs every suite in order, says how long each took, and closes with one line
+ * `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as failed.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+interface Outcome {
+  readonly name: string
+  readonly passed: number
+  readonly failed: number
+  readonly seconds: number
+  readonly note?: string
+}
+
+interface VitestReport {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly numFailedTestSuites: number
+}
+
+const root = join(import.meta.dirname, '..')
+const scratch = mkdtempSync(join(tmpdir(), 'spillway-test-'))
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+function run(command: string, args: readonly string[]): { ok: boolean; seconds: number } {
+  const began = performance.now()
+  const { status } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
+  return { ok: status === 0, seconds: (performance.now() - began) / 1000 }
+}
+
+/** A tool whose exit code is the verdict counts as one test. */
+function tool(name: string, command: string, args: readonly string[]): Outcome {
+  say(`\n── ${name}`)
+  const { ok, seconds } = run(command, args)
+  return { name, passed: ok ? 1 : 0, failed: ok ? 0 : 1, seconds }
+}
+
+function suite(name: string, project: string, filters: readonly string[]): Outcome {
+  say(`\n── ${name}`)
+  const file = join(scratch, `${project}.json`)
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
+  const { ok, seconds } = run('vitest', ['run', '--project', project, '--passWithNoTests=false', ...reporters, ...filters])
+  try {
+    const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport
+    // A file that fails before its first test has no failed test, and vitest can fail on an error outside of tests.
+    const failed = Math.max(report.numFailedTests, ok ? 0 : 1)
+    return { name, passed: report.numPassedTests, failed, seconds }
+  } catch {
+    return { name, passed: 0, failed: 1, seconds, note: 'the test runner did not finish' }
+  }
+}
+
+function missing(name: string, reason: string): Outcome {
+  say(`\n── ${name}: cannot run here: ${reason}`)
+  return { name, passed: 0, failed: 1, seconds: 0, note: reason }
+}
+
+function check(): Outcome[] {
+  return [
+    tool('types', 'tsc', ['--noEmit']),
+    tool('lint', 'oxlint', ['--type-aware']),
+    tool('format', 'prettier', ['--check', '--log-level', 'warn', '.']),
+    suite('unit, contract and tidy tests', 'check', []),
+  ]
+}
+
+/** Builds what journeys and e2e need. Its own progress goes to standard error. */
+function prepare(): Outcome {
+  return tool('binaries and images (built once per machine)', process.execPath, ['bin/spillway.mjs', 'prepare'])
+}
+
+function all(): Outcome[] {
+  const outcomes = check()
+  const prepared = prepare()
+  outcomes.push(prepared)
+  if (prepared.failed > 0) {
+    const reason = 'the Kubernetes binaries are missing; see the message above'
+    return [...outcomes, missing('journeys', reason), missing('end to end', reason)]
+  }
+  outcomes.push(suite('journeys on a real control plane', 'journeys', []))
+  outcomes.push(
+    process.getuid?.() === 0
+      ? suite('end to end on the embedded cluster', 'e2e', [])
+      : missing('end to end', 'the embedded cluster needs root: run "sudo npm test"'),
+  )
+  return outcomes
+}
+
+function report(outcomes: readonly Outcome[]): number {
+  say('')
+  const width = Math.max(...outcomes.map(({ name }) => name.length))
+  for (const { name, passed, failed, seconds, note } of outcomes) {
+    const counts = `${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${seconds.toFixed(0).padStart(5)} s`
+    say(`${name.padEnd(width)} ${counts}${note ? `  ${note}` : ''}`)
+  }
+  const sum = (key: 'passed' | 'failed'): number => outcomes.reduce((total, outcome) => total + outcome[key], 0)
+  say(`\n${sum('passed')} passed, ${sum('failed')} failed`)
+  return sum('failed')
+}
+
+const suites = { check, all }
+const wanted = process.argv[2] ?? 'all'
+if (!(wanted in suites)) {
+  say(`test/run.ts: found "${wanted}"; allowed: ${Object.keys(suites).join(', ')}`)
+  process.exit(2)
+}
+try {
+  process.exitCode = report(suites[wanted as keyof typeof suites]()) > 0 ? 1 : 0
+} finally {
+  rmSync(scratch, { recursive: true })
+}
