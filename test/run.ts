@@ -45,7 +45,14 @@ function suite(name: string, project: string, filters: readonly string[]): Outco
   say(`\n── ${name}`)
   const file = join(scratch, `${project}.json`)
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
-  const { ok, seconds } = run('vitest', ['run', '--project', project, '--passWithNoTests=false', ...reporters, ...filters])
+  const { ok, seconds } = run('vitest', [
+    'run',
+    '--project',
+    project,
+    '--passWithNoTests=false',
+    ...reporters,
+    ...filters,
+  ])
   try {
     const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport
     // A file that fails before its first test has no failed test, and vitest can fail on an error outside of tests.
@@ -72,7 +79,10 @@ function check(): Outcome[] {
 
 /** Builds what journeys and e2e need. Its own progress goes to standard error. */
 function prepare(): Outcome {
-  return tool('binaries and images (built once per machine)', process.execPath, ['bin/spillway.mjs', 'prepare'])
+  return tool('binaries and images (built once per machine)', process.execPath, [
+    'bin/spillway.mjs',
+    'prepare',
+  ])
 }
 
 function all(): Outcome[] {
@@ -99,7 +109,8 @@ function report(outcomes: readonly Outcome[]): number {
     const counts = `${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${seconds.toFixed(0).padStart(5)} s`
     say(`${name.padEnd(width)} ${counts}${note ? `  ${note}` : ''}`)
   }
-  const sum = (key: 'passed' | 'failed'): number => outcomes.reduce((total, outcome) => total + outcome[key], 0)
+  const sum = (key: 'passed' | 'failed'): number =>
+    outcomes.reduce((total, outcome) => total + outcome[key], 0)
   say(`\n${sum('passed')} passed, ${sum('failed')} failed`)
   return sum('failed')
 }

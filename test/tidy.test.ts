@@ -34,7 +34,8 @@ function importsOf(file: string): string[] {
 function mayImport(from: string, to: string): boolean {
   const [a, b] = [roomOf(from), roomOf(to)]
   if (a === b) return a !== 'backends' || mayImportBackend(from, to)
-  if (top.includes(a)) return a === 'app.ts' || a === 'main.ts' || !['app.ts', 'main.ts'].includes(b) || a === 'cli'
+  if (top.includes(a))
+    return a === 'app.ts' || a === 'main.ts' || !['app.ts', 'main.ts'].includes(b) || a === 'cli'
   if (ground.includes(a)) return false
   if (lower.includes(a)) return ground.includes(b) || b === 'telemetry'
   if (upper.includes(a)) return ground.includes(b) || lower.includes(b) || to === 'src/backends/backend.ts'
@@ -85,7 +86,11 @@ describe('the rooms', () => {
 
 /** What is banned, what takes its place, and the files that are that place. */
 const bans: readonly { pattern: RegExp; use: string; allowed: readonly string[] }[] = [
-  { pattern: /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b/, use: 'Clock', allowed: ['src/model/clock.ts'] },
+  {
+    pattern: /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b/,
+    use: 'Clock',
+    allowed: ['src/model/clock.ts'],
+  },
   {
     pattern: /\b(setTimeout|setInterval|setImmediate)\(/,
     use: 'Clock.sleep or Clock.timer',
@@ -120,7 +125,8 @@ describe('the bans', () => {
 
   test('no test is skipped without a printed reason', () => {
     const skipped = tests.filter(
-      (file) => file !== 'test/tidy.test.ts' && /\b(test|it|describe)\.(skip|todo|only)\(/.test(text.get(file) ?? ''),
+      (file) =>
+        file !== 'test/tidy.test.ts' && /\b(test|it|describe)\.(skip|todo|only)\(/.test(text.get(file) ?? ''),
     )
     expect(skipped).toEqual([])
   })
@@ -157,7 +163,11 @@ describe('the docs', () => {
 
   test('every path that they name exists', () => {
     const missing = docs.flatMap((file) =>
-      [...readFileSync(join(root, file), 'utf8').matchAll(/`((?:src|test|bench|docs|bin|deploy|examples)\/[\w./-]+\.\w+)`/g)]
+      [
+        ...readFileSync(join(root, file), 'utf8').matchAll(
+          /`((?:src|test|bench|docs|bin|deploy|examples)\/[\w./-]+\.\w+)`/g,
+        ),
+      ]
         .map((match) => match[1] ?? '')
         .filter((path) => !existsSync(join(root, path)))
         .map((path) => `${file} names ${path}`),
@@ -178,7 +188,11 @@ describe('the docs', () => {
   test('docs/reference/errors.md lists the error table, all of it and nothing else', () => {
     const page = readFileSync(join(root, 'docs/reference/errors.md'), 'utf8')
     const listed = [...page.matchAll(/^\| `(\w+)` \| (.+?) \| (yes|no) \|/gm)].map((row) => row.slice(1, 4))
-    const table = Object.entries(errorTable).map(([code, { sentence, retry }]) => [code, sentence, retry ? 'yes' : 'no'])
+    const table = Object.entries(errorTable).map(([code, { sentence, retry }]) => [
+      code,
+      sentence,
+      retry ? 'yes' : 'no',
+    ])
     expect(listed).toEqual(table)
   })
 })

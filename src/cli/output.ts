@@ -22,7 +22,9 @@ export class Output {
   }
 
   json(value: unknown): void {
-    this.line(JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? String(item) : item), 2))
+    this.line(
+      JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? String(item) : item), 2),
+    )
   }
 
   style(style: Style, text: string): string {

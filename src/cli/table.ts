@@ -8,7 +8,9 @@ export interface Column {
 /** Aligned columns, two spaces apart, titles in capitals, as kubectl prints them. No trailing blanks. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const titles = columns.map(({ title }) => title.toUpperCase())
-  const widths = titles.map((title, index) => Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)))
+  const widths = titles.map((title, index) =>
+    Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)),
+  )
   const lines = [titles, ...rows].map((cells) =>
     columns
       .map(({ right }, index) => {

@@ -9,7 +9,10 @@ export function parseTimeOption(flag: string, text: string, nowMs: number): numb
   if (back) return nowMs - Number(back[1]) * (units[back[2] ?? ''] ?? 0)
   const wallMs = /^\d{4}-\d{2}-\d{2}([T ]|$)/.test(text) ? Date.parse(withZone(text)) : Number.NaN
   if (Number.isNaN(wallMs)) {
-    throw new SpillwayError('Usage', `${flag}: found "${text}"; allowed: RFC 3339 (2026-11-23T08:00:00Z), now, or -90m, -24h, -7d`)
+    throw new SpillwayError(
+      'Usage',
+      `${flag}: found "${text}"; allowed: RFC 3339 (2026-11-23T08:00:00Z), now, or -90m, -24h, -7d`,
+    )
   }
   return wallMs
 }
@@ -31,6 +34,7 @@ export function formatDuration(durationMs: number): string {
   if (durationMs < 60_000) return `${(durationMs / 1000).toFixed(1)}s`
   const seconds = Math.round(durationMs / 1000)
   if (seconds < 3_600) return `${Math.floor(seconds / 60)}m${String(seconds % 60).padStart(2, '0')}s`
-  if (seconds < 86_400) return `${Math.floor(seconds / 3_600)}h${String(Math.floor((seconds % 3_600) / 60)).padStart(2, '0')}m`
+  if (seconds < 86_400)
+    return `${Math.floor(seconds / 3_600)}h${String(Math.floor((seconds % 3_600) / 60)).padStart(2, '0')}m`
   return `${Math.floor(seconds / 86_400)}d${Math.floor((seconds % 86_400) / 3_600)}h`
 }

@@ -41,7 +41,9 @@ export class DesiredPods {
 
   /** The Pods bound to the node that are not over. */
   unfinished(): readonly Pod[] {
-    return this.#store.list().filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed')
+    return this.#store
+      .list()
+      .filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed')
   }
 
   /** The API server's answer to a write of ours. */

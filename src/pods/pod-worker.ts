@@ -31,7 +31,10 @@ export interface MeteredNode {
 }
 
 /** The Kubernetes Event that people see in `kubectl describe pod`. */
-export type PodEventSink = (pod: Pod, event: { type: 'Normal' | 'Warning'; reason: string; message: string }) => void
+export type PodEventSink = (
+  pod: Pod,
+  event: { type: 'Normal' | 'Warning'; reason: string; message: string },
+) => void
 
 export interface PodWorkerOptions {
   readonly backend: Backend
@@ -132,7 +135,11 @@ export class PodWorker {
       case 'hold':
         if (!this.#held.has(uid)) {
           this.#held.add(uid)
-          this.#options.recordEvent(pod, { type: 'Warning', reason: verdict.reason, message: verdict.message })
+          this.#options.recordEvent(pod, {
+            type: 'Warning',
+            reason: verdict.reason,
+            message: verdict.message,
+          })
         }
         return { held: true }
     }
@@ -144,7 +151,9 @@ export class PodWorker {
     if (!node) return undefined
     const others = desired
       .unfinished()
-      .filter(({ metadata }) => metadata?.uid !== pod.metadata?.uid && this.isAdmitted(metadata?.uid as PodUid))
+      .filter(
+        ({ metadata }) => metadata?.uid !== pod.metadata?.uid && this.isAdmitted(metadata?.uid as PodUid),
+      )
     return admit({ pod, node, others, capabilities: backend.capabilities() })
   }
 
@@ -179,7 +188,11 @@ export class PodWorker {
   }
 
   /** True when the ledger has everything that is known of the Pod. */
-  async #meter(desired: DesiredPod, observed: PodObservation | undefined, signal: AbortSignal): Promise<boolean> {
+  async #meter(
+    desired: DesiredPod,
+    observed: PodObservation | undefined,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const { meter } = this.#options
     if (!observed) return true
     return await this.#tolerate('usage record', meter.record(podOf(desired), observed, signal), signal)
@@ -210,7 +223,12 @@ export class PodWorker {
   async #finish(step: Step, end: PodEnd, signal: AbortSignal): Promise<void> {
     const { backend, desired, log, meter, reporter } = this.#options
     if (step.do === 'delete' && end.desired.kind === 'present') {
-      if (!end.observed) await this.#tolerate('void record', meter.voided(end.uid, 'deleted before it started', signal), signal)
+      if (!end.observed)
+        await this.#tolerate(
+          'void record',
+          meter.voided(end.uid, 'deleted before it started', signal),
+          signal,
+        )
       await reporter.deleteObject(end.desired.pod, signal)
     }
     if (step.do === 'forget' && end.metered) {
@@ -218,7 +236,12 @@ export class PodWorker {
       log.debug({ pod: end.uid }, 'pod forgotten')
     }
     if (end.desired.kind === 'deleted' && !this.#options.observations.get(end.uid)) {
-      if (!end.observed) await this.#tolerate('void record', meter.voided(end.uid, 'deleted before it started', signal), signal)
+      if (!end.observed)
+        await this.#tolerate(
+          'void record',
+          meter.voided(end.uid, 'deleted before it started', signal),
+          signal,
+        )
       desired.settled(end.uid)
       this.#admitted.delete(end.uid)
       this.#held.delete(end.uid)
@@ -283,4 +306,3 @@ async function ignoreNotFound(call: Promise<void>): Promise<void> {
     if (!(error instanceof SpillwayError && error.code === 'NotFound')) throw error
   }
 }
-

@@ -53,11 +53,16 @@ export class StatusReporter {
     if (!changes) return undefined
     const { uid, namespace, name } = podRef(pod)
     try {
-      const patch = { type: 'strategic', subresource: 'status', body: { metadata: { uid }, status: changes } } as const
+      const patch = {
+        type: 'strategic',
+        subresource: 'status',
+        body: { metadata: { uid }, status: changes },
+      } as const
       return await api.patch(pods, { namespace, name }, patch, signal)
     } catch (error) {
       // Gone, or another Pod of that name: the watch will say so.
-      if (hasCode(error, 'NotFound') || (hasCode(error, 'Conflict') && /uid/i.test(error.message))) return undefined
+      if (hasCode(error, 'NotFound') || (hasCode(error, 'Conflict') && /uid/i.test(error.message)))
+        return undefined
       throw error
     }
   }
@@ -85,11 +90,13 @@ export function statusPatch(previous: PodStatus, next: PodStatus): Record<string
     if (key === 'conditions' || isDeepStrictEqual(before[key], after[key])) continue
     const value = after[key]
     if (value === undefined) patch[key] = null
-    else if (key === 'podIPs' || key === 'hostIPs') patch[key] = [...(value as unknown[]), { $patch: 'replace' }]
+    else if (key === 'podIPs' || key === 'hostIPs')
+      patch[key] = [...(value as unknown[]), { $patch: 'replace' }]
     else patch[key] = value
   }
   const conditions = (next.conditions ?? []).filter(
-    (condition) => !(previous.conditions ?? []).some((old) => isDeepStrictEqual({ ...old }, { ...condition })),
+    (condition) =>
+      !(previous.conditions ?? []).some((old) => isDeepStrictEqual({ ...old }, { ...condition })),
   )
   if (conditions.length > 0) patch['conditions'] = conditions
   return Object.keys(patch).length > 0 ? patch : undefined

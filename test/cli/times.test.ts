@@ -15,9 +15,12 @@ test.each([
   expect(new Date(parseTimeOption('--from', text, now)).toISOString()).toBe(expected)
 })
 
-test.each(['', 'yesterday', '24h', '-3y', '12', '2026-13-01'])('"%s" is refused with the flag and what is allowed', (text) => {
-  expect(() => parseTimeOption('--from', text, now)).toThrow(/--from: found ".*"; allowed: RFC 3339/)
-})
+test.each(['', 'yesterday', '24h', '-3y', '12', '2026-13-01'])(
+  '"%s" is refused with the flag and what is allowed',
+  (text) => {
+    expect(() => parseTimeOption('--from', text, now)).toThrow(/--from: found ".*"; allowed: RFC 3339/)
+  },
+)
 
 test('a month starts at midnight UTC', () => {
   expect(new Date(startOfMonthMs(now)).toISOString()).toBe('2026-11-01T00:00:00.000Z')
