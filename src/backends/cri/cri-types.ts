@@ -1,0 +1,206 @@
+/**
+ * The CRI messages that we use, as @grpc/proto-loader gives them with our options: camelCase, int64 as decimal text,
+ * enums as their names, every field of an answer present. Requests may leave fields out.
+ */
+export type Int64 = string
+
+export interface Int64Value {
+  readonly value: Int64 | number
+}
+
+export interface CriMetadata {
+  readonly name: string
+  readonly attempt: number
+}
+
+export interface SandboxMetadata extends CriMetadata {
+  readonly uid: string
+  readonly namespace: string
+}
+
+export type StringMap = Readonly<Record<string, string>>
+
+export interface SandboxStatus {
+  readonly id: string
+  readonly metadata: SandboxMetadata
+  readonly state: 'SANDBOX_READY' | 'SANDBOX_NOTREADY'
+  readonly createdAt: Int64
+  readonly network: {
+    readonly ip: string
+    readonly additionalIps: readonly { readonly ip: string }[]
+  } | null
+  readonly labels: StringMap
+  readonly annotations: StringMap
+}
+
+/** What ListPodSandbox says: no addresses. */
+export type SandboxItem = Omit<SandboxStatus, 'network'>
+
+export type ContainerStateName =
+  | 'CONTAINER_CREATED'
+  | 'CONTAINER_RUNNING'
+  | 'CONTAINER_EXITED'
+  | 'CONTAINER_UNKNOWN'
+
+export interface ContainerStatus {
+  readonly id: string
+  readonly metadata: CriMetadata
+  readonly state: ContainerStateName
+  readonly createdAt: Int64
+  readonly startedAt: Int64
+  readonly finishedAt: Int64
+  readonly exitCode: number
+  readonly image: { readonly image: string; readonly userSpecifiedImage: string } | null
+  readonly imageRef: string
+  readonly imageId: string
+  readonly reason: string
+  readonly message: string
+  readonly labels: StringMap
+  readonly annotations: StringMap
+  readonly logPath: string
+}
+
+export interface ContainerItem {
+  readonly id: string
+  readonly podSandboxId: string
+  readonly metadata: CriMetadata
+  readonly state: ContainerStateName
+  readonly labels: StringMap
+}
+
+export interface SandboxConfig {
+  readonly metadata: SandboxMetadata
+  readonly hostname: string
+  readonly logDirectory: string
+  readonly dnsConfig?: {
+    readonly servers: readonly string[]
+    readonly searches: readonly string[]
+    readonly options: readonly string[]
+  }
+  readonly labels: StringMap
+  readonly annotations: StringMap
+  readonly linux: {
+    readonly cgroupParent: string
+    readonly securityContext: SandboxSecurity
+    readonly resources?: LinuxResources
+    readonly overhead?: LinuxResources
+  }
+}
+
+export interface NamespaceOptions {
+  readonly network: 'POD'
+  readonly pid: 'CONTAINER'
+  readonly ipc: 'POD'
+}
+
+export interface SecurityProfile {
+  readonly profileType: 'RuntimeDefault' | 'Unconfined'
+}
+
+export interface SandboxSecurity {
+  readonly namespaceOptions: NamespaceOptions
+  readonly runAsUser?: Int64Value
+  readonly runAsGroup?: Int64Value
+  readonly supplementalGroups?: readonly number[]
+  readonly seccomp: SecurityProfile
+}
+
+export interface ContainerSecurity {
+  readonly namespaceOptions: NamespaceOptions
+  readonly capabilities?: {
+    readonly addCapabilities: readonly string[]
+    readonly dropCapabilities: readonly string[]
+  }
+  readonly privileged: boolean
+  readonly runAsUser?: Int64Value
+  readonly runAsGroup?: Int64Value
+  readonly runAsUsername?: string
+  readonly readonlyRootfs: boolean
+  readonly supplementalGroups: readonly number[]
+  readonly noNewPrivs: boolean
+  readonly maskedPaths: readonly string[]
+  readonly readonlyPaths: readonly string[]
+  readonly seccomp: SecurityProfile
+}
+
+export interface LinuxResources {
+  readonly cpuPeriod?: number
+  readonly cpuQuota?: number
+  readonly cpuShares?: number
+  /** Text, because a memory limit may exceed 2^53. */
+  readonly memoryLimitInBytes?: Int64
+  readonly oomScoreAdj?: number
+}
+
+export interface MountConfig {
+  readonly containerPath: string
+  readonly hostPath: string
+  readonly readonly: boolean
+  readonly propagation: string
+}
+
+export interface ContainerConfig {
+  readonly metadata: CriMetadata
+  readonly image: { readonly image: string; readonly userSpecifiedImage: string }
+  readonly command: readonly string[]
+  readonly args: readonly string[]
+  readonly workingDir: string
+  readonly envs: readonly { readonly key: string; readonly value: Buffer }[]
+  readonly mounts: readonly MountConfig[]
+  readonly labels: StringMap
+  readonly annotations: StringMap
+  readonly logPath: string
+  readonly stdin: boolean
+  readonly stdinOnce: boolean
+  readonly tty: boolean
+  readonly linux: { readonly resources: LinuxResources; readonly securityContext: ContainerSecurity }
+}
+
+export interface CriImage {
+  readonly id: string
+  readonly repoTags: readonly string[]
+  readonly repoDigests: readonly string[]
+  readonly size: Int64
+  readonly uid: { readonly value: Int64 } | null
+  readonly username: string
+}
+
+export interface ImageAuth {
+  readonly username?: string
+  readonly password?: string
+  readonly auth?: string
+  readonly serverAddress?: string
+  readonly identityToken?: string
+  readonly registryToken?: string
+}
+
+export interface RuntimeCondition {
+  readonly type: string
+  readonly status: boolean
+  readonly reason: string
+  readonly message: string
+}
+
+export interface RuntimeStatus {
+  readonly status: { readonly conditions: readonly RuntimeCondition[] } | null
+  readonly info: StringMap
+  readonly runtimeHandlers: readonly { readonly name: string }[]
+}
+
+export interface ContainerStats {
+  readonly attributes: { readonly metadata: CriMetadata; readonly labels: StringMap } | null
+  readonly cpu: { readonly usageCoreNanoSeconds: { readonly value: Int64 } | null } | null
+  readonly memory: { readonly workingSetBytes: { readonly value: Int64 } | null } | null
+}
+
+export interface ContainerEvent {
+  readonly containerId: string
+  readonly containerEventType: string
+  readonly createdAt: Int64
+  readonly podSandboxStatus: SandboxStatus | null
+}
+
+/** Nanoseconds since the epoch to whole milliseconds; 0 stays 0 (CRI's "not yet"). */
+export function nanosToMs(nanos: Int64): number {
+  return Number(BigInt(nanos) / 1_000_000n)
+}
