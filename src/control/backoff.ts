@@ -13,3 +13,8 @@ export function backoffMs(policy: BackoffPolicy, failures: number, random: numbe
   const plain = Math.min(policy.firstMs * policy.factor ** Math.max(failures - 1, 0), policy.longestMs)
   return Math.round(plain * (1 + policy.jitter * (2 * random - 1)))
 }
+
+/** The same as a function of the failures in a row, for what takes its delays as a parameter. */
+export function jitteredBackoff(policy: BackoffPolicy, random: () => number): (failures: number) => number {
+  return (failures) => backoffMs(policy, failures, random())
+}

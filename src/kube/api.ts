@@ -76,6 +76,8 @@ export interface ListOptions extends Selection {
 
 export interface WatchOptions extends Selection {
   readonly resourceVersion: string
+  /** Called once the API server has accepted the watch: it may stay silent long after that. */
+  readonly onOpen?: () => void
 }
 
 export interface Patch {
