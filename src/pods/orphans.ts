@@ -1,0 +1,90 @@
+import type { Backend } from '../backends/backend.ts'
+import type { KubeApi } from '../kube/api.ts'
+import { pods } from '../kube/resources.ts'
+import type { Clock } from '../model/clock.ts'
+import { hasCode } from '../model/errors.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import type { PodObservation } from '../model/pod-observation.ts'
+import type { PodUid } from '../model/pod-key.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { DesiredPods } from './desired-pods.ts'
+
+export interface OrphansOptions {
+  readonly backend: Backend
+  /** Of every virtual node that this process serves; a Pod of another process's node is not ours to judge. */
+  readonly desiredOf: (nodeName: string) => DesiredPods | undefined
+  readonly api: KubeApi
+  readonly clock: Clock
+  readonly log: Log
+  /** An orphan is confirmed, so the usual way may end it: `decide` sees it as deleted. */
+  readonly confirmed: (uid: PodUid) => void
+  /** A condition for people, or undefined when all is well again. */
+  readonly halted: (reason: string | undefined) => void
+}
+
+const suspicionMs = 30_000
+const halt = { share: 0.2, least: 3 }
+
+/**
+ * Finds Pods that run here and that the API server no longer knows. Slow to believe: a synced list, the same
+ * suspicion half a minute later, and a live GET by UID. If more than a fifth of all look like orphans at once, it is
+ * more likely that we look at the wrong cluster or at an API server restored from a backup: halt and say so.
+ */
+export class Orphans {
+  readonly #options: OrphansOptions
+  readonly #suspectedAtMs = new Map<PodUid, number>()
+
+  constructor(options: OrphansOptions) {
+    this.#options = options
+  }
+
+  /** One sweep. Rejects when the backend or the API server cannot be asked; nothing has been done then. */
+  async sweep(signal: AbortSignal): Promise<void> {
+    const { backend, clock, halted, log } = this.#options
+    const running = await backend.list(signal)
+    const suspects = running.filter((observed) => this.#isUnknown(observed))
+    this.#forgetCleared(suspects)
+    if (suspects.length >= halt.least && suspects.length > running.length * halt.share) {
+      const reason = `${suspects.length} of ${running.length} Pods here are unknown to the API server; none is ended`
+      log.error({ suspects: suspects.length, pods: running.length }, 'too many orphans at once: halted')
+      halted(reason)
+      return
+    }
+    halted(undefined)
+    const now = clock.monotonicMs()
+    for (const suspect of suspects) {
+      const since = this.#suspectedAtMs.get(suspect.uid)
+      if (since === undefined) this.#suspectedAtMs.set(suspect.uid, now)
+      else if (now - since >= suspicionMs) await this.#judge(suspect, signal)
+    }
+  }
+
+  #isUnknown({ uid, nodeName }: PodObservation): boolean {
+    const desired = this.#options.desiredOf(nodeName)
+    return desired !== undefined && desired.synced && desired.get(uid).kind === 'unknown'
+  }
+
+  #forgetCleared(suspects: readonly PodObservation[]): void {
+    const still = new Set(suspects.map(({ uid }) => uid))
+    for (const uid of this.#suspectedAtMs.keys()) if (!still.has(uid)) this.#suspectedAtMs.delete(uid)
+  }
+
+  async #judge({ uid, namespace, name, nodeName }: PodObservation, signal: AbortSignal): Promise<void> {
+    const { api, confirmed, desiredOf, log } = this.#options
+    try {
+      const live = await api.get(pods, { namespace, name }, signal)
+      // Known after all, and our cache is behind: leave it to the watch.
+      if (live.metadata?.uid === uid) return
+    } catch (error) {
+      if (!hasCode(error, 'NotFound')) throw error
+    }
+    log.warn(
+      { pod: uid, namespace, name, node: nodeName },
+      'orphan confirmed: the API server does not know it',
+    )
+    this.#suspectedAtMs.delete(uid)
+    const lastSeen: Pod = { metadata: { uid, namespace, name }, spec: { nodeName, containers: [] } }
+    desiredOf(nodeName)?.confirmDeleted(uid, lastSeen)
+    confirmed(uid)
+  }
+}
