@@ -1,0 +1,154 @@
+import { kubeTime } from '../model/clock.ts'
+import type { Container, ContainerState, ContainerStatus, Pod } from '../model/kubernetes.ts'
+import type { ContainerKind, ContainerObservation, TerminatedState } from '../model/pod-observation.ts'
+import { shouldRestart } from './restart-policy.ts'
+
+export interface ContainerStatusInput {
+  readonly pod: Pod
+  readonly container: Pick<Container, 'name' | 'image' | 'resources' | 'restartPolicy' | 'restartPolicyRules'>
+  readonly kind: ContainerKind
+  readonly observed: ContainerObservation | undefined
+  readonly previous: ContainerStatus | undefined
+  /** Some main container has been seen to run: what had to be before it is done. */
+  readonly mainStarted: boolean
+  /** No process is left and none will come. */
+  readonly over: boolean
+}
+
+/** One entry of the Pod status' lists of containers, as kubelet's convertToAPIContainerStatuses makes it. */
+export function containerStatus(input: ContainerStatusInput): ContainerStatus {
+  const { observed, previous } = input
+  const ranUnseen = previous?.state?.running !== undefined && !hasEvidence(observed)
+  if (ranUnseen) return lostStatus(input, previous)
+  if (!observed) return unseenStatus(input)
+  return seenStatus(input, observed)
+}
+
+function hasEvidence(observed: ContainerObservation | undefined): boolean {
+  return (
+    observed !== undefined && (observed.state.kind !== 'waiting' || observed.lastTerminated !== undefined)
+  )
+}
+
+function seenStatus(input: ContainerStatusInput, observed: ContainerObservation): ContainerStatus {
+  const { container, previous, kind, over } = input
+  const { state } = observed
+  // A Pod that is over waits for nothing: what is known last is how the container ended.
+  const settled =
+    over && state.kind === 'waiting' && observed.lastTerminated ? observed.lastTerminated : state
+  const lastTerminated = settled === state ? observed.lastTerminated : undefined
+  return {
+    name: observed.name,
+    image: observed.image || (container.image ?? ''),
+    imageID: observed.imageId ?? '',
+    ...(observed.containerId !== undefined && { containerID: observed.containerId }),
+    restartCount: Math.max(observed.restartCount, previous?.restartCount ?? 0),
+    state: containerState(settled),
+    lastState: lastTerminated ? containerState(lastTerminated) : earlierState(previous, observed.containerId),
+    ready: isReady(kind, observed),
+    started: state.kind === 'running' && observed.started,
+    ...(observed.containerId !== undefined && reportedResources(container)),
+  }
+}
+
+/** The end of another container of that name that the backend no longer has, from what was reported of it. */
+function earlierState(
+  previous: ContainerStatus | undefined,
+  containerId: string | undefined,
+): ContainerState {
+  const ended = previous?.state?.terminated
+  if (ended && containerId !== undefined && previous.containerID !== containerId) return { terminated: ended }
+  return previous?.lastState ?? {}
+}
+
+function isReady(kind: ContainerKind, observed: ContainerObservation): boolean {
+  const { state } = observed
+  // Of an init container "ready" means that it did what it was there for.
+  if (kind === 'init') return state.kind === 'terminated' && state.exitCode === 0
+  return state.kind === 'running' && observed.ready
+}
+
+function unseenStatus(input: ContainerStatusInput): ContainerStatus {
+  const { container, kind, previous, mainStarted } = input
+  if (previous?.state?.terminated) return previous
+  const waiting: ContainerStatus = {
+    name: container.name,
+    image: container.image ?? '',
+    imageID: '',
+    restartCount: previous?.restartCount ?? 0,
+    state: { waiting: { reason: defaultWaitingReason(input.pod) } },
+    lastState: previous?.lastState ?? {},
+    ready: false,
+    started: false,
+  }
+  if (kind !== 'init' || !mainStarted) return waiting
+  const message =
+    'The container is not known to the backend any more; it has completed, since the Pod has been initialized'
+  return {
+    ...waiting,
+    state: { terminated: { exitCode: 0, reason: 'Completed', message } },
+    ready: true,
+  }
+}
+
+/** Reported as running, and now nowhere to be found: its end is not known, which has to count as a failure. */
+function lostStatus(input: ContainerStatusInput, previous: ContainerStatus): ContainerStatus {
+  const { container, kind, pod, over } = input
+  const lost: ContainerState = { terminated: lostTermination }
+  const again =
+    !over &&
+    kind !== 'ephemeral' &&
+    !pod.metadata?.deletionTimestamp &&
+    shouldRestart(container, pod, lostExitCode)
+  if (!again) return { ...previous, state: lost, ready: false, started: false }
+  const { containerID: _gone, ...rest } = previous
+  return {
+    ...rest,
+    restartCount: previous.restartCount + 1,
+    state: { waiting: { reason: defaultWaitingReason(pod) } },
+    lastState: lost,
+    ready: false,
+    started: false,
+  }
+}
+
+const lostExitCode = 137
+
+/** As kubelet calls it: an exit code that says killed, and no times, since nobody saw it. */
+export const lostTermination = {
+  exitCode: lostExitCode,
+  reason: 'ContainerStatusUnknown',
+  message: 'The container could not be located when the pod was terminated',
+} as const
+
+function defaultWaitingReason(pod: Pod): string {
+  return (pod.spec?.initContainers ?? []).length > 0 ? 'PodInitializing' : 'ContainerCreating'
+}
+
+function containerState(state: ContainerObservation['state']): ContainerState {
+  if (state.kind === 'running') return { running: { startedAt: kubeTime(state.startedAtMs) } }
+  if (state.kind === 'terminated') return terminatedState(state)
+  const { reason, message } = state
+  return { waiting: { reason, ...(message !== undefined && { message }) } }
+}
+
+function terminatedState(ended: TerminatedState): ContainerState {
+  return {
+    terminated: {
+      exitCode: ended.exitCode,
+      ...(ended.signal !== undefined && { signal: ended.signal }),
+      reason: ended.reason,
+      ...(ended.message !== undefined && { message: ended.message }),
+      startedAt: kubeTime(ended.startedAtMs),
+      finishedAt: kubeTime(ended.finishedAtMs),
+      ...(ended.containerId !== undefined && { containerID: ended.containerId }),
+    },
+  }
+}
+
+function reportedResources({ resources }: Pick<Container, 'resources'>): Partial<ContainerStatus> {
+  return {
+    resources: resources ?? {},
+    ...(resources?.requests && { allocatedResources: resources.requests }),
+  }
+}
