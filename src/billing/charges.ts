@@ -1,0 +1,153 @@
+import { formatRational, plus, rational, roundLine, times, zero, type Rational } from '../model/money.ts'
+import {
+  priceAt,
+  priceChangesMs,
+  rateOf,
+  type BilledResource,
+  type Price,
+  type PriceBook,
+} from '../model/price-book.ts'
+import type { Spec } from '../model/spec.ts'
+import type { UsageInterval } from './projection.ts'
+
+export const hourMs = 3_600_000
+
+/** One invoice line: (Pod UID, incarnation, SKU, UTC hour). Rounded once; every view adds up rounded lines. */
+export interface ChargeLine {
+  readonly podUid: string
+  readonly incarnation: number
+  /** Undefined: the book has no price for the resource. The quantity stands, the amount is 0. */
+  readonly sku: string | undefined
+  readonly resource: BilledResource
+  /** Start of the UTC hour. */
+  readonly hourMs: number
+  /** Half-open, in order, cut where the size or the price changed. */
+  readonly parts: readonly ChargePart[]
+  /** Milli-core·ms, MiB·ms or GPU·ms. */
+  readonly quantity: bigint
+  /** Before rounding, as `num/den`. */
+  readonly exact: string
+  readonly nanos: bigint
+  readonly currency: string
+}
+
+export interface ChargePart {
+  readonly fromMs: number
+  readonly toMs: number
+  /** Milli-cores, MiB or GPUs. */
+  readonly size: bigint
+  readonly price: Price | undefined
+}
+
+/** A stretch of one interval in which neither the hour, nor the size, nor any price changes. */
+export interface UsageSlice {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly spec: Spec
+}
+
+/** Whole UTC hours, half-open. */
+export interface Period {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+const resources: readonly BilledResource[] = ['cpu', 'memory', 'gpu']
+
+/** The lines of one interval that begin in the period; an open interval is priced up to `nowMs`. */
+export function chargeLines(
+  interval: UsageInterval,
+  book: PriceBook,
+  options: { readonly nowMs: number; readonly period?: Period },
+): ChargeLine[] {
+  const byHour = Map.groupBy(sliceInterval(interval, book, options), ({ fromMs }) => floorHour(fromMs))
+  return [...byHour].flatMap(([startMs, slices]) =>
+    resources.flatMap((resource) => linesOf(interval, book, { resource, startMs, slices })),
+  )
+}
+
+/** The interval as slices that meet each other exactly: their lengths add up to the billed time. */
+export function sliceInterval(
+  interval: UsageInterval,
+  book: PriceBook,
+  { nowMs, period }: { readonly nowMs: number; readonly period?: Period },
+): UsageSlice[] {
+  const { segments } = interval
+  const first = segments[0]
+  if (!first) return []
+  const fromMs = Math.max(first.fromMs, period?.fromMs ?? -Infinity)
+  const toMs = Math.min(billedEndMs(interval, book, nowMs), period?.toMs ?? Infinity)
+  const cuts = new Set<number>([...priceChangesMs(book), ...segments.map((segment) => segment.fromMs)])
+  for (let hour = floorHour(fromMs) + hourMs; hour < toMs; hour += hourMs) cuts.add(hour)
+  const edges = [...cuts].filter((cut) => cut > fromMs && cut < toMs).sort((a, b) => a - b)
+  const slices: UsageSlice[] = []
+  for (const [index, start] of [fromMs, ...edges].entries()) {
+    const end = edges[index] ?? toMs
+    const segment = segments.findLast((candidate) => candidate.fromMs <= start) ?? first
+    if (end > start) slices.push({ fromMs: start, toMs: end, spec: segment.terms.spec })
+  }
+  return slices
+}
+
+/** Where billing ends: the interval's end, later if the book has a minimum or counts started seconds whole. */
+export function billedEndMs(interval: UsageInterval, book: PriceBook, nowMs: number): number {
+  const endMs = Math.max(interval.endMs ?? nowMs, interval.startMs)
+  const ranMs = endMs - interval.startMs
+  const roundedMs = book.secondRounding === 'up' ? Math.ceil(ranMs / 1000) * 1000 : ranMs
+  return interval.startMs + Math.max(roundedMs, book.minimumSeconds * 1000)
+}
+
+export function sizeOf(spec: Spec, resource: BilledResource): bigint {
+  switch (resource) {
+    case 'cpu':
+      return spec.cpuMillis
+    case 'memory':
+      return spec.memoryMiB
+    case 'gpu':
+      return spec.gpus
+  }
+}
+
+export function floorHour(ms: number): number {
+  return Math.floor(ms / hourMs) * hourMs
+}
+
+/** One line a SKU; what has no price makes a line of its own, so that it is seen. */
+function linesOf(
+  interval: UsageInterval,
+  book: PriceBook,
+  hour: { resource: BilledResource; startMs: number; slices: readonly UsageSlice[] },
+): ChargeLine[] {
+  const { resource, startMs, slices } = hour
+  const parts = slices
+    .map(({ fromMs, toMs, spec }) => ({
+      fromMs,
+      toMs,
+      size: sizeOf(spec, resource),
+      price: priceAt(book, resource, fromMs),
+    }))
+    .filter(({ size }) => size > 0n)
+  return [...Map.groupBy(parts, ({ price }) => price?.sku)].map(([sku, own]) => {
+    const exact = own.reduce((sum, part) => plus(sum, costOf(part)), zero)
+    return {
+      podUid: interval.podUid,
+      incarnation: interval.incarnation,
+      sku,
+      resource,
+      hourMs: startMs,
+      parts: own,
+      quantity: own.reduce((sum, part) => sum + quantityOf(part), 0n),
+      exact: formatRational(exact),
+      nanos: roundLine(exact, book.lineRounding),
+      currency: book.currency,
+    }
+  })
+}
+
+function quantityOf({ fromMs, toMs, size }: ChargePart): bigint {
+  return size * BigInt(toMs - fromMs)
+}
+
+function costOf(part: ChargePart): Rational {
+  return part.price ? times(rational(quantityOf(part)), rateOf(part.price)) : zero
+}

@@ -1,0 +1,228 @@
+import type { PodUid } from '../model/pod-key.ts'
+import {
+  confidences,
+  type BilledPod,
+  type BillingTerms,
+  type Confidence,
+  type UnknownPod,
+  type UsageEvent,
+  type UsageFact,
+} from '../model/usage.ts'
+
+/** What all events about one Pod come to. */
+export interface PodHistory {
+  readonly podUid: PodUid
+  /** Undefined while only a sandbox is known: it is opened retroactively, and priced once the INTENT is there. */
+  readonly pod: BilledPod | undefined
+  readonly terms: BillingTerms | undefined
+  readonly intended: boolean
+  readonly voided: boolean
+  /** By incarnation, ascending; never overlapping. */
+  readonly intervals: readonly UsageInterval[]
+  readonly adjustments: readonly Adjustment[]
+  /** Events that change nothing, and why. Kept in the log like the others. */
+  readonly ignored: readonly IgnoredEvent[]
+}
+
+/** One sandbox's time, half-open. */
+export interface UsageInterval {
+  readonly clusterUid: string
+  readonly podUid: PodUid
+  readonly incarnation: number
+  readonly startMs: number
+  /** Undefined while it runs. */
+  readonly endMs: number | undefined
+  readonly confidence: Confidence | undefined
+  readonly closeReason: string | undefined
+  /** The last instant at which it was known to be there. */
+  readonly observedUntilMs: number
+  /** When its end was asked for. */
+  readonly stoppingMs: number | undefined
+  /** The sizes over time, the first from `startMs` on. Empty while the size is not known. */
+  readonly segments: readonly UsageSegment[]
+  readonly pod: BilledPod | undefined
+  /** From the backend, for a Pod whose INTENT is missing. */
+  readonly unknownPod: UnknownPod
+}
+
+export interface UsageSegment {
+  readonly fromMs: number
+  readonly terms: BillingTerms
+}
+
+export interface Adjustment {
+  readonly podUid: PodUid
+  readonly incarnation: number
+  readonly atMs: number
+  readonly amount: string
+  readonly currency: string
+  readonly reason: string
+}
+
+export interface IgnoredEvent {
+  readonly id: string
+  readonly kind: UsageFact['kind']
+  readonly why: string
+}
+
+type EventOf<K extends UsageFact['kind']> = UsageEvent & { readonly fact: UsageFact & { readonly kind: K } }
+
+/**
+ * Events of one Pod → its history. Pure; the order and the number of deliveries do not matter, because nothing here
+ * looks at order: each fact is found by what it says.
+ */
+export function projectPod(podUid: PodUid, delivered: readonly UsageEvent[]): PodHistory {
+  const events = distinct(delivered.filter((event) => event.podUid === podUid))
+  const ignored: IgnoredEvent[] = []
+  const intent = ofKind(events, 'INTENT')[0]
+  const opened = ofKind(events, 'OPENED').sort((a, b) => a.incarnation - b.incarnation)
+  const open = new Set(opened.map(({ incarnation }) => incarnation))
+  const intervals = opened.map((event, index) =>
+    projectInterval({
+      opened: event,
+      intent,
+      own: events.filter(({ incarnation }) => incarnation === event.incarnation),
+      nextStartMs: opened[index + 1]?.atMs,
+      ignored,
+    }),
+  )
+  for (const event of events) {
+    if (open.has(event.incarnation) || ['INTENT', 'ADJUSTED'].includes(event.fact.kind) || isVoid(event))
+      continue
+    ignored.push({ id: event.id, kind: event.fact.kind, why: 'that sandbox was never opened' })
+  }
+  const voids = events.filter(isVoid)
+  if (opened.length > 0) {
+    for (const { id } of voids) ignored.push({ id, kind: 'VOIDED', why: 'a sandbox was opened after all' })
+  }
+  return {
+    podUid,
+    pod: intent?.fact.pod,
+    terms: intent?.fact.terms,
+    intended: intent !== undefined,
+    voided: opened.length === 0 && voids.length > 0,
+    intervals,
+    adjustments: ofKind(events, 'ADJUSTED').map(adjustment).sort(byTime),
+    ignored: ignored.sort((a, b) => compareText(a.id, b.id)),
+  }
+}
+
+interface IntervalInput {
+  readonly opened: EventOf<'OPENED'>
+  readonly intent: EventOf<'INTENT'> | undefined
+  readonly own: readonly UsageEvent[]
+  readonly nextStartMs: number | undefined
+  readonly ignored: IgnoredEvent[]
+}
+
+function projectInterval({ opened, intent, own, nextStartMs, ignored }: IntervalInput): UsageInterval {
+  const startMs = opened.atMs
+  const observedUntilMs = Math.max(startMs, ...ofKind(own, 'OBSERVED').map(({ atMs }) => atMs))
+  const closed = chooseClosed(ofKind(own, 'CLOSED'), ignored)
+  // A next sandbox of the same Pod proves that this one is gone, also when nobody wrote its end down.
+  const end: End | undefined =
+    closed ??
+    (nextStartMs === undefined
+      ? undefined
+      : { atMs: observedUntilMs, confidence: 'estimated', reason: 'replaced by the next sandbox' })
+  const endMs = end && clamp(end.atMs, startMs, Math.max(startMs, nextStartMs ?? Infinity))
+  return {
+    clusterUid: opened.clusterUid,
+    podUid: opened.podUid,
+    incarnation: opened.incarnation,
+    startMs,
+    endMs,
+    confidence: end?.confidence,
+    closeReason: end?.reason,
+    observedUntilMs: endMs === undefined ? observedUntilMs : Math.min(observedUntilMs, endMs),
+    stoppingMs: ofKind(own, 'STOPPING')[0]?.atMs,
+    segments: projectSegments({ intent, own, startMs, endMs, ignored }),
+    pod: intent?.fact.pod,
+    unknownPod: opened.fact.pod,
+  }
+}
+
+interface End {
+  readonly atMs: number
+  readonly confidence: Confidence
+  readonly reason: string
+}
+
+/** The best known end counts; a later, poorer one changes nothing. */
+function chooseClosed(closed: readonly EventOf<'CLOSED'>[], ignored: IgnoredEvent[]): End | undefined {
+  const [best, ...others] = [...closed].sort(
+    (a, b) => confidences.indexOf(b.fact.confidence) - confidences.indexOf(a.fact.confidence),
+  )
+  for (const { id } of others) ignored.push({ id, kind: 'CLOSED', why: 'the end is better known' })
+  return best && { atMs: best.atMs, confidence: best.fact.confidence, reason: best.fact.reason }
+}
+
+interface SegmentsInput {
+  readonly intent: EventOf<'INTENT'> | undefined
+  readonly own: readonly UsageEvent[]
+  readonly startMs: number
+  readonly endMs: number | undefined
+  readonly ignored: IgnoredEvent[]
+}
+
+/** A resize counts from the record before its call, and only when it was done: a refused one never changes the bill. */
+function projectSegments({ intent, own, startMs, endMs, ignored }: SegmentsInput): UsageSegment[] {
+  if (!intent) return []
+  const done = new Set(ofKind(own, 'RESIZED').map(({ fact }) => fact.generation))
+  const refused = new Set(ofKind(own, 'VOIDED').map(({ fact }) => fact.generation))
+  const resizes = ofKind(own, 'RESIZING').sort(
+    (a, b) => a.fact.generation - b.fact.generation || compareText(a.id, b.id),
+  )
+  const segments: UsageSegment[] = [{ fromMs: startMs, terms: intent.fact.terms }]
+  for (const { id, atMs, fact } of resizes) {
+    const last = segments.at(-1)
+    if (refused.has(fact.generation)) ignored.push({ id, kind: 'RESIZING', why: 'the resize was refused' })
+    else if (!done.has(fact.generation))
+      ignored.push({ id, kind: 'RESIZING', why: 'the resize is not done yet' })
+    else if (endMs !== undefined && atMs >= endMs)
+      ignored.push({ id, kind: 'RESIZING', why: 'after the end' })
+    else segments.push({ fromMs: Math.max(atMs, last?.fromMs ?? startMs), terms: fact.terms })
+  }
+  return segments
+}
+
+/** Each id once. Two events of one id that differ are a fault of the writer: which counts must not hang on the order. */
+function distinct(events: readonly UsageEvent[]): UsageEvent[] {
+  const byId = new Map<string, UsageEvent>()
+  for (const event of events) {
+    const known = byId.get(event.id)
+    if (!known || compareText(fingerprint(event), fingerprint(known)) < 0) byId.set(event.id, event)
+  }
+  return [...byId.values()].sort((a, b) => compareText(a.id, b.id))
+}
+
+function fingerprint(event: UsageEvent): string {
+  return JSON.stringify(event, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}` : value))
+}
+
+function ofKind<K extends UsageFact['kind']>(events: readonly UsageEvent[], kind: K): EventOf<K>[] {
+  return events.filter((event): event is EventOf<K> => event.fact.kind === kind)
+}
+
+/** Of the Pod as a whole, not of one resize. */
+function isVoid({ fact }: UsageEvent): boolean {
+  return fact.kind === 'VOIDED' && fact.generation === undefined
+}
+
+function adjustment({ podUid, incarnation, atMs, fact }: EventOf<'ADJUSTED'>): Adjustment {
+  const { amount, currency, reason } = fact
+  return { podUid, incarnation, atMs, amount, currency, reason }
+}
+
+function byTime(a: Adjustment, b: Adjustment): number {
+  return a.atMs - b.atMs || compareText(a.reason, b.reason)
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most)
+}
+
+function compareText(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
+}
