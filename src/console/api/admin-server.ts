@@ -1,0 +1,76 @@
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { fastify, type FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
+import { errorMessage, SpillwayError } from '../../model/errors.ts'
+import type { Log } from '../../telemetry/log.ts'
+import type { AdminReadModel, BillQuery } from './contract.ts'
+
+export interface AdminServerOptions {
+  /** Unix socket; only its owner may connect. Under 100 characters, the kernel's limit. */
+  readonly socket: string
+  readonly model: AdminReadModel
+  readonly log: Log
+}
+
+const billQuerySchema = Type.Object(
+  {
+    fromMs: Type.Integer(),
+    toMs: Type.Integer(),
+    by: Type.Union([Type.Literal('namespace'), Type.Literal('workload'), Type.Literal('pod')]),
+  },
+  { additionalProperties: false },
+)
+
+/** Serves `spillway status` and `spillway bill` until closed. Rejects with Environment when the socket is in use. */
+export async function startAdminServer(options: AdminServerOptions): Promise<{ close(): Promise<void> }> {
+  const server = adminRoutes(options)
+  mkdirSync(dirname(options.socket), { recursive: true, mode: 0o700 })
+  // Left behind by a killed process; one that answers is found by the ledger's lock before we come here.
+  rmSync(options.socket, { force: true })
+  try {
+    await server.listen({ path: options.socket })
+  } catch (error) {
+    throw new SpillwayError('Environment', `${options.socket}: cannot listen: ${errorMessage(error)}`, {
+      cause: error,
+    })
+  }
+  chmodSync(options.socket, 0o600)
+  return { close: () => server.close() }
+}
+
+/** The routes alone, for tests that need no socket. */
+export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>): FastifyInstance {
+  const server = fastify({ logger: false, forceCloseConnections: true })
+  server.setErrorHandler((error: Error & { validation?: unknown }, _request, reply) => {
+    const code = error instanceof SpillwayError ? error.code : error.validation ? 'Usage' : 'Unavailable'
+    if (code === 'Unavailable') log.error({ error: error.message }, 'admin request failed')
+    void reply
+      .code(error.validation ? 400 : code === 'NotFound' ? 404 : 500)
+      .send({ code, message: error.message })
+  })
+  server.setSerializerCompiler(() => (value) => JSON.stringify(value, bigintAsText))
+  server.get('/healthz', () => 'ok')
+  server.get('/metrics', async (_request, reply) =>
+    reply.type('text/plain; version=0.0.4').send(await model.metrics()),
+  )
+  server.get('/v1/status', async (request, reply) => sendJson(reply, await model.status(request.signal)))
+  server.get<{ Querystring: BillQuery }>(
+    '/v1/bill',
+    { schema: { querystring: billQuerySchema } },
+    async (request, reply) => sendJson(reply, await model.bill(request.query, request.signal)),
+  )
+  server.get('/v1/ledger/verify', async (request, reply) =>
+    sendJson(reply, await model.verify(request.signal)),
+  )
+  return server
+}
+
+function sendJson(reply: { type(type: string): { send(body: string): unknown } }, value: unknown): unknown {
+  return reply.type('application/json').send(JSON.stringify(value, bigintAsText))
+}
+
+/** Money and amounts cross as text: JSON's numbers are floats to most readers. */
+function bigintAsText(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value
+}

@@ -1,0 +1,75 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { askAdmin } from '../../../src/cli/admin-client.ts'
+import { startAdminServer } from '../../../src/console/api/admin-server.ts'
+import type { AdminReadModel, BillQuery } from '../../../src/console/api/contract.ts'
+import { SpillwayError } from '../../../src/model/errors.ts'
+import { silentLog } from '../../../src/telemetry/log.ts'
+
+const never = new AbortController().signal
+const asked: BillQuery[] = []
+const model: AdminReadModel = {
+  status: () =>
+    Promise.resolve({
+      clusterName: 'c',
+      version: '0',
+      atMs: 5,
+      pools: [],
+      nodes: [],
+      pods: [],
+      spendPerHour: [],
+    }),
+  bill: (query) => {
+    asked.push(query)
+    return Promise.resolve({ total: 12_345_678_901_234_567_890n })
+  },
+  verify: () => Promise.reject(new SpillwayError('LedgerCorrupt', 'event 7: hash differs')),
+  metrics: () => Promise.resolve('a 1\n'),
+}
+
+let folder: string
+let socket: string
+let server: { close(): Promise<void> }
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'spillway-admin-'))
+  socket = join(folder, 'admin.sock')
+  server = await startAdminServer({ socket, model, log: silentLog() })
+})
+afterEach(async () => {
+  await server.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('only the owner may connect', () => {
+  expect(statSync(socket).mode & 0o777).toBe(0o600)
+})
+
+test('status is answered', async () => {
+  expect(await askAdmin({ target: socket }, '/v1/status', {}, never)).toMatchObject({ clusterName: 'c' })
+})
+
+test('amounts cross as text, exactly', async () => {
+  const bill = await askAdmin({ target: socket }, '/v1/bill', { fromMs: '1', toMs: '2', by: 'pod' }, never)
+  expect(bill).toEqual({ total: '12345678901234567890' })
+  expect(asked.at(-1)).toEqual({ fromMs: 1, toMs: 2, by: 'pod' })
+})
+
+test('a wrong query is refused with the field', async () => {
+  await expect(
+    askAdmin({ target: socket }, '/v1/bill', { fromMs: '1', toMs: '2', by: 'team' }, never),
+  ).rejects.toThrow(/by/)
+})
+
+test('an error of the house is answered with its sentence', async () => {
+  await expect(askAdmin({ target: socket }, '/v1/ledger/verify', {}, never)).rejects.toThrow(
+    'event 7: hash differs',
+  )
+})
+
+test('where nothing runs, that is what is said', async () => {
+  await expect(askAdmin({ target: join(folder, 'none.sock') }, '/v1/status', {}, never)).rejects.toThrow(
+    /no Spillway is running/,
+  )
+})

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import type { PodStatus } from '../../src/model/kubernetes.ts'
+import { statusPatch } from '../../src/pods/status-reporter.ts'
+
+const ready = { type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' }
+const scheduled = { type: 'PodScheduled', status: 'True' }
+const before: PodStatus = {
+  phase: 'Running',
+  podIP: '10.0.0.1',
+  podIPs: [{ ip: '10.0.0.1' }],
+  conditions: [scheduled, ready],
+}
+
+test('equal statuses need no write', () => {
+  expect(statusPatch(before, structuredClone(before))).toBeUndefined()
+})
+
+test('only what differs is written, and of the conditions only those that changed', () => {
+  const notReady = { ...ready, status: 'False' }
+  expect(statusPatch(before, { ...before, conditions: [scheduled, notReady] })).toEqual({
+    conditions: [notReady],
+  })
+})
+
+test('addresses merge by ip in a strategic patch, so they are replaced as a whole', () => {
+  const after = { ...before, podIP: '10.0.0.2', podIPs: [{ ip: '10.0.0.2' }] }
+  expect(statusPatch(before, after)).toEqual({
+    podIP: '10.0.0.2',
+    podIPs: [{ ip: '10.0.0.2' }, { $patch: 'replace' }],
+  })
+})
+
+test('what is no longer said is removed', () => {
+  expect(statusPatch({ ...before, reason: 'Evicted' }, before)).toEqual({ reason: null })
+})
