@@ -197,4 +197,6 @@ export interface NodeFacts {
   readonly clusterDomain: string
   readonly allocatableCpuMillis: bigint
   readonly allocatableMemoryBytes: bigint
+  /** Left out: a variable or file that asks for a container's unset ephemeral-storage limit reads 0. */
+  readonly allocatableEphemeralStorageBytes?: bigint
 }

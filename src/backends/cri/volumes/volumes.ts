@@ -1,0 +1,277 @@
+import { chmod, mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../../../model/clock.ts'
+import { errorMessage, SpillwayError, type ErrorCode } from '../../../model/errors.ts'
+import type { Container, Pod, Volume } from '../../../model/kubernetes.ts'
+import { parseBytes } from '../../../model/quantity.ts'
+import type { Log } from '../../../telemetry/log.ts'
+import type { PodSources } from '../../backend.ts'
+import { exists, writeAtomically, type Payload } from './atomic-writer.ts'
+import { mountTmpfs, unmountBelow } from './mounts.ts'
+import { makeNestedMountPoints } from './nested-mount-points.ts'
+import { giveToGroup } from './ownership.ts'
+import { volumePayload } from './payload.ts'
+import { ServiceAccountTokens } from './service-account-tokens.ts'
+import { bindSubPath } from './sub-path.ts'
+
+export interface VolumesInput {
+  readonly pod: Pod
+  /** The Pod's own directory on this machine. `volumes` and `volume-subpaths` in it are ours. */
+  readonly podDir: string
+  readonly sources: PodSources
+  readonly clock: Clock
+  readonly log: Log
+  /**
+   * Whether secrets go to memory file systems: needs root and the runtime's mount namespace. Without it they are plain
+   * files, and an `emptyDir` with medium Memory is refused. Default: whether the process is root.
+   */
+  readonly tmpfs?: boolean
+}
+
+/** A mount as CRI wants it. */
+export interface VolumeMount {
+  readonly containerPath: string
+  readonly hostPath: string
+  readonly readonly: boolean
+  readonly propagation: 'PROPAGATION_PRIVATE' | 'PROPAGATION_HOST_TO_CONTAINER' | 'PROPAGATION_BIDIRECTIONAL'
+}
+
+export interface VolumesRefresh {
+  /** Whether any file changed. */
+  readonly changed: boolean
+  /** In how many milliseconds a token is due for replacement; absent when there is none. */
+  readonly nextRefreshMs?: number
+}
+
+/**
+ * Makes or finds every volume of the Pod; may be called again for the same directory, also by a later process.
+ * NotFound, with the reason `FailedMount`: something that is not optional is missing now; try again.
+ * Unsupported: a kind of volume that is not offered (admission refuses it before).
+ */
+export async function prepareVolumes(input: VolumesInput, signal: AbortSignal): Promise<PreparedVolumes> {
+  const prepared = new PreparedVolumes(input)
+  await prepared.refresh(input.pod, signal)
+  return prepared
+}
+
+/** Unmounts and removes the Pod's volumes. Needs only the directory; resolves when gone, also if nothing was there. */
+export async function removeVolumes(
+  { podDir }: { readonly podDir: string },
+  signal: AbortSignal,
+): Promise<void> {
+  for (const name of ['volume-subpaths', 'volumes']) {
+    const directory = join(podDir, name)
+    // First the mounts: removing through a bind mount would empty the volume behind it.
+    await unmountBelow(directory, signal)
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+interface EmptyDirectory {
+  readonly directory: string
+  readonly volume: Volume
+  readonly pod: Pod
+}
+
+/** The volumes of one Pod, on disk. */
+export class PreparedVolumes {
+  readonly #input: VolumesInput
+  readonly #tokens: ServiceAccountTokens
+  readonly #tmpfs: boolean
+  #lastRefresh: Promise<unknown> = Promise.resolve()
+
+  constructor(input: VolumesInput) {
+    this.#input = input
+    this.#tokens = new ServiceAccountTokens(input.sources, input.clock)
+    this.#tmpfs = input.tmpfs ?? process.getuid?.() === 0
+  }
+
+  /**
+   * Reads what changed and swaps it in. `pod` carries newer labels and annotations. A volume that fails does not keep
+   * the others from being refreshed; the first failure is thrown at the end, and what was there stays.
+   */
+  async refresh(pod: Pod, signal: AbortSignal): Promise<VolumesRefresh> {
+    // One at a time: two writers of one volume would remove each other's drafts.
+    const turn = this.#lastRefresh.then(() => this.#refreshNow(pod, signal))
+    this.#lastRefresh = turn.catch(() => undefined)
+    return await turn
+  }
+
+  async #refreshNow(pod: Pod, signal: AbortSignal): Promise<VolumesRefresh> {
+    const outcomes = await Promise.allSettled(
+      (pod.spec?.volumes ?? []).map((volume) => this.#setUp(volume, pod, signal)),
+    )
+    signal.throwIfAborted()
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+    const changed = outcomes.some((outcome) => outcome.status === 'fulfilled' && outcome.value)
+    const dueAtMs = this.#tokens.dueAtMs
+    if (dueAtMs === undefined) return { changed }
+    return { changed, nextRefreshMs: Math.max(dueAtMs - this.#input.clock.wallMs(), 0) }
+  }
+
+  /** The mounts of `container.volumeMounts`, in order, sub-paths bound. Rejected: it names no volume of the Pod. */
+  async mountsFor(container: Container, signal: AbortSignal): Promise<readonly VolumeMount[]> {
+    const mounts: VolumeMount[] = []
+    for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
+      const volume = this.#input.pod.spec?.volumes?.find(({ name }) => name === mount.name)
+      if (!volume) {
+        throw new SpillwayError(
+          'Rejected',
+          `cannot find volume "${mount.name}" to mount into container "${container.name}"`,
+          { reason: 'CreateContainerConfigError' },
+        )
+      }
+      if (mount.subPathExpr) {
+        throw new SpillwayError(
+          'Unsupported',
+          `volumeMounts[${index}].subPathExpr of container "${container.name}"`,
+        )
+      }
+      const hostPath = mount.subPath
+        ? await this.#subPath(
+            { container: container.name, index, volume: mount.name, path: mount.subPath },
+            signal,
+          )
+        : this.#directory(volume)
+      mounts.push({
+        containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
+        hostPath,
+        readonly: mount.readOnly === true || isReadOnly(volume),
+        propagation: propagation(mount.mountPropagation),
+      })
+    }
+    return mounts
+  }
+
+  async #subPath(
+    mount: { container: string; index: number; volume: string; path: string },
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { podDir } = this.#input
+    const target = join(podDir, 'volume-subpaths', mount.volume, mount.container, String(mount.index))
+    const volumeDirectory = join(podDir, 'volumes', mount.volume)
+    try {
+      await bindSubPath({ volumeDirectory, path: mount.path, target }, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      this.#input.log.warn({ ...mount, error: errorMessage(error) }, 'sub-path not mounted')
+      // The details stay in our log: they would tell the Pod's owner about this machine's files.
+      throw new SpillwayError(
+        'Rejected',
+        `failed to prepare subPath for volumeMount "${mount.volume}" of container "${mount.container}"`,
+        { reason: 'CreateContainerConfigError', cause: error },
+      )
+    }
+    return target
+  }
+
+  #directory(volume: Volume): string {
+    return join(this.#input.podDir, 'volumes', volume.name)
+  }
+
+  async #setUp(volume: Volume, pod: Pod, signal: AbortSignal): Promise<boolean> {
+    try {
+      if (volume.emptyDir) return await this.#setUpEmptyDir(volume, pod, signal)
+      const input = { pod, sources: this.#input.sources, tokens: this.#tokens }
+      const payload = await volumePayload(volume, input, signal)
+      if (!payload) {
+        const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'without a source'
+        throw new SpillwayError('Unsupported', `volumes of kind ${kind} are not supported here`)
+      }
+      return await this.#setUpFiles(volume, { pod, payload }, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      const code: ErrorCode = error instanceof SpillwayError ? error.code : 'Unavailable'
+      throw new SpillwayError(
+        code,
+        `MountVolume.SetUp failed for volume "${volume.name}" : ${errorMessage(error)}`,
+        {
+          reason: 'FailedMount',
+          cause: error,
+        },
+      )
+    }
+  }
+
+  async #setUpEmptyDir(volume: Volume, pod: Pod, signal: AbortSignal): Promise<boolean> {
+    const directory = this.#directory(volume)
+    const { medium = '', sizeLimit } = volume.emptyDir ?? {}
+    const inMemory = medium === 'Memory'
+    if ((inMemory && !this.#tmpfs) || !['', 'Memory'].includes(medium)) {
+      throw new SpillwayError('Unsupported', `emptyDir medium "${medium}" is not supported here`)
+    }
+    return inMemory
+      ? await this.#setUpMemory({ directory, sizeLimit, volume, pod }, signal)
+      : await this.#setUpDisk({ directory, volume, pod })
+  }
+
+  async #setUpMemory(
+    { directory, sizeLimit, volume, pod }: EmptyDirectory & { readonly sizeLimit: string | undefined },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const fsGroup = pod.spec?.securityContext?.fsGroup
+    const sizeBytes = parseBytes(sizeLimit ?? '0')
+    // By mount options, so that no crash can leave it half set up.
+    const options = fsGroup === undefined ? [] : ['mode=3777', `gid=${fsGroup}`]
+    if (sizeBytes > 0n) options.push(`size=${sizeBytes}`)
+    await mkdir(directory, { recursive: true, mode: 0o777 })
+    const isNew = await mountTmpfs({ directory, options }, signal)
+    if (isNew) await makeNestedMountPoints({ pod, volume: volume.name, directory })
+    return isNew
+  }
+
+  /** Set up once: later the files are the containers' own business, and there may be many. */
+  async #setUpDisk({ directory, volume, pod }: EmptyDirectory): Promise<boolean> {
+    if (await exists(directory)) return false
+    // Beside it under a name that no volume can have, then moved: a crash leaves all or nothing.
+    const draft = `${directory}.new`
+    await rm(draft, { recursive: true, force: true })
+    await mkdir(draft, { recursive: true })
+    await chmod(draft, 0o777)
+    await makeNestedMountPoints({ pod, volume: volume.name, directory: draft })
+    await this.#giveToGroup(draft, pod, false)
+    await rename(draft, directory)
+    return true
+  }
+
+  async #setUpFiles(
+    volume: Volume,
+    { pod, payload }: { readonly pod: Pod; readonly payload: Payload },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const directory = this.#directory(volume)
+    const isNew = (await mkdir(directory, { recursive: true, mode: 0o750 })) !== undefined
+    if (isNew) await chmod(directory, 0o777)
+    // Like kubelet: what may be secret never touches a disk.
+    if (this.#tmpfs && !volume.configMap) await mountTmpfs({ directory, options: [] }, signal)
+    await makeNestedMountPoints({ pod, volume: volume.name, directory })
+    return await writeAtomically({
+      directory,
+      payload,
+      nowMs: this.#input.clock.wallMs(),
+      setOwnership: () => this.#giveToGroup(directory, pod, true),
+    })
+  }
+
+  async #giveToGroup(directory: string, pod: Pod, readonly: boolean): Promise<void> {
+    const fsGroup = pod.spec?.securityContext?.fsGroup
+    if (fsGroup === undefined) return
+    const onTrouble = (path: string, error: unknown): void => {
+      this.#input.log.warn(
+        { path, fsGroup, error: errorMessage(error) },
+        'volume file not given to the group',
+      )
+    }
+    await giveToGroup({ directory, fsGroup, readonly, onTrouble })
+  }
+}
+
+function isReadOnly(volume: Volume): boolean {
+  return !volume.emptyDir
+}
+
+function propagation(mode: string | undefined): VolumeMount['propagation'] {
+  if (mode === 'HostToContainer') return 'PROPAGATION_HOST_TO_CONTAINER'
+  if (mode === 'Bidirectional') return 'PROPAGATION_BIDIRECTIONAL'
+  return 'PROPAGATION_PRIVATE'
+}
