@@ -1,0 +1,170 @@
+import type { Capabilities, PodFeature } from '../model/capability.ts'
+import type { Node, Pod } from '../model/kubernetes.ts'
+import { parseBytes } from '../model/quantity.ts'
+import { add, noResources, parseResources, podRequests, type Resources } from '../model/resources.ts'
+import { featuresOf } from './features.ts'
+import { hostPortsOf, portsClash } from './host-ports.ts'
+import { matchesNode } from './node-affinity.ts'
+import { untoleratedTaint } from './tolerations.ts'
+
+export interface AdmissionInput {
+  readonly pod: Pod
+  readonly node: Node
+  /** The Pods that the node already let in and that have not ended. */
+  readonly others: readonly Pod[]
+  readonly capabilities: Capabilities
+  /** Rules of the operator: budget, security profile. The first that answers with a reason refuses. */
+  readonly policy?: readonly AdmissionRule[]
+}
+
+export type AdmissionRule = (pod: Pod) => Refused | undefined
+
+export interface Refused {
+  readonly reason: string
+  readonly message: string
+}
+
+export type Verdict =
+  | { readonly kind: 'admit' }
+  /** The Pod is Failed with this reason, as kubelet does; its controller makes another, which may go elsewhere. */
+  | ({ readonly kind: 'refuse' } & Refused)
+  /** The Pod stays Pending with one event: failing it would make its controller send the next one at once. */
+  | ({ readonly kind: 'hold' } & Refused)
+
+/**
+ * The door of a node, through which every Pod goes however it got its `nodeName`. Order, reasons and messages are
+ * kubelet's (pkg/kubelet/lifecycle/predicate.go); like kubelet it looks at NoExecute taints alone, since who sets
+ * `nodeName` by hand has overruled NoSchedule. What the backend cannot do comes after: it is the more special reason.
+ */
+export function admit(input: AdmissionInput): Verdict {
+  const held = holdDaemon(input.pod)
+  if (held) return { kind: 'hold', ...held }
+  const refused =
+    refuseSystem(input) ??
+    refuseResources(input) ??
+    refusePlacement(input) ??
+    refuseFeatures(input) ??
+    firstRefusal(input)
+  return refused ? { kind: 'refuse', ...refused } : { kind: 'admit' }
+}
+
+/**
+ * A DaemonSet wants one Pod on each node that lets it; one that never becomes available here would stall the rolling
+ * update on all servers, and one that is Failed is replaced in a loop.
+ */
+function holdDaemon({ metadata }: Pod): Refused | undefined {
+  const owner = metadata?.ownerReferences?.find(({ controller, kind }) => controller && kind === 'DaemonSet')
+  if (!owner) return undefined
+  const message =
+    `DaemonSet ${metadata?.namespace}/${owner.name} cannot run on a virtual node, which has no server behind it; ` +
+    `keep it off with the node affinity "type NotIn [virtual-kubelet]"`
+  return { reason: 'DaemonSetForbidden', message }
+}
+
+function refuseSystem({ pod, node, capabilities }: AdmissionInput): Refused | undefined {
+  const nodeOs = node.status?.nodeInfo?.operatingSystem ?? node.metadata?.labels?.[osLabel] ?? 'linux'
+  // Kubelet reads this one off the Pod's labels, not its selector; the selector is part of the affinity.
+  const labelled = pod.metadata?.labels?.[osLabel]
+  if (labelled !== undefined && labelled !== nodeOs) {
+    const message = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label"
+    return { reason: 'PodOSSelectorNodeLabelDoesNotMatch', message }
+  }
+  const { os, securityContext } = pod.spec ?? {}
+  if (os && os.name !== nodeOs) {
+    return {
+      reason: 'PodOSNotSupported',
+      message: "Failed to admit pod as the OS field doesn't match node OS",
+    }
+  }
+  const groups = (securityContext as { readonly supplementalGroupsPolicy?: string } | undefined)
+    ?.supplementalGroupsPolicy
+  if (groups === 'Strict' && !capabilities.features.has('supplementalGroupsPolicy')) {
+    const message = 'SupplementalGroupsPolicy=Strict is not supported in this node'
+    return { reason: 'SupplementalGroupsPolicyNotSupported', message }
+  }
+  return undefined
+}
+
+const osLabel = 'kubernetes.io/os'
+
+function refuseResources({ pod, node, others }: AdmissionInput): Refused | undefined {
+  const list = node.status?.allocatable ?? node.status?.capacity ?? {}
+  const allowedPods = parseBytes(list['pods'] ?? '0')
+  const count = BigInt(others.length)
+  if (count + 1n > allowedPods) return outOf('pods', 1n, count, allowedPods)
+  const capacity = parseResources(list)
+  const used = others.reduce((sum, other) => add(sum, podRequests(other)), noResources)
+  const wanted = podRequests(pod)
+  const shortage = amounts(wanted)
+    // An extended resource that the node does not have at all belongs to the cluster, not to the node: not checked.
+    .filter(([name, amount]) => amount > 0n && (!name.includes('/') || capacity.extended.has(name)))
+    .find(([name, amount]) => amount > amountOf(capacity, name) - amountOf(used, name))
+  if (!shortage) return undefined
+  const [name, amount] = shortage
+  return outOf(name, amount, amountOf(used, name), amountOf(capacity, name))
+}
+
+/** In the scheduler's order; those beyond the three by name. */
+function amounts(resources: Resources): [name: string, amount: bigint][] {
+  const extended = [...resources.extended].sort(([a], [b]) => (a < b ? -1 : 1))
+  return [
+    ['cpu', resources.cpuMillis],
+    ['memory', resources.memoryBytes],
+    ['ephemeral-storage', resources.ephemeralStorageBytes],
+    ...extended,
+  ]
+}
+
+function amountOf(resources: Resources, name: string): bigint {
+  return amounts(resources).find(([candidate]) => candidate === name)?.[1] ?? 0n
+}
+
+function outOf(name: string, requested: bigint, used: bigint, capacity: bigint): Refused {
+  const message = `Node didn't have enough resource: ${name}, requested: ${requested}, used: ${used}, capacity: ${capacity}`
+  return { reason: `OutOf${name}`, message }
+}
+
+function refusePlacement({ pod, node, others }: AdmissionInput): Refused | undefined {
+  if (!matchesNode(pod, node)) {
+    return failed('NodeAffinity', "node(s) didn't match Pod's node affinity/selector")
+  }
+  if (pod.spec?.nodeName && pod.spec.nodeName !== node.metadata?.name) {
+    return failed('NodeName', "node(s) didn't match the requested node name")
+  }
+  const wanted = hostPortsOf(pod)
+  const taken = others.flatMap(hostPortsOf)
+  if (wanted.some((port) => taken.some((other) => portsClash(port, other)))) {
+    return failed('NodePorts', "node(s) didn't have free ports for the requested pod ports")
+  }
+  const { tolerations = [] } = pod.spec ?? {}
+  if (untoleratedTaint(node.spec?.taints ?? [], tolerations, new Set(['NoExecute']))) {
+    return failed('TaintToleration', "node(s) had taints that the pod didn't tolerate")
+  }
+  return undefined
+}
+
+function failed(predicate: string, why: string): Refused {
+  return { reason: predicate, message: `Predicate ${predicate} failed: ${why}` }
+}
+
+/** Names each field that asks for what the backend cannot do: nothing of a Pod is ignored in silence. */
+function refuseFeatures({ pod, capabilities }: AdmissionInput): Refused | undefined {
+  const missing = featuresOf(pod).filter(({ feature }) => !capabilities.features.has(feature))
+  if (missing.length === 0) return undefined
+  const sentences = missing.map(({ feature, field }) => `${field}: ${describe(feature)} not offered here`)
+  return { reason: 'UnsupportedPodSpec', message: sentences.join('; ') }
+}
+
+/** `postStartHook` → `post start hook is`. */
+function describe(feature: PodFeature): string {
+  const words = feature.replace(/(?<=[a-z])(?=[A-Z])/g, ' ').split(' ')
+  return `${words.map((word) => (/^[A-Z]{2,}$/.test(word) ? word : word.toLowerCase())).join(' ')} is`
+}
+
+function firstRefusal({ pod, policy = [] }: AdmissionInput): Refused | undefined {
+  for (const rule of policy) {
+    const refused = rule(pod)
+    if (refused) return refused
+  }
+  return undefined
+}
