@@ -2,6 +2,7 @@ import type { KubeObject } from '../model/kubernetes.ts'
 import { errorMessage } from '../model/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { ObjectName, Store, StoreChange } from './api.ts'
+import { untilAborted } from './until-aborted.ts'
 
 export interface ObjectStoreOptions<T extends KubeObject> {
   readonly log: Log
@@ -70,16 +71,7 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   }
 
   async whenSynced(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    if (this.#isSynced) return
-    const aborted = Promise.withResolvers<never>()
-    const onAbort = (): void => aborted.reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      await Promise.race([this.#synced.promise, aborted.promise])
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-    }
+    await untilAborted(this.#synced.promise, signal)
   }
 
   /** Takes over a whole list: what it lacks is removed, so that no deletion during a gap is missed. */
