@@ -2,7 +2,10 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { configFields } from '../src/config/reference.ts'
+import { configSchema } from '../src/config/schema.ts'
 import { errorTable } from '../src/model/errors.ts'
+import { version } from '../src/model/version.ts'
 
 const root = join(import.meta.dirname, '..')
 const sources = globSync('src/**/*.ts', { cwd: root }).sort()
@@ -194,5 +197,21 @@ describe('the docs', () => {
       retry ? 'yes' : 'no',
     ])
     expect(listed).toEqual(table)
+  })
+
+  test('docs/reference/config.md lists every field of the configuration with its meaning', () => {
+    const page = readFileSync(join(root, 'docs/reference/config.md'), 'utf8')
+    const listed = [...page.matchAll(/^\| `([^`]+)` \| (yes|no) \| (.*) \|$/gm)].map((row) => row.slice(1, 4))
+    const fields = configFields(configSchema)
+    expect(listed).toEqual(
+      fields.map(({ path, required, description }) => [path, required ? 'yes' : 'no', description]),
+    )
+  })
+
+  test('the version is that of package.json', () => {
+    const { version: published } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      version: string
+    }
+    expect(version).toBe(published)
   })
 })

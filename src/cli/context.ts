@@ -20,12 +20,3 @@ export interface OutputStream {
 
 /** ok, failed, usage, a checked claim is false, interrupted. */
 export const exitCodes = { ok: 0, failed: 1, usage: 2, claimFalse: 3, interrupted: 130 } as const
-
-/** Options that every command takes. */
-export interface GlobalOptions {
-  /** Name of the (embedded) cluster; also picks the state and socket folders. */
-  readonly name?: string
-  readonly config?: string
-  readonly kubeconfig?: string
-  readonly json?: boolean
-}

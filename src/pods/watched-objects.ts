@@ -68,7 +68,7 @@ export class WatchedObjects<T extends KubeObject> {
     const watch: Watch<T> = { store: new ObjectStore<T>({ log }), end: new AbortController(), holders: 0 }
     this.#watches.set(key, watch)
     const selection = { namespace, fieldSelector: `metadata.name=${name}` }
-    void reflect(
+    void reflect<T>(
       { api, resource, selection, store: watch.store, clock, random, log },
       watch.end.signal,
     ).catch(() => {})
