@@ -14,7 +14,8 @@ export interface NodeSourcesOptions {
   readonly services: Store<Service>
   readonly node: NodeFacts
   readonly clock: Clock
-  readonly random: () => number
+  /** Milliseconds to wait after that many failures of a watch in a row. */
+  readonly backoff: (failures: number) => number
   readonly log: Log
 }
 
@@ -31,10 +32,10 @@ export class NodeSources {
   readonly #pods = new Map<PodUid, SourcesOfPod>()
 
   constructor(options: NodeSourcesOptions) {
-    const { api, clock, random, log } = options
+    const { api, clock, backoff, log } = options
     this.#options = options
-    this.#configMaps = new WatchedObjects({ api, resource: configMaps, clock, random, log })
-    this.#secrets = new WatchedObjects({ api, resource: secrets, clock, random, log })
+    this.#configMaps = new WatchedObjects({ api, resource: configMaps, clock, backoff, log })
+    this.#secrets = new WatchedObjects({ api, resource: secrets, clock, backoff, log })
   }
 
   /** The same reader for the same Pod, until `settled`. */

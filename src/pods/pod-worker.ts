@@ -31,16 +31,23 @@ export interface MeteredNode {
 }
 
 /** The Kubernetes Event that people see in `kubectl describe pod`. */
-export type PodEventSink = (
-  pod: Pod,
-  event: { type: 'Normal' | 'Warning'; reason: string; message: string },
-) => void
+export type PodEventSink = (pod: Pod, event: PodEvent) => void
+
+export interface PodEvent {
+  readonly type: 'Normal' | 'Warning'
+  readonly reason: string
+  readonly message: string
+  /** As in `spec.containers{web}`; absent when the whole Pod is meant. */
+  readonly fieldPath?: string
+}
 
 export interface PodWorkerOptions {
   readonly backend: Backend
   readonly desired: DesiredPods
   readonly observations: Observations
   readonly sources: (pod: Pod) => PodSources
+  /** Nothing of the Pod is left on either side. */
+  readonly settled: (uid: PodUid) => void
   readonly node: () => Node | undefined
   readonly metered: MeteredNode
   readonly meter: Meter
@@ -246,6 +253,7 @@ export class PodWorker {
       this.#admitted.delete(end.uid)
       this.#held.delete(end.uid)
       this.#acceptedAtMs.delete(end.uid)
+      this.#options.settled(end.uid)
     }
   }
 

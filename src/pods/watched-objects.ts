@@ -9,7 +9,8 @@ export interface WatchedObjectsOptions<T extends KubeObject> {
   readonly api: KubeApi
   readonly resource: Resource<T>
   readonly clock: Clock
-  readonly random: () => number
+  /** Milliseconds to wait after that many failures in a row. */
+  readonly backoff: (failures: number) => number
   readonly log: Log
 }
 
@@ -64,12 +65,12 @@ export class WatchedObjects<T extends KubeObject> {
   }
 
   #begin(key: string, namespace: string, name: string): Watch<T> {
-    const { api, resource, clock, random, log } = this.#options
+    const { api, resource, clock, backoff, log } = this.#options
     const watch: Watch<T> = { store: new ObjectStore<T>({ log }), end: new AbortController(), holders: 0 }
     this.#watches.set(key, watch)
     const selection = { namespace, fieldSelector: `metadata.name=${name}` }
     void reflect<T>(
-      { api, resource, selection, store: watch.store, clock, random, log },
+      { api, resource, selection, store: watch.store, clock, backoff, log },
       watch.end.signal,
     ).catch(() => {})
     return watch

@@ -1,0 +1,202 @@
+import type { Backend, NodeFacts, PodHappening } from '../backends/backend.ts'
+import { runController } from '../control/controller.ts'
+import { KeyQueue } from '../control/queue.ts'
+import { runTasks, superviseTask, type Task } from '../control/tasks.ts'
+import type { KubeApi, Store } from '../kube/api.ts'
+import { reflect } from '../kube/reflector.ts'
+import { pods } from '../kube/resources.ts'
+import { ObjectStore } from '../kube/store.ts'
+import type { Clock } from '../model/clock.ts'
+import type { Node, Pod, Service } from '../model/kubernetes.ts'
+import { asPodUid, type PodUid } from '../model/pod-key.ts'
+import type { Log } from '../telemetry/log.ts'
+import { DesiredPods } from './desired-pods.ts'
+import { Observations } from './observations.ts'
+import { Orphans } from './orphans.ts'
+import { NodeSources } from './pod-sources.ts'
+import { PodWorker, type Meter, type MeteredNode, type PodEventSink } from './pod-worker.ts'
+import { StatusReporter } from './status-reporter.ts'
+
+export interface BackendPodsOptions {
+  readonly backend: Backend
+  /** The controller's identity: for the orphans' live GET. */
+  readonly api: KubeApi
+  readonly services: Store<Service>
+  readonly meter: Meter
+  readonly recordEvent: PodEventSink
+  readonly clock: Clock
+  readonly random: () => number
+  /** Milliseconds to wait after that many failures of a watch in a row. */
+  readonly backoff: (failures: number) => number
+  readonly log: Log
+}
+
+export interface ServedNode {
+  readonly metered: MeteredNode
+  readonly facts: NodeFacts
+  /** As the node: it may see and write its own Pods. */
+  readonly api: KubeApi
+  /** The Node object as the API server has it, once it does. */
+  readonly node: () => Node | undefined
+}
+
+const concurrency = 64
+// The net under everything that is told by events, and the heartbeat of the ledger.
+const resyncMs = 30_000
+const sweepMs = 30_000
+
+/** The Pods of all virtual nodes of one backend: who says "look again", and who looks. */
+export class BackendPods {
+  readonly observations: Observations
+  readonly #options: BackendPodsOptions
+  readonly #queue: KeyQueue
+  readonly #nodes = new Map<string, NodePods>()
+  #haltedReason: string | undefined
+
+  constructor(options: BackendPodsOptions) {
+    this.#options = options
+    this.#queue = new KeyQueue({ clock: options.clock, concurrency })
+    this.observations = new Observations({
+      changed: (uid) => this.#queue.add(uid),
+      happened: (uid, happening) => this.#happened(uid, happening),
+    })
+  }
+
+  /** Serves one more virtual node. Before `run`. */
+  addNode({ metered, facts, api, node }: ServedNode): void {
+    const { backend, backoff, clock, log, meter, recordEvent, services } = this.#options
+    const store = new ObjectStore<Pod>({ log })
+    const desired = new DesiredPods(store, (uid) => this.#queue.add(uid))
+    const sources = new NodeSources({ api, services, node: facts, clock, backoff, log })
+    const reporter = new StatusReporter({ api, nodeIps: facts.ips, clock })
+    const worker = new PodWorker({
+      backend,
+      desired,
+      observations: this.observations,
+      sources: (pod) => sources.of(pod),
+      settled: (uid) => sources.settled(uid),
+      node,
+      metered,
+      meter,
+      reporter,
+      recordEvent,
+      clock,
+      log: log.child({ node: metered.node }),
+    })
+    this.#nodes.set(metered.node, { api, desired, sources, store, worker })
+  }
+
+  /** Looks after the Pods until the signal is aborted. Pods go on running. */
+  async run(signal: AbortSignal): Promise<void> {
+    const tasks: Record<string, Task> = {
+      controller: (inner) => this.#reconcile(inner),
+      backend: this.#supervised('watch of the backend', (inner) =>
+        this.observations.follow(this.#options.backend, inner),
+      ),
+      resync: this.#every(resyncMs, () => this.#resync()),
+      orphans: this.#supervised('orphan sweep', this.#every(sweepMs, this.#orphanSweep())),
+    }
+    for (const [name, { api, store }] of this.#nodes) {
+      tasks[`pods of ${name}`] = (inner) => this.#reflect(name, api, store, inner)
+    }
+    try {
+      await runTasks(tasks, signal)
+    } finally {
+      for (const { sources } of this.#nodes.values()) sources.close()
+    }
+  }
+
+  /** The Pods that the API server has bound to the node. */
+  podsOn(nodeName: string): readonly Pod[] {
+    return this.#nodes.get(nodeName)?.store.list() ?? []
+  }
+
+  /** The Pod of that name on any node served here. */
+  findPod(namespace: string, name: string): Pod | undefined {
+    for (const { store } of this.#nodes.values()) {
+      const pod = store.get({ namespace, name })
+      if (pod) return pod
+    }
+    return undefined
+  }
+
+  /** Why orphans are not ended just now; undefined when they are. */
+  get orphansHalted(): string | undefined {
+    return this.#haltedReason
+  }
+
+  async #reconcile(signal: AbortSignal): Promise<void> {
+    const { clock, log, random } = this.#options
+    const reconcile = async (key: string, inner: AbortSignal) => {
+      const uid = asPodUid(key)
+      return await this.#nodeOf(uid)?.worker.syncPod(uid, inner)
+    }
+    await runController({ name: 'pods', queue: this.#queue, reconcile, clock, random, log }, signal)
+  }
+
+  #nodeOf(uid: PodUid): NodePods | undefined {
+    for (const node of this.#nodes.values()) if (node.desired.get(uid).kind !== 'unknown') return node
+    const observed = this.observations.get(uid)
+    return observed && this.#nodes.get(observed.nodeName)
+  }
+
+  #happened(uid: PodUid, { type, reason, message, fieldPath }: PodHappening): void {
+    const desired = this.#nodeOf(uid)?.desired.get(uid)
+    if (!desired || desired.kind === 'unknown') return
+    const pod = desired.kind === 'present' ? desired.pod : desired.lastSeen
+    this.#options.recordEvent(pod, { type, reason, message, ...(fieldPath !== undefined && { fieldPath }) })
+  }
+
+  #resync(): Promise<void> {
+    for (const { uid } of this.observations.all()) this.#queue.add(uid)
+    for (const { store } of this.#nodes.values()) {
+      for (const { metadata } of store.list()) if (metadata?.uid) this.#queue.add(metadata.uid)
+    }
+    return Promise.resolve()
+  }
+
+  #orphanSweep(): (signal: AbortSignal) => Promise<void> {
+    const { api, backend, clock, log } = this.#options
+    const orphans = new Orphans({
+      backend,
+      api,
+      clock,
+      log,
+      desiredOf: (nodeName) => this.#nodes.get(nodeName)?.desired,
+      confirmed: (uid) => this.#queue.add(uid),
+      halted: (reason) => {
+        this.#haltedReason = reason
+      },
+    })
+    return (signal) => orphans.sweep(signal)
+  }
+
+  async #reflect(name: string, api: KubeApi, store: ObjectStore<Pod>, signal: AbortSignal): Promise<void> {
+    const { backoff, clock, log } = this.#options
+    // The selector is also what the Node authorizer asks of a node that lists Pods.
+    const selection = { fieldSelector: `spec.nodeName=${name}` }
+    await reflect({ api, resource: pods, selection, store, clock, backoff, log }, signal)
+  }
+
+  #every(periodMs: number, action: (signal: AbortSignal) => Promise<void>): Task {
+    return async (signal) => {
+      while (!signal.aborted) {
+        await this.#options.clock.sleep(periodMs, signal)
+        await action(signal)
+      }
+    }
+  }
+
+  #supervised(name: string, task: Task): Task {
+    const { clock, log, random } = this.#options
+    return (signal) => superviseTask({ name, clock, random, log }, task, signal)
+  }
+}
+
+interface NodePods {
+  readonly api: KubeApi
+  readonly desired: DesiredPods
+  readonly sources: NodeSources
+  readonly store: ObjectStore<Pod>
+  readonly worker: PodWorker
+}
