@@ -14,12 +14,11 @@ export interface KeyQueueOptions {
 export class KeyQueue {
   readonly #clock: Clock
   readonly #concurrency: number
-  /** Due time in monotonic milliseconds of each wish, keys in flight included. */
-  readonly #wishes = new Map<string, number>()
-  /** Keys that are due, in the order in which they became so. */
+  /** At most one wish a key; also of keys in flight, for afterwards. */
+  readonly #wishes = new Map<string, Wish>()
+  /** Keys that are due and not in flight, in the order in which they became due. */
   readonly #ready = new Set<string>()
   readonly #inFlight = new Set<string>()
-  #timer: { readonly dueMs: number; readonly cancel: () => void } | undefined
   #wake: (() => void) | undefined
 
   constructor({ clock, concurrency }: KeyQueueOptions) {
@@ -28,9 +27,9 @@ export class KeyQueue {
     this.#concurrency = concurrency
   }
 
-  /** Keys waiting, for now or for later; those in flight not counted. */
+  /** Keys that wait, for now, for later, or for their own work in flight to end. */
   get waiting(): number {
-    return [...this.#wishes.keys()].filter((key) => !this.#inFlight.has(key)).length
+    return this.#wishes.size
   }
 
   get inFlight(): number {
@@ -39,23 +38,26 @@ export class KeyQueue {
 
   /** Wishes for the key to be worked on, after the delay. Never lets it come later than wished before. */
   add(key: string, delayMs = 0): void {
-    const nowMs = this.#clock.monotonicMs()
-    const dueMs = nowMs + Math.max(delayMs, 0)
+    const dueMs = this.#clock.monotonicMs() + Math.max(delayMs, 0)
     const earlier = this.#wishes.get(key)
-    if (earlier !== undefined && earlier <= dueMs) return
-    this.#wishes.set(key, dueMs)
-    if (this.#inFlight.has(key)) return
-    if (dueMs <= nowMs) this.#makeReady(key)
-    else this.#schedule(dueMs)
+    if (earlier && earlier.dueMs <= dueMs) return
+    earlier?.cancelTimer()
+    const wish = { dueMs, cancelTimer: () => undefined }
+    this.#wishes.set(key, wish)
+    if (!this.#inFlight.has(key)) this.#arm(key, wish)
   }
 
-  /** Drops the wish for a key that is not in flight. */
+  /** Drops the wish for the key. Work in flight goes on. */
   remove(key: string): void {
+    this.#wishes.get(key)?.cancelTimer()
     this.#wishes.delete(key)
     this.#ready.delete(key)
   }
 
-  /** The next key to work on, once there is one and a free place. Every key taken is given back with `done`. */
+  /**
+   * The next key to work on, once there is one and a free place; it is given back with `done`. One caller at a time.
+   * Rejects with the signal's reason.
+   */
   async take(signal: AbortSignal): Promise<string> {
     const onAbort = (): void => this.#wake?.()
     signal.addEventListener('abort', onAbort, { once: true })
@@ -76,11 +78,8 @@ export class KeyQueue {
   /** The key is no longer in flight; a wish made meanwhile counts from now on. */
   done(key: string): void {
     if (!this.#inFlight.delete(key)) throw new Error(`the key "${key}" is not in flight`)
-    const dueMs = this.#wishes.get(key)
-    if (dueMs !== undefined) {
-      if (dueMs <= this.#clock.monotonicMs()) this.#makeReady(key)
-      else this.#schedule(dueMs)
-    }
+    const wish = this.#wishes.get(key)
+    if (wish) this.#arm(key, wish)
     this.#wake?.()
   }
 
@@ -94,31 +93,20 @@ export class KeyQueue {
     return key
   }
 
+  #arm(key: string, wish: Wish): void {
+    const delayMs = wish.dueMs - this.#clock.monotonicMs()
+    if (delayMs <= 0) this.#makeReady(key)
+    else wish.cancelTimer = this.#clock.timer(delayMs, () => this.#makeReady(key))
+  }
+
   #makeReady(key: string): void {
     this.#ready.add(key)
     this.#wake?.()
   }
+}
 
-  /** One timer for the whole queue: the earliest wish. */
-  #schedule(dueMs: number): void {
-    if (this.#timer && this.#timer.dueMs <= dueMs) return
-    this.#timer?.cancel()
-    const cancel = this.#clock.timer(dueMs - this.#clock.monotonicMs(), () => this.#onTimer())
-    this.#timer = { dueMs, cancel }
-  }
-
-  #onTimer(): void {
-    this.#timer = undefined
-    const nowMs = this.#clock.monotonicMs()
-    let nextMs: number | undefined
-    const due: { key: string; dueMs: number }[] = []
-    for (const [key, dueMs] of this.#wishes) {
-      if (this.#inFlight.has(key) || this.#ready.has(key)) continue
-      if (dueMs <= nowMs) due.push({ key, dueMs })
-      else nextMs = Math.min(nextMs ?? dueMs, dueMs)
-    }
-    due.sort((a, b) => a.dueMs - b.dueMs)
-    for (const { key } of due) this.#makeReady(key)
-    if (nextMs !== undefined) this.#schedule(nextMs)
-  }
+interface Wish {
+  /** Monotonic. */
+  readonly dueMs: number
+  cancelTimer: () => void
 }
