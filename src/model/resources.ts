@@ -1,4 +1,4 @@
-import type { Container, Pod, ResourceRequirements } from './kubernetes.ts'
+import type { Container, ContainerStatus, Pod, ResourceRequirements } from './kubernetes.ts'
 import { parseBytes, parseCpuMillis } from './quantity.ts'
 
 /** What a Pod asks for, or a node has. Everything that is not cpu, memory or ephemeral-storage is in `extended`. */
@@ -79,26 +79,57 @@ export function isSidecar(container: Container): boolean {
 }
 
 /**
- * What the scheduler counts for a Pod: k8s.io/component-helpers/resource PodRequests. The larger of all containers
- * and sidecars together, and of the peak while the init containers run one after the other (each beside the sidecars
- * that started before it); what the Pod states as a whole takes the place of that; overhead on top.
+ * What the scheduler counts for a Pod that has no node yet: k8s.io/component-helpers/resource PodRequests. The larger
+ * of all containers and sidecars together, and of the peak while the init containers run one after the other (each
+ * beside the sidecars that started before it); what the Pod requests as a whole takes the place of that; overhead on
+ * top.
  */
 export function podRequests(pod: Pod): Resources {
-  return podTotal(pod, (requirements) => withDefaultRequests(requirements))
+  return withWholeRequests(pod, sumOfContainers(pod, requestsOf), pod.spec?.resources)
+}
+
+/**
+ * What the scheduler counts for a Pod on a node. While a resize is under way the Pod holds the largest of what it
+ * asks for, was allocated and has in effect; what it asks for does not count once the node called it infeasible.
+ */
+export function boundPodRequests(pod: Pod): Resources {
+  const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])]
+  // A sum is made three times only for the Pods that can differ: this runs for every Pod of the cluster.
+  if (!statuses.some((status) => status.allocatedResources ?? status.resources)) return podRequests(pod)
+  const infeasible = (pod.status?.conditions ?? []).some(
+    ({ type, reason }) => type === 'PodResizePending' && reason === 'Infeasible',
+  )
+  const asked = (container: Container): Resources => (infeasible ? noResources : requestsOf(container))
+  const status = (container: Container): ContainerStatus | undefined =>
+    statuses.find(({ name }) => name === container.name)
+  const allocated = (container: Container): Resources => {
+    const list = status(container)?.allocatedResources
+    return list ? parseResources(list) : asked(container)
+  }
+  const inEffect = (container: Container): Resources => {
+    const list = status(container)?.resources?.requests
+    return list ? parseResources(list) : allocated(container)
+  }
+  const sums = [asked, allocated, inEffect].map((read) => sumOfContainers(pod, read))
+  return withWholeRequests(pod, sums.reduce(maximum), pod.spec?.resources)
 }
 
 /** The same sum over limits: what a Pod may take at most. Resources without a limit count as 0. */
 export function podLimits(pod: Pod): Resources {
-  return podTotal(pod, (requirements) => parseResources(requirements?.limits))
+  const ofContainers = sumOfContainers(pod, ({ resources }) => parseResources(resources?.limits))
+  const limits = replace(ofContainers, pod.spec?.resources?.limits)
+  const overhead = parseResources(pod.spec?.overhead)
+  // Overhead on top of no limit would be a limit.
+  return combine(limits, overhead, (limit, extra) => (limit === 0n ? 0n : limit + extra))
 }
 
-function podTotal(pod: Pod, read: (requirements: ResourceRequirements | undefined) => Resources): Resources {
-  const { containers = [], initContainers = [], resources, overhead } = pod.spec ?? {}
-  let running = containers.reduce((sum, container) => add(sum, read(container.resources)), noResources)
+function sumOfContainers(pod: Pod, read: (container: Container) => Resources): Resources {
+  const { containers = [], initContainers = [] } = pod.spec ?? {}
+  let running = containers.reduce((sum, container) => add(sum, read(container)), noResources)
   let sidecars = noResources
   let initPeak = noResources
   for (const container of initContainers) {
-    const own = read(container.resources)
+    const own = read(container)
     if (isSidecar(container)) {
       sidecars = add(sidecars, own)
       running = add(running, own)
@@ -107,28 +138,40 @@ function podTotal(pod: Pod, read: (requirements: ResourceRequirements | undefine
       initPeak = maximum(initPeak, add(own, sidecars))
     }
   }
-  const ofContainers = maximum(running, initPeak)
-  return add(overrideWith(ofContainers, resources && read(resources), resources), parseResources(overhead))
+  return maximum(running, initPeak)
 }
 
 /** The API server defaults a missing request to the limit; objects that never went through it are read the same. */
-function withDefaultRequests(requirements: ResourceRequirements | undefined): Resources {
-  return parseResources({ ...requirements?.limits, ...requirements?.requests })
+function requestsOf({ resources }: Container): Resources {
+  return parseResources({ ...resources?.limits, ...resources?.requests })
 }
 
-function overrideWith(
-  base: Resources,
-  stated: Resources | undefined,
-  requirements: ResourceRequirements | undefined,
+function withWholeRequests(
+  pod: Pod,
+  ofContainers: Resources,
+  whole: ResourceRequirements | undefined,
 ): Resources {
-  if (!stated) return base
-  const names = new Set([
-    ...Object.keys(requirements?.requests ?? {}),
-    ...Object.keys(requirements?.limits ?? {}),
-  ])
+  const limits = { ...whole?.limits }
+  // The API server fills a missing request of the whole with the containers' sum, and only when there is none with
+  // the limit (pkg/apis/core/v1 defaultPodRequests); objects that never went through it are read the same.
+  if (ofContainers.cpuMillis > 0n) delete limits['cpu']
+  if (ofContainers.memoryBytes > 0n) delete limits['memory']
+  const stated = replace(ofContainers, { ...limits, ...whole?.requests })
+  return add(stated, parseResources(pod.spec?.overhead))
+}
+
+/** The Pod as a whole may state cpu, memory and huge pages only; each stands in for its containers' sum. */
+function replace(base: Resources, list: ResourceList | undefined): Resources {
+  if (!list) return base
+  const stated = parseResources(list)
+  const extended = new Map(base.extended)
+  for (const [name, amount] of stated.extended) {
+    if (name.startsWith('hugepages-')) extended.set(name, amount)
+  }
   return {
-    ...base,
-    cpuMillis: names.has('cpu') ? stated.cpuMillis : base.cpuMillis,
-    memoryBytes: names.has('memory') ? stated.memoryBytes : base.memoryBytes,
+    cpuMillis: 'cpu' in list ? stated.cpuMillis : base.cpuMillis,
+    memoryBytes: 'memory' in list ? stated.memoryBytes : base.memoryBytes,
+    ephemeralStorageBytes: base.ephemeralStorageBytes,
+    extended,
   }
 }

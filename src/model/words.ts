@@ -1,0 +1,39 @@
+/** The words of ours that objects in the API carry, in one place because people type them and several rooms read them. */
+
+/** Taint key of every virtual node, and key of the toleration that lets a Pod onto one; the value is the pool. */
+export const virtualNodeTaintKey = 'spillway.dev/virtual-node'
+
+/** Taint (NoSchedule) on a virtual node whose backend does not answer: nothing new comes. */
+export const backendUnavailableTaintKey = 'spillway.dev/backend-unavailable'
+
+/** Node label: the pool that the virtual node belongs to. */
+export const poolLabel = 'spillway.dev/pool'
+
+/** Label of a Pod or a namespace; the Pod's wins. */
+export const placementLabel = 'spillway.dev/placement'
+
+/**
+ * - `auto`: a server if one has room, else a virtual node
+ * - `virtual`: a virtual node as soon as the scheduler has once found no server
+ * - `server`: never a virtual node
+ */
+export const placements = ['auto', 'virtual', 'server'] as const
+export type Placement = (typeof placements)[number]
+
+/** Value of the node label `type`, by which add-ons keep off nodes that no kubelet runs. */
+export const virtualNodeType = 'virtual-kubelet'
+
+/** Value of `node.kubernetes.io/instance-type`. */
+export const virtualInstanceType = 'spillway'
+
+/** Pod annotation: the deletion cost that we set, so that a value of a user's is told from ours. */
+export const deletionCostSetAnnotation = 'spillway.dev/deletion-cost-set'
+
+/** Kubernetes' own (KEP-2255). */
+export const deletionCostAnnotation = 'controller.kubernetes.io/pod-deletion-cost'
+
+/** Node annotation: keys of the labels and taints that we put there, so that what a pool drops goes away again. */
+export const appliedAnnotation = 'spillway.dev/applied'
+
+/** Node condition: whether the backend answers. */
+export const backendReadyCondition = 'spillway.dev/BackendReady'

@@ -1,0 +1,119 @@
+import type { Namespace, Node, Pod, Service } from '../model/kubernetes.ts'
+import {
+  add,
+  boundPodRequests,
+  noResources,
+  parseResources,
+  podRequests,
+  subtract,
+  type Resources,
+} from '../model/resources.ts'
+import { poolLabel, virtualNodeType } from '../model/words.ts'
+import { hostPorts, type HostPort } from './host-ports.ts'
+
+/** A node and what is left on it. */
+export interface NodeRoom {
+  readonly node: Node
+  readonly name: string
+  readonly free: Resources
+  readonly freePods: number
+  readonly portsTaken: readonly HostPort[]
+  /** Pods that preemption made room for here, not bound yet: they count against Pods of no higher priority. */
+  readonly nominated: readonly Pod[]
+}
+
+/** The cluster as overflow sees it at one moment. */
+export interface ClusterPicture {
+  readonly servers: readonly NodeRoom[]
+  /** Virtual nodes of ours by pool. */
+  readonly virtualNodes: ReadonlyMap<string, readonly NodeRoom[]>
+  readonly namespaces: ReadonlyMap<string, Namespace>
+  readonly services: readonly Service[]
+}
+
+export interface ClusterObjects {
+  readonly nodes: readonly Node[]
+  readonly pods: readonly Pod[]
+  readonly namespaces: readonly Namespace[]
+  readonly services: readonly Service[]
+}
+
+/** The pool of a virtual node of ours. A server that somebody gave the pool's label is still a server. */
+export function poolOf(node: Node): string | undefined {
+  const labels = node.metadata?.labels ?? {}
+  return labels['type'] === virtualNodeType ? labels[poolLabel] : undefined
+}
+
+/** Virtual nodes of other makers are no servers: that they have room keeps nobody in. */
+function isServer(node: Node): boolean {
+  return node.metadata?.labels?.['type'] !== virtualNodeType
+}
+
+interface Held {
+  resources: Resources
+  pods: number
+  readonly ports: HostPort[]
+  readonly nominated: Pod[]
+}
+
+/**
+ * What every node has left: allocatable minus the requests of all Pods bound to it that are not over. A terminating
+ * Pod still holds its share, as the scheduler sees it.
+ */
+export function pictureOf(objects: ClusterObjects): ClusterPicture {
+  const held = new Map<string, Held>()
+  const heldOn = (name: string): Held => {
+    const found = held.get(name) ?? { resources: noResources, pods: 0, ports: [], nominated: [] }
+    held.set(name, found)
+    return found
+  }
+  for (const pod of objects.pods) {
+    if (isOver(pod)) continue
+    const nodeName = pod.spec?.nodeName
+    if (nodeName) hold(heldOn(nodeName), pod)
+    else if (pod.status?.nominatedNodeName) heldOn(pod.status.nominatedNodeName).nominated.push(pod)
+  }
+  const servers: NodeRoom[] = []
+  const virtualNodes = new Map<string, NodeRoom[]>()
+  for (const node of objects.nodes) {
+    const room = roomOf(node, heldOn(node.metadata?.name ?? ''))
+    const pool = poolOf(node)
+    if (pool !== undefined) virtualNodes.set(pool, [...(virtualNodes.get(pool) ?? []), room])
+    else if (isServer(node)) servers.push(room)
+  }
+  const namespaces = new Map(objects.namespaces.map((found) => [found.metadata?.name ?? '', found]))
+  return { servers, virtualNodes, namespaces, services: objects.services }
+}
+
+function hold(held: Held, pod: Pod): void {
+  held.resources = add(held.resources, boundPodRequests(pod))
+  held.pods += 1
+  held.ports.push(...hostPorts(pod))
+}
+
+function roomOf(node: Node, held: Held): NodeRoom {
+  const allocatable = node.status?.allocatable ?? {}
+  return {
+    node,
+    name: node.metadata?.name ?? '',
+    free: subtract(parseResources(allocatable), held.resources),
+    freePods: Number(allocatable['pods'] ?? '0') - held.pods,
+    portsTaken: held.ports,
+    nominated: held.nominated,
+  }
+}
+
+/** The same node after one more Pod came to it. */
+export function withPod(room: NodeRoom, pod: Pod): NodeRoom {
+  return {
+    ...room,
+    free: subtract(room.free, podRequests(pod)),
+    freePods: room.freePods - 1,
+    portsTaken: [...room.portsTaken, ...hostPorts(pod)],
+    nominated: room.nominated.filter((other) => other.metadata?.uid !== pod.metadata?.uid),
+  }
+}
+
+export function isOver({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed'
+}

@@ -1,0 +1,58 @@
+import type { Namespace, Pod } from '../model/kubernetes.ts'
+import { placementLabel, placements, type Placement } from '../model/words.ts'
+
+export type Candidacy =
+  | { readonly kind: 'candidate'; readonly placement: 'auto' | 'virtual' }
+  /** Nothing for overflow to decide: scheduled, not refused by the scheduler yet, or on its way out. */
+  | { readonly kind: 'none' }
+  /** Refused by the scheduler, and never to be let out as things stand. */
+  | { readonly kind: 'never'; readonly because: string }
+
+/** Their Pods belong to the servers: what kube-system runs serves the nodes themselves. */
+const serverOnlyNamespaces = ['kube-system', 'kube-node-lease', 'kube-public']
+
+/**
+ * Whether the scheduler has looked at the Pod and found no node. Gates need no check of their own: a gated Pod's
+ * reason is `SchedulingGated`; they are checked all the same, for a condition that is older than the gate's removal.
+ */
+export function isUnschedulable(pod: Pod): boolean {
+  const { spec, status, metadata } = pod
+  if (spec?.nodeName || metadata?.deletionTimestamp || (spec?.schedulingGates ?? []).length > 0) return false
+  if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return false
+  const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled')
+  return scheduled?.status === 'False' && scheduled.reason === 'Unschedulable'
+}
+
+/** Which Pods overflow looks at, from the Pod and its namespace alone. */
+export function candidacy(pod: Pod, namespace: Namespace | undefined): Candidacy {
+  if (!isUnschedulable(pod)) return { kind: 'none' }
+  const owner = pod.metadata?.ownerReferences?.find(({ controller }) => controller)
+  if (owner?.kind === 'DaemonSet') return never('a DaemonSet’s Pod belongs to its own node')
+  // Mirror Pods of static ones are bound by their kubelet; one without a node is broken, not waiting for room.
+  if (owner?.kind === 'Node' || pod.metadata?.annotations?.['kubernetes.io/config.mirror']) {
+    return never('a static Pod belongs to its own node')
+  }
+  const namespaceName = pod.metadata?.namespace ?? ''
+  if (serverOnlyNamespaces.includes(namespaceName)) return never(`Pods of ${namespaceName} stay on servers`)
+  return byPlacement(pod, namespace)
+}
+
+function byPlacement(pod: Pod, namespace: Namespace | undefined): Candidacy {
+  const ofPod = pod.metadata?.labels?.[placementLabel]
+  const said = ofPod ?? namespace?.metadata?.labels?.[placementLabel] ?? 'auto'
+  const where = ofPod === undefined ? 'its namespace' : 'the Pod'
+  // What cannot be read is kept in: sending a Pod out is the step that costs money.
+  if (!isPlacement(said)) {
+    return never(`label ${placementLabel} of ${where} is "${said}"; allowed: ${placements.join(', ')}`)
+  }
+  if (said === 'server') return never(`label ${placementLabel} of ${where} says server`)
+  return { kind: 'candidate', placement: said }
+}
+
+function isPlacement(text: string): text is Placement {
+  return (placements as readonly string[]).includes(text)
+}
+
+function never(because: string): Candidacy {
+  return { kind: 'never', because }
+}
