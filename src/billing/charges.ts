@@ -1,3 +1,4 @@
+import { assertNever } from '../model/assert.ts'
 import { formatRational, plus, rational, roundLine, times, zero, type Rational } from '../model/money.ts'
 import {
   priceAt,
@@ -105,6 +106,8 @@ export function sizeOf(spec: Spec, resource: BilledResource): bigint {
       return spec.memoryMiB
     case 'gpu':
       return spec.gpus
+    default:
+      return assertNever(resource, 'billed resource')
   }
 }
 

@@ -29,6 +29,7 @@ export interface UsageInterval {
   readonly clusterUid: string
   readonly podUid: PodUid
   readonly incarnation: number
+  readonly sandboxId: string
   readonly startMs: number
   /** Undefined while it runs. */
   readonly endMs: number | undefined
@@ -130,6 +131,7 @@ function projectInterval({ opened, intent, own, nextStartMs, ignored }: Interval
     clusterUid: opened.clusterUid,
     podUid: opened.podUid,
     incarnation: opened.incarnation,
+    sandboxId: opened.fact.sandboxId,
     startMs,
     endMs,
     confidence: end?.confidence,

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { assertNever } from './assert.ts'
 import type { OwnerReference, Pod } from './kubernetes.ts'
 import type { PodUid } from './pod-key.ts'
 import { podRef } from './pod-key.ts'
@@ -129,6 +130,8 @@ function ordinalOf(fact: UsageFact): string {
       return fact.generation === undefined ? '' : String(fact.generation)
     case 'ADJUSTED':
       return fact.reference
+    default:
+      return assertNever(fact, 'usage fact')
   }
 }
 

@@ -1,0 +1,192 @@
+import type { Clock } from '../model/clock.ts'
+import { SpillwayError } from '../model/errors.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import { podRef, type PodUid } from '../model/pod-key.ts'
+import type { PodObservation } from '../model/pod-observation.ts'
+import type { PriceBook } from '../model/price-book.ts'
+import { chooseSpec } from '../model/spec.ts'
+import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { LedgerStore } from './ledger.ts'
+import { observedFacts, type NewFact } from './observed-facts.ts'
+import type { PodHistory, UsageInterval } from './projection.ts'
+
+/** Where a Pod runs, and by which book it is billed there. */
+export interface MeteredNode {
+  readonly pool: string
+  readonly node: string
+  readonly priceBook: string
+}
+
+export interface MeterOptions {
+  readonly ledger: LedgerStore
+  readonly books: readonly PriceBook[]
+  readonly clusterUid: string
+  readonly clock: Clock
+  readonly log: Log
+  /** For a sandbox whose INTENT is missing: the facts of the virtual node that it was made for. */
+  readonly nodeFacts: (nodeName: string) => MeteredNode
+  /** Names of the Pod labels that bills can group by. Default: the recommended application labels. */
+  readonly labels?: readonly string[]
+  /** Default one minute. */
+  readonly heartbeatMs?: number
+}
+
+const applicationLabels = ['app', 'app.kubernetes.io/name', 'app.kubernetes.io/part-of', 'team']
+
+// The ledger has the truth: what is dropped from here is read again.
+const cachedPods = 10_000
+
+/** Keeps the books that bills are made by, then meters. Rejects with Rejected when a book of that id has changed. */
+export async function openMeter(options: MeterOptions, signal: AbortSignal): Promise<LedgerMeter> {
+  await options.ledger.keepPriceBooks(options.books, signal)
+  return new LedgerMeter(options)
+}
+
+/**
+ * Turns a Pod's life into the ledger's events. Every call is idempotent and durable when it resolves; rejections are
+ * the store's (LedgerUnavailable: try again). Remembers nothing that the ledger does not have.
+ */
+export class LedgerMeter {
+  readonly #options: MeterOptions
+  readonly #books: ReadonlyMap<string, PriceBook>
+  readonly #histories = new Map<PodUid, PodHistory>()
+
+  constructor(options: MeterOptions) {
+    this.#options = options
+    this.#books = new Map(options.books.map((book) => [book.id, book]))
+  }
+
+  /** To be awaited before the backend is asked to start the Pod. ConfigInvalid: the node's price book is unknown. */
+  async intent(pod: Pod, node: MeteredNode, signal: AbortSignal): Promise<void> {
+    const { uid } = podRef(pod)
+    const history = await this.#history(uid, signal)
+    if (!history.intended) await this.#append(uid, [this.#intentFact(pod, node)], signal)
+  }
+
+  /** What the backend's own times say was held and has ended. Without a Pod a sandbox is opened all the same. */
+  async record(pod: Pod | undefined, observed: PodObservation, signal: AbortSignal): Promise<void> {
+    const { clock, heartbeatMs = 60_000, nodeFacts } = this.#options
+    const { uid, nodeName } = observed
+    const history = await this.#history(uid, signal)
+    const facts = observedFacts({ history, observed, nowMs: clock.wallMs(), heartbeatMs })
+    const billable = facts.length > 0 || history.intervals.length > 0
+    if (pod && billable && !history.intended) facts.unshift(this.#intentFact(pod, nodeFacts(nodeName)))
+    if (facts.length > 0) await this.#append(uid, facts, signal)
+  }
+
+  /** The Pod's end is about to be asked for. The first call counts: it is the end if no container ever ran. */
+  async stopping(uid: PodUid, incarnation: number, signal: AbortSignal): Promise<void> {
+    const history = await this.#history(uid, signal)
+    const open = history.intervals.findLast(isOpen)
+    if (history.intervals.length > 0 && !open) return
+    if (open?.stoppingMs !== undefined) return
+    const fact = { kind: 'STOPPING', reason: 'its end was asked for' } as const
+    const atMs = this.#options.clock.wallMs()
+    await this.#append(
+      uid,
+      [{ incarnation: open?.incarnation ?? incarnation, atMs, source: 'spillway', fact }],
+      signal,
+    )
+  }
+
+  /** The backend has lost every trace of the Pod: closed, as an estimate, at the last time that it was seen. */
+  async closeLost(uid: PodUid, signal: AbortSignal): Promise<void> {
+    const history = await this.#history(uid, signal)
+    await this.#append(uid, history.intervals.filter(isOpen).map(lostFact), signal)
+  }
+
+  /** The Pod never started. If the ledger knows better, it is closed as lost instead: what was held is billed. */
+  async voided(uid: PodUid, reason: string, signal: AbortSignal): Promise<void> {
+    const history = await this.#history(uid, signal)
+    if (history.intervals.length > 0) {
+      await this.closeLost(uid, signal)
+      return
+    }
+    if (!history.intended || history.voided) return
+    const atMs = this.#options.clock.wallMs()
+    await this.#append(
+      uid,
+      [{ incarnation: 0, atMs, source: 'spillway', fact: { kind: 'VOIDED', reason } }],
+      signal,
+    )
+  }
+
+  /** UIDs of the Pods that the ledger bills just now: whoever reconciles compares them with the backend's list. */
+  async openPods(signal: AbortSignal): Promise<ReadonlySet<PodUid>> {
+    const intervals = await this.#options.ledger.openIntervals(signal)
+    return new Set(intervals.map(({ podUid }) => podUid))
+  }
+
+  #intentFact(pod: Pod, { pool, node, priceBook }: MeteredNode): NewFact {
+    const { clock, clusterUid, labels = applicationLabels } = this.#options
+    return {
+      incarnation: 0,
+      atMs: clock.wallMs(),
+      source: 'spillway',
+      fact: {
+        kind: 'INTENT',
+        pod: billedPod(pod, { clusterUid, pool, node, labels }),
+        terms: this.#terms(pod, priceBook),
+      },
+    }
+  }
+
+  #terms(pod: Pod, priceBook: string): BillingTerms {
+    const book = this.#books.get(priceBook)
+    if (!book) {
+      const known = [...this.#books.keys()].join(', ')
+      throw new SpillwayError('ConfigInvalid', `price book "${priceBook}" is not known; there are: ${known}`)
+    }
+    return billingTerms(pod, book)
+  }
+
+  async #history(uid: PodUid, signal: AbortSignal): Promise<PodHistory> {
+    const cached = this.#histories.get(uid)
+    if (cached) return cached
+    const history = await this.#options.ledger.history(uid, signal)
+    this.#histories.set(uid, history)
+    const [oldest] = this.#histories.keys()
+    if (oldest !== undefined && this.#histories.size > cachedPods) this.#histories.delete(oldest)
+    return history
+  }
+
+  async #append(uid: PodUid, facts: readonly NewFact[], signal: AbortSignal): Promise<void> {
+    if (facts.length === 0) return
+    const { clock, clusterUid, ledger, log } = this.#options
+    const observedMs = clock.wallMs()
+    const events = facts.map((fact) => usageEvent({ clusterUid, podUid: uid, observedMs, ...fact }))
+    try {
+      const outcomes = await ledger.append(events, signal)
+      for (const [index, outcome] of outcomes.entries()) {
+        if (outcome !== 'differs') continue
+        log.warn({ pod: uid, kind: events[index]?.fact.kind }, 'ledger kept the earlier of two accounts')
+      }
+    } finally {
+      // Also after a failure: it is not known whether the write happened.
+      this.#histories.delete(uid)
+    }
+  }
+}
+
+/** What a Pod will be billed by. One that no size of the book holds is billed 1:1: time that ran is never free. */
+export function billingTerms(pod: Pod, book: PriceBook): BillingTerms {
+  const choice = chooseSpec(pod, book)
+  const { demand, steps } = choice
+  if (choice.ok) return { priceBook: book.id, spec: choice.spec, demand, steps }
+  const refused = `${choice.error}: billed at what it asks for`
+  return { priceBook: book.id, spec: demand, demand, steps: [...steps, refused] }
+}
+
+function isOpen({ endMs }: UsageInterval): boolean {
+  return endMs === undefined
+}
+
+function lostFact({ incarnation, observedUntilMs }: UsageInterval): NewFact {
+  const fact = {
+    kind: 'CLOSED',
+    confidence: 'estimated',
+    reason: 'the backend lost it; last seen then',
+  } as const
+  return { incarnation, atMs: observedUntilMs, source: 'spillway', fact }
+}

@@ -1,0 +1,147 @@
+import { lastFinishedAtMs, type PodObservation, type TerminatedState } from '../model/pod-observation.ts'
+import { confidences, type UsageEvent } from '../model/usage.ts'
+import type { PodHistory, UsageInterval } from './projection.ts'
+
+/** A fact that is not in the ledger yet, without what is the same for the whole Pod. */
+export type NewFact = Pick<UsageEvent, 'incarnation' | 'atMs' | 'source' | 'fact'>
+
+export interface ObservedFactsInput {
+  readonly history: PodHistory
+  readonly observed: PodObservation
+  readonly nowMs: number
+  /** The most of a Pod's time that is lost when all evidence of it goes. */
+  readonly heartbeatMs: number
+}
+
+/** What an observation adds to what the ledger has of the Pod; mostly nothing. Pure. */
+export function observedFacts(input: ObservedFactsInput): NewFact[] {
+  const { history, observed } = input
+  const incarnation = ledgerIncarnation(history, observed)
+  const known = history.intervals.find((interval) => interval.incarnation === incarnation)
+  return [
+    ...replacedFacts(history, observed, incarnation),
+    ...openedFacts(input, incarnation, known),
+    ...(observed.phase === 'stopped'
+      ? closedFacts(input, incarnation, known)
+      : heartbeat(input, incarnation, known)),
+  ]
+}
+
+/**
+ * The number under which the ledger keeps the observed sandbox. A backend that lost every trace of a Pod counts from 0
+ * again: the sandbox's own id tells that it is another one, which then gets the next free number.
+ */
+export function ledgerIncarnation(history: PodHistory, observed: PodObservation): number {
+  const { intervals } = history
+  const { sandbox, incarnation } = observed
+  if (!sandbox) return intervals.at(-1)?.incarnation ?? incarnation
+  const same = intervals.find(({ sandboxId }) => sandboxId === sandbox.id)
+  if (same) return same.incarnation
+  const last = intervals.at(-1)?.incarnation ?? -1
+  return Math.max(incarnation, last + 1)
+}
+
+/** A sandbox that is not the one seen now is gone. */
+function replacedFacts(history: PodHistory, observed: PodObservation, incarnation: number): NewFact[] {
+  const { sandbox } = observed
+  if (!sandbox) return []
+  return history.intervals
+    .filter((interval) => interval.incarnation !== incarnation && interval.endMs === undefined)
+    .map((interval) => replacedFact(interval, observed, sandbox.createdAtMs))
+}
+
+function replacedFact(interval: UsageInterval, observed: PodObservation, nextStartMs: number): NewFact {
+  const reason = 'the sandbox was replaced'
+  const ends = observed.containers
+    .map(({ state, lastTerminated }) => ({
+      ran: state.kind !== 'waiting' || lastTerminated !== undefined,
+      atMs: endWithin([state, lastTerminated], interval.startMs, nextStartMs),
+    }))
+    .filter(({ ran }) => ran)
+  const known = ends.flatMap(({ atMs }) => atMs ?? [])
+  // One container whose end is not told could have been the last to end.
+  const complete = known.length > 0 && known.length === ends.length
+  const atMs = complete ? Math.max(...known) : Math.max(interval.observedUntilMs, ...known)
+  const { incarnation } = interval
+  const confidence = complete ? 'exact' : 'estimated'
+  return { incarnation, atMs, source: 'backend', fact: { kind: 'CLOSED', confidence, reason } }
+}
+
+function endWithin(
+  states: readonly ({ readonly kind: string } | TerminatedState | undefined)[],
+  fromMs: number,
+  toMs: number,
+): number | undefined {
+  return states
+    .flatMap((state) => (state && 'finishedAtMs' in state ? state.finishedAtMs : []))
+    .filter((atMs) => fromMs <= atMs && atMs <= toMs)
+    .sort((a, b) => b - a)[0]
+}
+
+function openedFacts(
+  { observed, nowMs }: ObservedFactsInput,
+  incarnation: number,
+  known: UsageInterval | undefined,
+): NewFact[] {
+  const { sandbox, namespace, name, nodeName } = observed
+  if (!sandbox || known) return []
+  const pod = { namespace, name, node: nodeName }
+  const opened: NewFact = {
+    incarnation,
+    atMs: sandbox.createdAtMs,
+    source: 'backend',
+    fact: { kind: 'OPENED', sandboxId: sandbox.id, pod },
+  }
+  // What has ended by now was not there now: its heartbeat would outlive it.
+  return observed.phase === 'stopped' ? [opened] : [opened, seen(incarnation, nowMs)]
+}
+
+function heartbeat(
+  { nowMs, heartbeatMs }: ObservedFactsInput,
+  incarnation: number,
+  known: UsageInterval | undefined,
+): NewFact[] {
+  if (!known || known.endMs !== undefined) return []
+  return nowMs - known.observedUntilMs >= heartbeatMs ? [seen(incarnation, nowMs)] : []
+}
+
+function seen(incarnation: number, nowMs: number): NewFact {
+  // By the second: two of one second say the same.
+  const fact = { kind: 'OBSERVED', bucket: Math.floor(nowMs / 1000) } as const
+  return { incarnation, atMs: nowMs, source: 'spillway', fact }
+}
+
+function closedFacts(
+  { observed, nowMs }: ObservedFactsInput,
+  incarnation: number,
+  known: UsageInterval | undefined,
+): NewFact[] {
+  const startMs = known?.startMs ?? observed.sandbox?.createdAtMs
+  if (startMs === undefined) return []
+  const finishedMs = lastFinishedAtMs(observed)
+  // An end before this sandbox's start belongs to an earlier one: in this one no container ran.
+  if (finishedMs !== undefined && finishedMs >= startMs) {
+    if (isKnownAs(known, 'exact')) return []
+    const fact = { kind: 'CLOSED', confidence: 'exact', reason: 'its last container ended' } as const
+    return [{ incarnation, atMs: finishedMs, source: 'backend', fact }]
+  }
+  if (isKnownAs(known, 'recorded')) return []
+  const closed = {
+    kind: 'CLOSED',
+    confidence: 'recorded',
+    reason: 'stopped before any container ran',
+  } as const
+  if (known?.stoppingMs !== undefined) {
+    return [{ incarnation, atMs: known.stoppingMs, source: 'spillway', fact: closed }]
+  }
+  const stopping = { kind: 'STOPPING', reason: 'the backend had ended it' } as const
+  return [
+    { incarnation, atMs: nowMs, source: 'spillway', fact: stopping },
+    { incarnation, atMs: nowMs, source: 'spillway', fact: closed },
+  ]
+}
+
+function isKnownAs(known: UsageInterval | undefined, confidence: (typeof confidences)[number]): boolean {
+  if (!known?.confidence) return false
+  return confidences.indexOf(known.confidence) >= confidences.indexOf(confidence)
+}

@@ -1,0 +1,114 @@
+/**
+ * The thread that owns the SQLite file. node:sqlite is synchronous, and with `synchronous=FULL` each commit waits for
+ * the disk: on the main thread that would hold up leases, probes and streams.
+ */
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { parentPort, workerData } from 'node:worker_threads'
+import { Kysely, SqliteDialect, type SqliteDatabase } from 'kysely'
+import { errorMessage, SpillwayError, type ErrorCode } from '../../model/errors.ts'
+import { checkVersion, migrate, type LedgerSchema } from './schema.ts'
+import { SqlLedger } from './sql-ledger.ts'
+
+export interface SqliteWorkerData {
+  readonly file: string
+  readonly readOnly: boolean
+}
+
+export type LedgerCall = {
+  readonly [M in keyof SqlLedger]: { readonly method: M; readonly args: Parameters<SqlLedger[M]> }
+}[keyof SqlLedger]
+
+export interface WorkerRequest {
+  readonly id: number
+  /** Undefined: close the file and end. */
+  readonly call: LedgerCall | undefined
+}
+
+/** `id` 0 tells how the opening went. */
+export type WorkerAnswer =
+  | { readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly id: number; readonly ok: false; readonly code: ErrorCode; readonly message: string }
+
+async function open({ file, readOnly }: SqliteWorkerData): Promise<Opened> {
+  const database = new DatabaseSync(file, { readOnly })
+  database.exec('pragma busy_timeout = 5000')
+  if (!readOnly) database.exec('pragma journal_mode = wal; pragma synchronous = full')
+  const db = new Kysely<LedgerSchema>({ dialect: new SqliteDialect({ database: kyselyDatabase(database) }) })
+  if (readOnly) await checkVersion(db)
+  else await db.transaction().execute(migrate)
+  return { database, ledger: new SqlLedger(db) }
+}
+
+interface Opened {
+  readonly database: DatabaseSync
+  readonly ledger: SqlLedger
+}
+
+/** Kysely speaks to better-sqlite3, an add-on that has to be compiled; node:sqlite differs from it only in this. */
+function kyselyDatabase(database: DatabaseSync): SqliteDatabase {
+  return {
+    close: () => database.close(),
+    prepare: (text) => {
+      // The lock is taken at once: a transaction that reads first and writes later cannot wait for another writer.
+      const statement = database.prepare(text === 'begin' ? 'begin immediate' : text)
+      statement.setReadBigInts(true)
+      return {
+        reader: statement.columns().length > 0,
+        all: (values) => statement.all(...(values as SQLInputValue[])),
+        run: (values) => statement.run(...(values as SQLInputValue[])),
+        iterate: (values) => statement.iterate(...(values as SQLInputValue[])),
+      }
+    },
+  }
+}
+
+async function answer(ledger: SqlLedger, call: LedgerCall): Promise<unknown> {
+  const method = ledger[call.method] as (...args: readonly unknown[]) => Promise<unknown>
+  return await method.apply(ledger, [...call.args])
+}
+
+// SQLITE_CORRUPT and SQLITE_NOTADB: trying again does not help.
+const corruptCodes = new Set([11, 26])
+
+function failure(id: number, error: unknown): WorkerAnswer {
+  const code = error instanceof SpillwayError ? error.code : sqliteCode(error)
+  return { id, ok: false, code, message: errorMessage(error) }
+}
+
+function sqliteCode(error: unknown): ErrorCode {
+  const sqlite = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
+  return corruptCodes.has(sqlite) ? 'LedgerCorrupt' : 'LedgerUnavailable'
+}
+
+async function serve(): Promise<void> {
+  const port = parentPort
+  if (!port) throw new Error('sqlite-worker.ts runs as a worker thread only')
+  const send = (message: WorkerAnswer): void => port.postMessage(message)
+  let opened: Opened
+  try {
+    opened = await open(workerData as SqliteWorkerData)
+  } catch (error) {
+    send(failure(0, error))
+    return
+  }
+  send({ id: 0, ok: true, value: undefined })
+  let last = Promise.resolve()
+  port.on('message', ({ id, call }: WorkerRequest) => {
+    // One after the other: there is one connection, and transactions must not mingle.
+    last = last.then(async () => {
+      if (!call) {
+        opened.database.close()
+        port.close()
+        send({ id, ok: true, value: undefined })
+        return
+      }
+      try {
+        send({ id, ok: true, value: await answer(opened.ledger, call) })
+      } catch (error) {
+        send(failure(id, error))
+      }
+    })
+  })
+}
+
+await serve()

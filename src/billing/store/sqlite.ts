@@ -1,0 +1,225 @@
+import { Worker } from 'node:worker_threads'
+import { SpillwayError } from '../../model/errors.ts'
+import type { PodUid } from '../../model/pod-key.ts'
+import type { PriceBook } from '../../model/price-book.ts'
+import type { UsageEvent } from '../../model/usage.ts'
+import type { Period } from '../charges.ts'
+import type { AppendOutcome, EventPage, LedgerStore, StoredEvent } from '../ledger.ts'
+import type { Adjustment, PodHistory, UsageInterval } from '../projection.ts'
+import type { SqlLedger } from './sql-ledger.ts'
+import type { LedgerCall, SqliteWorkerData, WorkerAnswer, WorkerRequest } from './sqlite-worker.ts'
+
+export interface SqliteLedgerOptions {
+  readonly file: string
+  /** For reading a ledger that nothing writes: changes nothing, and refuses to create the file. Default false. */
+  readonly readOnly?: boolean
+}
+
+/** Opens the ledger file, making or migrating it as needed. Rejects with LedgerUnavailable or Rejected. */
+export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<LedgerStore> {
+  const ledger = new SqliteLedger({ file: options.file, readOnly: options.readOnly ?? false })
+  await ledger.open()
+  return ledger
+}
+
+interface QueuedAppend {
+  readonly events: readonly UsageEvent[]
+  readonly resolve: (outcomes: readonly AppendOutcome[]) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** The calling side of the worker thread that owns the file. A worker that died is started again by the next call. */
+class SqliteLedger implements LedgerStore {
+  readonly #data: SqliteWorkerData
+  #connection: Promise<WorkerConnection> | undefined
+  #closed = false
+  #queue: QueuedAppend[] = []
+  #committing = false
+
+  constructor(data: SqliteWorkerData) {
+    this.#data = data
+  }
+
+  async open(): Promise<void> {
+    await this.#connect()
+  }
+
+  /** What arrives while a commit waits for the disk shares the next one. */
+  async append(events: readonly UsageEvent[], signal: AbortSignal): Promise<readonly AppendOutcome[]> {
+    signal.throwIfAborted()
+    if (events.length === 0) return []
+    const outcomes = new Promise<readonly AppendOutcome[]>((resolve, reject) => {
+      this.#queue.push({ events, resolve, reject })
+    })
+    if (!this.#committing) void this.#commitQueue()
+    return await abortable(outcomes, signal)
+  }
+
+  async history(podUid: PodUid, signal: AbortSignal): Promise<PodHistory> {
+    return await this.#call('history', [podUid], signal)
+  }
+
+  async intervals(period: Period, signal: AbortSignal): Promise<readonly UsageInterval[]> {
+    return await this.#call('intervals', [period], signal)
+  }
+
+  async openIntervals(signal: AbortSignal): Promise<readonly UsageInterval[]> {
+    return await this.#call('openIntervals', [], signal)
+  }
+
+  async adjustments(period: Period, signal: AbortSignal): Promise<readonly Adjustment[]> {
+    return await this.#call('adjustments', [period], signal)
+  }
+
+  async events(page: EventPage, signal: AbortSignal): Promise<readonly StoredEvent[]> {
+    return await this.#call('events', [page], signal)
+  }
+
+  async keepPriceBooks(books: readonly PriceBook[], signal: AbortSignal): Promise<void> {
+    await this.#call('keepPriceBooks', [books], signal)
+  }
+
+  async priceBooks(signal: AbortSignal): Promise<readonly PriceBook[]> {
+    return await this.#call('priceBooks', [], signal)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const connection = await this.#connection?.catch(() => undefined)
+    await connection?.close()
+  }
+
+  async #commitQueue(): Promise<void> {
+    this.#committing = true
+    while (this.#queue.length > 0) {
+      const batch = this.#queue
+      this.#queue = []
+      try {
+        const outcomes = await this.#request('append', [batch.flatMap(({ events }) => events)])
+        let taken = 0
+        for (const { events, resolve } of batch) resolve(outcomes.slice(taken, (taken += events.length)))
+      } catch (error) {
+        for (const { reject } of batch) reject(error)
+      }
+    }
+    this.#committing = false
+  }
+
+  async #call<M extends keyof SqlLedger>(
+    method: M,
+    args: Parameters<SqlLedger[M]>,
+    signal: AbortSignal,
+  ): Promise<Awaited<ReturnType<SqlLedger[M]>>> {
+    return await abortable(this.#request(method, args), signal)
+  }
+
+  async #request<M extends keyof SqlLedger>(
+    method: M,
+    args: Parameters<SqlLedger[M]>,
+  ): Promise<Awaited<ReturnType<SqlLedger[M]>>> {
+    const connection = await this.#connect()
+    const value = await connection.request({ method, args } as unknown as LedgerCall)
+    return value as Awaited<ReturnType<SqlLedger[M]>>
+  }
+
+  #connect(): Promise<WorkerConnection> {
+    if (this.#closed) throw new SpillwayError('LedgerUnavailable', 'the ledger is closed')
+    this.#connection ??= WorkerConnection.open(this.#data, () => {
+      this.#connection = undefined
+    })
+    return this.#connection
+  }
+}
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: Error) => void
+}
+
+/** Requests and answers of one worker thread. */
+class WorkerConnection {
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, Waiting>()
+  #lastId = 0
+
+  private constructor(worker: Worker) {
+    this.#worker = worker
+  }
+
+  /** `onLost` is told when the thread ends, for whatever reason. */
+  static async open(data: SqliteWorkerData, onLost: () => void): Promise<WorkerConnection> {
+    const worker = new Worker(workerUrl(), {
+      workerData: data,
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+    })
+    const connection = new WorkerConnection(worker)
+    const lost = (what: string): void => {
+      onLost()
+      connection.#fail(new SpillwayError('LedgerUnavailable', `${data.file}: ${what}`))
+    }
+    worker.on('message', (answer: WorkerAnswer) => connection.#settle(answer, data.file))
+    worker.on('error', (error) => lost(`the ledger's thread failed: ${error.message}`))
+    worker.on('exit', () => lost("the ledger's thread has ended"))
+    // It must not keep a process alive that has nothing else to do.
+    worker.unref()
+    await connection.#wait(0)
+    return connection
+  }
+
+  async request(call: LedgerCall | undefined): Promise<unknown> {
+    this.#lastId += 1
+    const id = this.#lastId
+    const answered = this.#wait(id)
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- to a thread, which has no origin
+    this.#worker.postMessage({ id, call } satisfies WorkerRequest)
+    return await answered
+  }
+
+  async close(): Promise<void> {
+    await this.request(undefined)
+    await this.#worker.terminate()
+  }
+
+  async #wait(id: number): Promise<unknown> {
+    this.#worker.ref()
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#waiting.set(id, { resolve, reject })
+      })
+    } finally {
+      if (this.#waiting.size === 0) this.#worker.unref()
+    }
+  }
+
+  #settle(answer: WorkerAnswer, file: string): void {
+    const waiting = this.#waiting.get(answer.id)
+    this.#waiting.delete(answer.id)
+    if (answer.ok) waiting?.resolve(answer.value)
+    else waiting?.reject(new SpillwayError(answer.code, `${file}: ${answer.message}`))
+  }
+
+  #fail(error: SpillwayError): void {
+    for (const { reject } of this.#waiting.values()) reject(error)
+    this.#waiting.clear()
+  }
+}
+
+/** A release is built JavaScript, where the worker lies under the same name with the other ending. */
+function workerUrl(): URL {
+  const url = new URL('./sqlite-worker.ts', import.meta.url)
+  return import.meta.url.endsWith('.js') ? new URL(url.href.replace(/\.ts$/, '.js')) : url
+}
+
+/** Stops waiting when the signal says so; the work itself goes on. */
+async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) {
+    work.catch(() => undefined)
+    signal.throwIfAborted()
+  }
+  return await new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error)
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
