@@ -1,0 +1,83 @@
+import { createReadStream, createWriteStream } from 'node:fs'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import type { Clock } from '../../../model/clock.ts'
+import { isMissing } from '../volumes/atomic-writer.ts'
+
+export interface RotationPolicy {
+  readonly maxBytes: number
+  /** With the one that is being written. At least 2. */
+  readonly maxFiles: number
+}
+
+/** kubelet's defaults. */
+export const defaultRotation: RotationPolicy = { maxBytes: 10 * 1024 * 1024, maxFiles: 5 }
+
+export interface RotateLogInput {
+  readonly path: string
+  readonly policy: RotationPolicy
+  readonly clock: Clock
+  /** CRI's ReopenContainerLog: the runtime makes the file anew. */
+  readonly reopen: (signal: AbortSignal) => Promise<void>
+}
+
+/**
+ * Rotates the log of a running container when it has grown too large; answers whether it did. The file before the
+ * newest stays plain, so that log shippers can finish it; older ones are compressed.
+ * To be called for each running container every 10 s; one call at a time for one file.
+ */
+export async function rotateLog(input: RotateLogInput, signal: AbortSignal): Promise<boolean> {
+  const { path, policy, reopen, clock } = input
+  const sizeBytes = await sizeOf(path)
+  if (sizeBytes === undefined) {
+    // An earlier rotation of ours died between its two steps.
+    await reopen(signal)
+    return true
+  }
+  if (sizeBytes < policy.maxBytes) return false
+  const kept = await removeOld(path, policy)
+  for (const file of kept) if (!file.endsWith('.gz')) await compress(file, signal)
+  const stamp = new Date(clock.wallMs()).toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-')
+  const rotated = `${path}.${stamp}`
+  await rename(path, rotated)
+  try {
+    await reopen(signal)
+  } catch (error) {
+    // Back, so that the runtime's file and ours are the same again, and the next round tries anew.
+    await rename(rotated, path)
+    throw error
+  }
+  return true
+}
+
+/** Removes drafts and all but the newest rotated files; answers those, oldest first. */
+async function removeOld(path: string, policy: RotationPolicy): Promise<string[]> {
+  const directory = dirname(path)
+  const names = (await readdir(directory)).filter((name) => name.startsWith(`${basename(path)}.`)).sort()
+  const present = new Set(names)
+  const useless = names.filter((name) => name.endsWith('.tmp') || present.has(`${name}.gz`))
+  const usable = names.filter((name) => !useless.includes(name))
+  // Besides the file that is being written and the one that is about to be rotated.
+  const excess = usable.slice(0, Math.max(usable.length - (policy.maxFiles - 2), 0))
+  for (const name of [...useless, ...excess]) await rm(join(directory, name), { force: true })
+  return usable.slice(excess.length).map((name) => join(directory, name))
+}
+
+async function compress(file: string, signal: AbortSignal): Promise<void> {
+  const { mode } = await stat(file)
+  const draft = `${file}.tmp`
+  await pipeline(createReadStream(file), createGzip(), createWriteStream(draft, { mode }), { signal })
+  await rename(draft, `${file}.gz`)
+  await rm(file)
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
