@@ -18,7 +18,11 @@ export function globalOptions(command: Command): GlobalOptions {
 /** The configuration that `--config` names. Rejects with Usage when it is not given. */
 export function configOf({ config, kubeconfig }: GlobalOptions, { environment }: CliContext): Config {
   const file = config ?? environment['SPILLWAY_CONFIG']
-  if (!file) throw new SpillwayError('Usage', '--config: missing; give the configuration file (docs/reference/config.md)')
+  if (!file)
+    throw new SpillwayError(
+      'Usage',
+      '--config: missing; give the configuration file (docs/reference/config.md)',
+    )
   return loadConfig({ file, flags: { kubeconfig }, environment })
 }
 

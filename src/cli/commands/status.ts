@@ -25,8 +25,20 @@ export function statusCommand(context: CliContext): Command {
 /** Three tables and a sum. */
 export function formatStatus(status: StatusView): string {
   const pools = formatTable(
-    [{ title: 'pool' }, { title: 'backend' }, { title: 'nodes', right: true }, { title: 'pods', right: true }, { title: 'price book' }],
-    status.pools.map((pool) => [pool.name, pool.backend, `${pool.readyNodes}/${pool.nodes}`, String(pool.pods), pool.priceBook]),
+    [
+      { title: 'pool' },
+      { title: 'backend' },
+      { title: 'nodes', right: true },
+      { title: 'pods', right: true },
+      { title: 'price book' },
+    ],
+    status.pools.map((pool) => [
+      pool.name,
+      pool.backend,
+      `${pool.readyNodes}/${pool.nodes}`,
+      String(pool.pods),
+      pool.priceBook,
+    ]),
   )
   const nodes = formatTable(
     [{ title: 'node' }, { title: 'status' }, { title: 'pods', right: true }, { title: 'reason' }],
@@ -52,7 +64,8 @@ export function formatStatus(status: StatusView): string {
       pod.billedSinceMs === undefined ? '' : formatDuration(status.atMs - pod.billedSinceMs),
     ]),
   )
-  const spend = status.spendPerHour.map(({ currency, amount }) => `${amount} ${currency}`).join(' + ') || 'nothing'
+  const spend =
+    status.spendPerHour.map(({ currency, amount }) => `${amount} ${currency}`).join(' + ') || 'nothing'
   const podTable = status.pods.length > 0 ? `${pods}\n` : ''
   return `${pools}\n${nodes}\n${podTable}Spend per hour now: ${spend}\n`
 }
