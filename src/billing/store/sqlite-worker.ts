@@ -98,8 +98,8 @@ async function serve(): Promise<void> {
     last = last.then(async () => {
       if (!call) {
         opened.database.close()
-        port.close()
         send({ id, ok: true, value: undefined })
+        port.close()
         return
       }
       try {
