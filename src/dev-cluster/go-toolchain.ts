@@ -28,32 +28,46 @@ export async function findGo(
 ): Promise<GoToolchain> {
   // sudo keeps a PATH of its own, without the folder that Go's installation guide names.
   const usualDirs = ['/usr/local/go/bin', '/usr/lib/go/bin', join(invoker.home, 'go/bin'), '/snap/bin']
-  const path = await findProgram('go', [...searchPath(environment), ...usualDirs])
-  if (path === undefined) throw new SpillwayError('Environment', noGoSentence(undefined))
+  let tooOld: string | undefined
+  for (const dir of new Set([...searchPath(environment), ...usualDirs])) {
+    const path = await findProgram('go', [dir])
+    if (path === undefined) continue
+    const { version, toolchain } = await askGo(path, environment, invoker, signal)
+    // The distribution's old one may come first on PATH, before a new one that was installed because of it.
+    if (isAtLeast(findVersion(version), minimumGo)) return toolchain
+    tooOld ??= `${version} at ${path}`
+  }
+  throw new SpillwayError('Environment', noGoSentence(tooOld))
+}
+
+async function askGo(
+  path: string,
+  environment: Environment,
+  invoker: Invoker,
+  signal: AbortSignal,
+): Promise<{ readonly version: string; readonly toolchain: GoToolchain }> {
   const options = {
     environment: goEnvironment(environment, invoker),
     runAs: invoker.runAs,
     timeoutMs: 60_000,
   }
-  const names = ['GOVERSION', 'GOCACHE', 'GOMODCACHE', 'GOPROXY']
-  const result = await runCommand(path, ['env', '-json', ...names], options, signal)
+  // "/": a go.mod where we stand would have a say in which toolchain answers.
+  const args = ['env', '-json', 'GOVERSION', 'GOCACHE', 'GOMODCACHE', 'GOPROXY']
+  const result = await runCommand(path, args, { ...options, workingDir: '/' }, signal)
   if (result.exitCode !== 0) {
     throw new SpillwayError('Environment', `"${path} env" fails: ${outputTail(result.stderr)}`)
   }
   const values = JSON.parse(result.stdout) as Partial<Record<string, string>>
-  if (!isAtLeast(findVersion(values['GOVERSION'] ?? ''), minimumGo)) {
-    throw new SpillwayError(
-      'Environment',
-      noGoSentence(`${values['GOVERSION'] ?? 'of unknown version'} at ${path}`),
-    )
-  }
   return {
-    path,
-    environment: options.environment,
-    runAs: options.runAs,
-    buildCacheDir: values['GOCACHE'] ?? '',
-    moduleCacheDir: values['GOMODCACHE'] ?? '',
-    proxy: values['GOPROXY'] ?? '',
+    version: values['GOVERSION'] ?? 'of unknown version',
+    toolchain: {
+      path,
+      environment: options.environment,
+      runAs: options.runAs,
+      buildCacheDir: values['GOCACHE'] ?? '',
+      moduleCacheDir: values['GOMODCACHE'] ?? '',
+      proxy: values['GOPROXY'] ?? '',
+    },
   }
 }
 
