@@ -1,0 +1,118 @@
+import type { Node, Taint } from '../model/kubernetes.ts'
+import { appliedAnnotation, backendUnavailableTaintKey } from '../model/words.ts'
+import { conditionsDiffer } from './conditions.ts'
+
+/**
+ * The merge patch that brings our labels, annotation and taints to the Node and takes away those of ours that are no
+ * longer wanted; undefined when nothing differs. What others put there stays, and so does a cordon. It carries the
+ * version, since the list of taints is written whole. `backendLost` adds the taint that keeps new Pods off.
+ */
+export function objectPatch(
+  stored: Node,
+  wanted: Node,
+  { backendLost }: { backendLost: boolean },
+): object | undefined {
+  const applied = readApplied(stored)
+  const labels = changes(stored.metadata?.labels, wanted.metadata?.labels, applied.labels)
+  const annotations = changes(stored.metadata?.annotations, wanted.metadata?.annotations, [])
+  const taints = mergedTaints(stored, wanted, applied.taints, backendLost)
+  const sameTaints = JSON.stringify(taints) === JSON.stringify(stored.spec?.taints ?? [])
+  if (!labels && !annotations && sameTaints) return undefined
+  return {
+    metadata: {
+      resourceVersion: stored.metadata?.resourceVersion,
+      ...(labels && { labels }),
+      ...(annotations && { annotations }),
+    },
+    ...(!sameTaints && { spec: { taints } }),
+  }
+}
+
+type Strings = Readonly<Record<string, string>>
+
+/** `null` removes. */
+function changes(
+  stored: Strings = {},
+  wanted: Strings = {},
+  ours: readonly string[],
+): Record<string, string | null> | undefined {
+  const entries: [string, string | null][] = Object.entries(wanted).filter(
+    ([key, value]) => stored[key] !== value,
+  )
+  for (const key of ours) if (key in stored && !(key in wanted)) entries.push([key, null])
+  return entries.length > 0 ? Object.fromEntries(entries) : undefined
+}
+
+function mergedTaints(stored: Node, wanted: Node, ours: readonly string[], backendLost: boolean): Taint[] {
+  const want = [...(wanted.spec?.taints ?? [])]
+  if (backendLost) want.push({ key: backendUnavailableTaintKey, effect: 'NoSchedule' })
+  const mine = new Set([...ours, backendUnavailableTaintKey, ...want.map(({ key }) => key)])
+  const isWanted = (taint: Taint): boolean => want.some((other) => sameTaint(taint, other))
+  const kept = (stored.spec?.taints ?? []).filter((taint) => !mine.has(taint.key) || isWanted(taint))
+  const missing = want.filter((taint) => !kept.some((other) => sameTaint(taint, other)))
+  return [...kept, ...missing]
+}
+
+function sameTaint(a: Taint, b: Taint): boolean {
+  return a.key === b.key && a.effect === b.effect && (a.value ?? '') === (b.value ?? '')
+}
+
+/** A broken annotation counts as empty: then what a pool drops stays, and nothing of others' is taken away. */
+function readApplied({ metadata }: Node): { labels: readonly string[]; taints: readonly string[] } {
+  const strings = (value: unknown): string[] =>
+    Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+  try {
+    const applied = JSON.parse(metadata?.annotations?.[appliedAnnotation] ?? '{}') as Record<
+      string,
+      unknown
+    > | null
+    return { labels: strings(applied?.['labels']), taints: strings(applied?.['taints']) }
+  } catch {
+    return { labels: [], taints: [] }
+  }
+}
+
+type NodeStatus = NonNullable<Node['status']>
+
+/** Whether the stored status lacks something of ours; heartbeats alone do not count. */
+export function statusDiffers(stored: NodeStatus | undefined, wanted: NodeStatus): boolean {
+  if (conditionsDiffer(wanted.conditions ?? [], stored?.conditions ?? [])) return true
+  return (['capacity', 'allocatable', 'addresses', 'daemonEndpoints', 'nodeInfo'] as const).some(
+    (field) => !includes(stored?.[field], wanted[field]) || hasMore(stored?.[field], wanted[field], field),
+  )
+}
+
+/** Amounts that are ours alone: a resource that the pool no longer offers must go. Others may add to the rest. */
+function hasMore(stored: unknown, wanted: unknown, field: string): boolean {
+  if (field !== 'capacity' && field !== 'allocatable') return false
+  return Object.keys(stored ?? {}).some((key) => !(key in (wanted as object)))
+}
+
+/** Every field of `wanted` is in `stored` with that value: the API server adds fields that we do not know. */
+function includes(stored: unknown, wanted: unknown): boolean {
+  if (typeof wanted !== 'object' || wanted === null) return stored === wanted
+  if (typeof stored !== 'object' || stored === null) return Object.keys(wanted).length === 0
+  return Object.entries(wanted).every(([key, value]) =>
+    includes((stored as Record<string, unknown>)[key], value),
+  )
+}
+
+/**
+ * The strategic merge patch of the status: conditions and addresses are merged by type, so others' stay; resources
+ * that the pool no longer offers are removed by name.
+ */
+export function statusPatch(stored: NodeStatus | undefined, wanted: NodeStatus): object {
+  const removed = (field: 'capacity' | 'allocatable'): Record<string, null> =>
+    Object.fromEntries(
+      Object.keys(stored?.[field] ?? {})
+        .filter((key) => !(key in (wanted[field] ?? {})))
+        .map((key) => [key, null]),
+    )
+  return {
+    status: {
+      ...wanted,
+      capacity: { ...wanted.capacity, ...removed('capacity') },
+      allocatable: { ...wanted.allocatable, ...removed('allocatable') },
+    },
+  }
+}
