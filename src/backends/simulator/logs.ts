@@ -19,7 +19,7 @@ export function linesUntil(record: SimulatedPod, run: SimulatedRun, untilMs: num
     .split('\n')
     .map((text) => ({ atMs: startedAtMs, text }))
   for (let n = 1; startedAtMs + n * script.logEveryMs <= lastMs; n++) {
-    lines.push({ atMs: startedAtMs + n * script.logEveryMs, text: `line ${n}` })
+    lines.push({ atMs: startedAtMs + n * script.logEveryMs, text: `line ${n + script.logFrom - 1}` })
   }
   return lines
 }

@@ -10,7 +10,8 @@ import type { SimulatorConfig } from './config.ts'
  * - `term-exit-code`, `stop-ms`: how it ends, and how fast, when it is asked to; longer than the grace: killed, 137
  * - `started-after-ms`, `ready-after-ms`: when the startup and readiness probes succeed after the start; `never`
  * - `liveness-fails-after-ms`: when the liveness probe fails after the start
- * - `print`: the log, `$(VAR)` replaced from the container's environment; `log-every-ms`: a numbered line this often
+ * - `print`: the log, `$(VAR)` replaced from the container's environment; `log-every-ms`: a line this often,
+ *   numbered from `log-from` (1)
  * - `cannot-run`: the message with which the runtime refuses to start it
  * - `pull-error`: the message with which its image cannot be pulled
  * - `cpu-millis`, `memory-bytes`: what it uses
@@ -30,6 +31,7 @@ export interface ContainerScript {
   readonly livenessFailsAfterMs: number
   readonly print: string | undefined
   readonly logEveryMs: number
+  readonly logFrom: number
   readonly cannotRun: string | undefined
   readonly pullError: string | undefined
   readonly cpuMillis: number | undefined
@@ -59,6 +61,7 @@ export function containerScript(
     livenessFailsAfterMs: number('liveness-fails-after-ms', Infinity),
     print: read('print'),
     logEveryMs: number('log-every-ms', Infinity),
+    logFrom: number('log-from', 1),
     cannotRun: read('cannot-run'),
     pullError: read('pull-error') ?? missing,
     cpuMillis: optionalNumber(read('cpu-millis')),
