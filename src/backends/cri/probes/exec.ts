@@ -1,0 +1,45 @@
+import { expandVariables } from '../../../lifecycle/expand-variables.ts'
+import { errorMessage } from '../../../model/errors.ts'
+import type { Container } from '../../../model/kubernetes.ts'
+import { mostOutputBytes, type ProbeOutcome } from './probe-outcome.ts'
+
+/** Runs a command in the container. Rejects when it could not be run at all. */
+export type ExecInContainer = (
+  request: { readonly command: readonly string[]; readonly timeoutMs: number },
+  signal: AbortSignal,
+) => Promise<ExecResult>
+
+export interface ExecResult {
+  readonly exitCode: number
+  /** Standard output and error together. */
+  readonly output: string
+  /** It did not end within the timeout; the exit code then means nothing. */
+  readonly timedOut?: boolean
+}
+
+export interface ExecProbe {
+  readonly command: readonly string[]
+  readonly container: Container
+  readonly timeoutMs: number
+  readonly exec: ExecInContainer
+}
+
+/** Success: the command exits with 0. */
+export async function execProbe(probe: ExecProbe, signal: AbortSignal): Promise<ProbeOutcome> {
+  const { container, timeoutMs, exec } = probe
+  // As kubelet: only variables with a plain value; what refers to other objects is not read again for each probe.
+  const variables = new Map((container.env ?? []).map(({ name, value }) => [name, value ?? '']))
+  const command = probe.command.map((part) => expandVariables(part, variables))
+  try {
+    const { exitCode, output, timedOut } = await exec({ command, timeoutMs }, signal)
+    if (timedOut) {
+      const words = JSON.stringify(command.join(' '))
+      return { result: 'failure', output: `command timed out: ${words} timed out after ${timeoutMs / 1000}s` }
+    }
+    return exitCode === 0
+      ? { result: 'success' }
+      : { result: 'failure', output: Buffer.from(output).subarray(0, mostOutputBytes).toString() }
+  } catch (error) {
+    return { result: 'unknown', error: errorMessage(error) }
+  }
+}
