@@ -2,6 +2,7 @@ import { backoffMs, type BackoffPolicy } from '../control/backoff.ts'
 import { runController } from '../control/controller.ts'
 import { KeyQueue } from '../control/queue.ts'
 import type { KubeApi, Store, StoreChange } from '../kube/api.ts'
+import type { EventSink } from '../kube/events.ts'
 import { pods as podResource } from '../kube/resources.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode } from '../model/errors.ts'
@@ -17,7 +18,6 @@ import {
   type OverflowRules,
 } from './decide-overflow.ts'
 import { tolerationPatch } from './json-patches.ts'
-import type { ReportPodEvent } from './pod-event.ts'
 import { isUnschedulable } from './unschedulable.ts'
 import { WrittenPods } from './written-pods.ts'
 
@@ -29,7 +29,7 @@ export interface OverflowOptions {
   readonly namespaces: Store<Namespace>
   readonly services: Store<Service>
   readonly rules: OverflowRules
-  readonly report: ReportPodEvent
+  readonly events: EventSink
   readonly clock: Clock
   /** In [0, 1). */
   readonly random: () => number
@@ -202,7 +202,8 @@ class Overflow {
     const memory = this.#memoryOf(pod)
     if (memory.told === message) return
     memory.told = message
-    this.#options.report(pod, { type: 'Normal', reason, message })
+    const object = { apiVersion: 'v1', kind: 'Pod', ...podRef(pod) }
+    this.#options.events.record({ object, type: 'Normal', reason, message })
   }
 
   #remember(refused: readonly Pod[]): void {

@@ -1,0 +1,361 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { BackendHealth, HealthCheck } from '../../src/backends/backend.ts'
+import { waitUntil } from '../../src/dev-cluster/wait-until.ts'
+import type { Resource } from '../../src/kube/api.ts'
+import { EventRecorder } from '../../src/kube/events.ts'
+import { events, namespaces, nodes, pods } from '../../src/kube/resources.ts'
+import { systemClock } from '../../src/model/clock.ts'
+import type { KubeObject, Node, Pod } from '../../src/model/kubernetes.ts'
+import { deletionCostAnnotation, virtualNodeTaintKey } from '../../src/model/words.ts'
+import { BackendWatch } from '../../src/node/backend-watch.ts'
+import { keepNode } from '../../src/node/keep-node.ts'
+import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
+import { runScaleIn } from '../../src/scheduling/scale-in.ts'
+import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
+import {
+  openClients,
+  partOptions,
+  startFakeKubelets,
+  startServer,
+  startStores,
+  type Stores,
+  type TestClient,
+} from '../support/small-cluster.ts'
+
+interface Deployment extends KubeObject {
+  spec: object
+}
+
+const deployments: Resource<Deployment> = {
+  group: 'apps',
+  version: 'v1',
+  plural: 'deployments',
+  kind: 'Deployment',
+  namespaced: true,
+}
+
+const running = new AbortController()
+const { signal } = running
+const never = new AbortController().signal
+let plane: TestControlPlane
+let clients: { admin: TestClient; controller: TestClient; node: TestClient }
+let stores: Stores
+let backendAnswers = true
+
+// Two servers of one core each: two Pods of 400m fit on each, and no third.
+beforeAll(async () => {
+  plane = await startTestControlPlane({ virtualNodes: ['burst-0'] })
+  clients = await openClients(plane, 'burst-0')
+  const { admin, controller } = clients
+  stores = startStores(controller, signal)
+  for (const name of ['server-0', 'server-1'])
+    await startServer(admin, { name, cpu: '1', memory: '4Gi' }, signal)
+  startFakeKubelets(admin, stores.pods, signal)
+  startSpillway()
+  await until('all three nodes take Pods', () => {
+    const open = stores.nodes
+      .list()
+      .filter((node) => !taintKeys(node).some((key) => key.startsWith('node.kubernetes.io/')))
+    return open.length === 3
+  })
+})
+
+afterAll(async () => {
+  running.abort()
+  for (const client of Object.values(clients ?? {})) await client.close()
+  await plane?.[Symbol.asyncDispose]()
+})
+
+function startSpillway(): void {
+  const { controller, node } = clients
+  const recorder = new EventRecorder({
+    api: controller,
+    component: 'spillway',
+    instance: 'journey',
+    ...partOptions,
+  })
+  void recorder.run(signal)
+  const backend = new BackendWatch({ backend: { health: async () => health() }, clock: systemClock })
+  void backend.run(signal)
+  void keepNode(
+    {
+      api: node,
+      controllerApi: controller,
+      nodes: stores.nodes,
+      backend,
+      pool: { name: 'burst', labels: {}, taints: [], untainted: false, cordoned: false },
+      ordinal: 0,
+      capacity: {
+        cpuMillis: 16_000n,
+        memoryBytes: 64n << 30n,
+        ephemeralStorageBytes: 100n << 30n,
+        pods: 110,
+      },
+      place: {
+        address: '127.0.0.1',
+        port: 10_260,
+        os: 'linux',
+        architecture: 'amd64',
+        kernelVersion: '6.1.0',
+        osImage: 'Debian GNU/Linux 12',
+        machineId: '0123456789abcdef',
+      },
+      versions: { server: 'v1.37.2', spillway: '0.1.0' },
+      ...partOptions,
+    },
+    signal,
+  )
+  const rules = { ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }
+  void runOverflow({ api: controller, ...stores, rules, events: recorder, ...partOptions }, signal)
+  void runScaleIn({ api: controller, ...stores, ...partOptions }, signal)
+}
+
+function health(): BackendHealth {
+  const fine = check(true)
+  return {
+    runtime: check(backendAnswers),
+    disk: fine,
+    network: fine,
+    memory: fine,
+    pids: fine,
+    runtimeVersion: 'stub://1',
+  }
+}
+
+function check(ok: boolean): HealthCheck {
+  return { ok, reason: ok ? 'Fine' : 'Lost', message: ok ? 'fine' : 'lost' }
+}
+
+async function until(condition: string, met: () => boolean): Promise<void> {
+  const options = { condition, timeoutMs: 30_000, clock: systemClock }
+  await waitUntil(async () => (met() ? true : undefined), options, never)
+}
+
+function taintKeys(node: Node | undefined): string[] {
+  return (node?.spec?.taints ?? []).map(({ key }) => key)
+}
+
+function podsOf(namespace: string): readonly Pod[] {
+  return stores.pods
+    .list()
+    .filter(({ metadata }) => metadata?.namespace === namespace && !metadata.deletionTimestamp)
+}
+
+function boundTo(namespace: string, kind: 'server' | 'burst'): readonly Pod[] {
+  return podsOf(namespace).filter(({ spec }) => spec?.nodeName?.startsWith(kind))
+}
+
+function tolerated(pod: Pod): boolean {
+  return (pod.spec?.tolerations ?? []).some(({ key }) => key === virtualNodeTaintKey)
+}
+
+function ready(pod: Pod): boolean {
+  return (pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True')
+}
+
+async function newNamespace(name: string, labels: Record<string, string> = {}): Promise<void> {
+  await clients.admin.create(namespaces, { metadata: { name, labels } }, never)
+}
+
+const podSpec = {
+  terminationGracePeriodSeconds: 0,
+  containers: [{ name: 'web', image: 'web:1', resources: { requests: { cpu: '400m' } } }],
+}
+
+async function deploy(
+  namespace: string,
+  replicas: number,
+  annotations: Record<string, string> = {},
+): Promise<void> {
+  const labels = { app: 'web' }
+  const template = { metadata: { labels, annotations }, spec: podSpec }
+  const spec = { replicas, selector: { matchLabels: labels }, template }
+  await clients.admin.create(deployments, { metadata: { namespace, name: 'web' }, spec }, never)
+}
+
+async function scale(namespace: string, replicas: number): Promise<void> {
+  const patch = { type: 'merge', body: { spec: { replicas } } } as const
+  await clients.admin.patch(deployments, { namespace, name: 'web' }, patch, never)
+}
+
+async function createPod(
+  namespace: string,
+  name: string,
+  labels: Record<string, string> = {},
+): Promise<void> {
+  const automountServiceAccountToken = false
+  await clients.admin.create(
+    pods,
+    { metadata: { namespace, name, labels }, spec: { ...podSpec, automountServiceAccountToken } },
+    never,
+  )
+}
+
+function refused(namespace: string, name: string): boolean {
+  const pod = stores.pods.get({ namespace, name })
+  return (pod?.status?.conditions ?? []).some(({ reason }) => reason === 'Unschedulable')
+}
+
+async function removeNamespace(namespace: string): Promise<void> {
+  await clients.admin.delete(deployments, { namespace, name: 'web' }, {}, never).catch(() => undefined)
+  for (const { metadata } of podsOf(namespace)) {
+    await clients.admin.delete(pods, { namespace, name: metadata?.name ?? '' }, { graceSeconds: 0 }, never)
+  }
+  await until(`nothing is left of ${namespace}`, () => podsOf(namespace).length === 0)
+}
+
+describe('a Deployment that outgrows its servers', () => {
+  it('stays on them as long as they have room', async () => {
+    await newNamespace('shop')
+    await deploy('shop', 4)
+    await until('four Pods run on servers', () => boundTo('shop', 'server').filter(ready).length === 4)
+    expect(podsOf('shop').filter(tolerated)).toEqual([])
+  })
+
+  it('sends to the virtual node what does not fit, and nothing else', async () => {
+    await scale('shop', 8)
+    await until(
+      'four Pods run on the virtual node',
+      () => boundTo('shop', 'burst').filter(ready).length === 4,
+    )
+    expect(boundTo('shop', 'server')).toHaveLength(4)
+    expect(boundTo('shop', 'server').filter(tolerated)).toEqual([])
+  })
+
+  it('tells each Pod that went why', async () => {
+    const sent = boundTo('shop', 'burst').map(({ metadata }) => metadata?.uid)
+    let told: readonly { object: string | undefined; message: string | undefined }[] = []
+    await waitUntil(
+      async () => {
+        const list = await clients.admin.list(events, { namespace: 'shop' }, never)
+        told = list.items
+          .filter(({ reason }) => reason === 'Overflow')
+          .map(({ involvedObject, message }) => ({ object: involvedObject.uid, message }))
+        return told.length >= sent.length ? true : undefined
+      },
+      { condition: 'there is an event for each', timeoutMs: 20_000, clock: systemClock },
+      never,
+    )
+    const message = 'no server has room (2 lack cpu); may go to virtual nodes of pool burst'
+    expect(new Set(told)).toEqual(new Set(sent.map((object) => ({ object, message }))))
+  })
+
+  it('lets those on the virtual node leave first', async () => {
+    await until('their cost is set', () =>
+      boundTo('shop', 'burst').every(
+        ({ metadata }) => metadata?.annotations?.[deletionCostAnnotation] === '-1000',
+      ),
+    )
+    const stayers = boundTo('shop', 'server').map(({ metadata }) => metadata?.name)
+    await scale('shop', 4)
+    await until('four Pods are left', () => podsOf('shop').length === 4)
+    expect(
+      podsOf('shop')
+        .map(({ metadata }) => metadata?.name)
+        .sort(),
+    ).toEqual(stayers.sort())
+  })
+
+  it('keeps the deletion cost that its people chose', async () => {
+    await newNamespace('priced')
+    await deploy('priced', 1, { [deletionCostAnnotation]: '7' })
+    await until('it runs on the virtual node', () => boundTo('priced', 'burst').filter(ready).length === 1)
+    // The cost of a later Pod shows that the controller has been past this one.
+    await scale('shop', 5)
+    await until('a later Pod has its cost', () =>
+      boundTo('shop', 'burst').some(
+        ({ metadata }) => metadata?.annotations?.[deletionCostAnnotation] === '-1000',
+      ),
+    )
+    expect(podsOf('priced')[0]?.metadata?.annotations).toEqual({ [deletionCostAnnotation]: '7' })
+    await scale('shop', 4)
+    await until('shop is back on its servers', () => podsOf('shop').length === 4)
+    await removeNamespace('priced')
+  })
+})
+
+describe('Pods that must not go', () => {
+  it('wait: those of kube-system, those that opted out, those of a namespace that opted out', async () => {
+    await newNamespace('mixed')
+    await newNamespace('kept', { 'spillway.dev/placement': 'server' })
+    await createPod('kube-system', 'system')
+    await createPod('mixed', 'opted-out', { 'spillway.dev/placement': 'server' })
+    await createPod('kept', 'kept')
+    await createPod('kept', 'opted-in', { 'spillway.dev/placement': 'auto' })
+    const staying = [
+      ['kube-system', 'system'],
+      ['mixed', 'opted-out'],
+      ['kept', 'kept'],
+    ] as const
+    await until('all three are refused', () => staying.every(([namespace, name]) => refused(namespace, name)))
+    await until('the one that opted in went', () => boundTo('kept', 'burst').length === 1)
+    await createPod('mixed', 'later')
+    await until('a later one went', () => boundTo('mixed', 'burst').length === 1)
+    for (const [namespace, name] of staying) {
+      const pod = stores.pods.get({ namespace, name })
+      expect(pod && tolerated(pod), `${namespace}/${name}`).toBe(false)
+      await clients.admin.delete(pods, { namespace, name }, { graceSeconds: 0 }, never)
+    }
+    await removeNamespace('mixed')
+    await removeNamespace('kept')
+  })
+})
+
+describe('a virtual node', () => {
+  it('gets nothing while it is cordoned, and what waited afterwards', async () => {
+    await newNamespace('cordon')
+    await cordon(true)
+    await createPod('cordon', 'waits')
+    await until('it is refused', () => refused('cordon', 'waits'))
+    await createPod('cordon', 'also')
+    await until('the other is refused too', () => refused('cordon', 'also'))
+    expect(podsOf('cordon').filter(tolerated)).toEqual([])
+    await cordon(false)
+    await until('both went', () => boundTo('cordon', 'burst').length === 2)
+    await removeNamespace('cordon')
+  })
+
+  it('gets nothing while its backend is lost, and stays Ready for a while', async () => {
+    backendAnswers = false
+    await until('it is tainted', () => taintKeys(burst()).includes('spillway.dev/backend-unavailable'))
+    await until('it says so', () => conditionOf('spillway.dev/BackendReady') === 'False')
+    expect(conditionOf('Ready')).toBe('True')
+    await newNamespace('lost')
+    await createPod('lost', 'waits')
+    await until('it is refused', () => refused('lost', 'waits'))
+    await createPod('lost', 'also')
+    await until('the other is refused too', () => refused('lost', 'also'))
+    expect(podsOf('lost').filter(tolerated)).toEqual([])
+    backendAnswers = true
+    await until('both went', () => boundTo('lost', 'burst').length === 2)
+    expect(taintKeys(burst())).not.toContain('spillway.dev/backend-unavailable')
+    await removeNamespace('lost')
+  })
+
+  it('comes back when it is deleted', async () => {
+    const before = burst()?.metadata?.uid
+    await clients.admin.delete(nodes, { name: 'burst-0' }, {}, never)
+    await until('it is there again', () => burst() !== undefined && burst()?.metadata?.uid !== before)
+    await until('it is Ready', () => conditionOf('Ready') === 'True')
+    expect(burst()?.spec?.taints).toEqual(
+      expect.arrayContaining([
+        { key: virtualNodeTaintKey, value: 'burst', effect: 'NoSchedule' },
+        { key: virtualNodeTaintKey, value: 'burst', effect: 'PreferNoSchedule' },
+      ]),
+    )
+  })
+})
+
+function burst(): Node | undefined {
+  return stores.nodes.get({ name: 'burst-0' })
+}
+
+function conditionOf(type: string): string | undefined {
+  return burst()?.status?.conditions?.find((condition) => condition.type === type)?.status
+}
+
+async function cordon(unschedulable: boolean): Promise<void> {
+  const patch = { type: 'merge', body: { spec: { unschedulable } } } as const
+  await clients.admin.patch(nodes, { name: 'burst-0' }, patch, never)
+  await until('the cordon is seen', () => (burst()?.spec?.unschedulable ?? false) === unschedulable)
+}

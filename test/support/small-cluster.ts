@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises'
+import { jitteredBackoff, defaultBackoff } from '../../src/control/backoff.ts'
+import type { KubeApi, Resource, Selection } from '../../src/kube/api.ts'
+import { createKubeClient } from '../../src/kube/client.ts'
+import { explicitCredentials, type Credentials } from '../../src/kube/credentials.ts'
+import { loadKubeconfig } from '../../src/kube/kubeconfig.ts'
+import { keepLease } from '../../src/kube/lease.ts'
+import { reflect } from '../../src/kube/reflector.ts'
+import { namespaces, nodes, pods, services } from '../../src/kube/resources.ts'
+import { ObjectStore } from '../../src/kube/store.ts'
+import { kubeTime, systemClock } from '../../src/model/clock.ts'
+import { hasCode } from '../../src/model/errors.ts'
+import type { KubeObject, Namespace, Node, Pod, Service } from '../../src/model/kubernetes.ts'
+import { silentLog } from '../../src/telemetry/log.ts'
+import type { TestControlPlane } from './control-plane.ts'
+
+export type TestClient = KubeApi & { close(): Promise<void> }
+
+export interface Stores {
+  readonly pods: ObjectStore<Pod>
+  readonly nodes: ObjectStore<Node>
+  readonly namespaces: ObjectStore<Namespace>
+  readonly services: ObjectStore<Service>
+}
+
+/** What every part under test is given. */
+export const partOptions = { clock: systemClock, random: Math.random, log: silentLog() }
+
+export function testClient(credentials: Credentials, userAgent: string): TestClient {
+  return createKubeClient({ credentials, userAgent, ...partOptions })
+}
+
+/** The cluster's people: an administrator, Spillway's controller, and its nodes, each with its own rights. */
+export async function openClients(
+  { controlPlane }: TestControlPlane,
+  nodeName: string,
+): Promise<{ admin: TestClient; controller: TestClient; node: TestClient }> {
+  const never = new AbortController().signal
+  const certificates = controlPlane.spillway.nodes.get(nodeName)
+  if (!certificates) throw new Error(`there is no certificate for ${nodeName}`)
+  const { certFile, keyFile } = certificates.client
+  const [cert, key] = [await readFile(certFile, 'utf8'), await readFile(keyFile, 'utf8')]
+  const environment = {}
+  const controllerCredentials = await loadKubeconfig(
+    { path: controlPlane.spillway.kubeconfig, environment, clock: systemClock },
+    never,
+  )
+  return {
+    admin: testClient(explicitCredentials(controlPlane.admin), 'admin'),
+    controller: testClient(controllerCredentials, 'spillway (controller)'),
+    node: testClient(
+      explicitCredentials({ ...controlPlane.admin, cert, key }),
+      `spillway (node ${nodeName})`,
+    ),
+  }
+}
+
+/** Reflectors of all that overflow reads, until the signal is aborted. */
+export function startStores(api: KubeApi, signal: AbortSignal): Stores {
+  const start = <T extends KubeObject>(resource: Resource<T>, selection: Selection = {}): ObjectStore<T> => {
+    const store = new ObjectStore<T>({ log: partOptions.log })
+    const backoff = jitteredBackoff(defaultBackoff, Math.random)
+    void reflect({ api, resource, selection, store, backoff, ...partOptions }, signal)
+    return store
+  }
+  return { pods: start(pods), nodes: start(nodes), namespaces: start(namespaces), services: start(services) }
+}
+
+/** A Node that is there, Ready and leased, and has nobody behind it. */
+export async function startServer(
+  admin: KubeApi,
+  { name, cpu, memory }: { name: string; cpu: string; memory: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const resources = { cpu, memory, 'ephemeral-storage': '10Gi', pods: '110' }
+  const now = kubeTime(systemClock.wallMs())
+  const ready = { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'it is' }
+  const node = await admin.create(
+    nodes,
+    {
+      metadata: { name, labels: { 'kubernetes.io/hostname': name } },
+      status: {
+        capacity: resources,
+        allocatable: resources,
+        conditions: [{ ...ready, lastHeartbeatTime: now, lastTransitionTime: now }],
+      },
+    },
+    signal,
+  )
+  void keepLease({ api: admin, nodeName: name, nodeUid: () => node.metadata?.uid, ...partOptions }, signal)
+}
+
+/**
+ * In place of every kubelet, with no containers: a bound Pod is Running and Ready at once, a deleted one is gone at
+ * once. `ready` may hold some back.
+ */
+export function startFakeKubelets(admin: KubeApi, store: ObjectStore<Pod>, signal: AbortSignal): void {
+  const look = async (pod: Pod): Promise<void> => {
+    const object = { namespace: pod.metadata?.namespace ?? '', name: pod.metadata?.name ?? '' }
+    if (pod.metadata?.deletionTimestamp) {
+      await admin.delete(pods, object, { graceSeconds: 0, uid: pod.metadata.uid ?? '' }, signal)
+    } else if (pod.spec?.nodeName && pod.status?.phase === 'Pending') {
+      await admin.patch(
+        pods,
+        object,
+        { type: 'strategic', subresource: 'status', body: { status: runningStatus(pod) } },
+        signal,
+      )
+    }
+  }
+  store.subscribe(({ after }) => {
+    if (!after) return
+    look(after).catch((error: unknown) => {
+      if (!signal.aborted && !hasCode(error, 'NotFound') && !hasCode(error, 'Conflict')) throw error
+    })
+  })
+}
+
+function runningStatus(pod: Pod): object {
+  const now = kubeTime(systemClock.wallMs())
+  const condition = { status: 'True', lastTransitionTime: now }
+  return {
+    phase: 'Running',
+    startTime: now,
+    conditions: ['Initialized', 'ContainersReady', 'Ready'].map((type) => ({ type, ...condition })),
+    containerStatuses: (pod.spec?.containers ?? []).map(({ name, image = '' }) => ({
+      name,
+      image,
+      imageID: '',
+      ready: true,
+      started: true,
+      restartCount: 0,
+      state: { running: { startedAt: now } },
+    })),
+  }
+}
