@@ -53,7 +53,7 @@ export interface Period {
   readonly toMs: number
 }
 
-const resources: readonly BilledResource[] = ['cpu', 'memory', 'gpu']
+export const billedResources: readonly BilledResource[] = ['cpu', 'memory', 'gpu']
 
 /** The lines of one interval that begin in the period; an open interval is priced up to `nowMs`. */
 export function chargeLines(
@@ -63,7 +63,7 @@ export function chargeLines(
 ): ChargeLine[] {
   const byHour = Map.groupBy(sliceInterval(interval, book, options), ({ fromMs }) => floorHour(fromMs))
   return [...byHour].flatMap(([startMs, slices]) =>
-    resources.flatMap((resource) => linesOf(interval, book, { resource, startMs, slices })),
+    billedResources.flatMap((resource) => linesOf(interval, book, { resource, startMs, slices })),
   )
 }
 

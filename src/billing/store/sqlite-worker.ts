@@ -30,18 +30,38 @@ export type WorkerAnswer =
   | { readonly id: number; readonly ok: false; readonly code: ErrorCode; readonly message: string }
 
 async function open({ file, readOnly }: SqliteWorkerData): Promise<Opened> {
+  const lock = readOnly ? undefined : lockForWriting(file)
   const database = new DatabaseSync(file, { readOnly })
   database.exec('pragma busy_timeout = 5000')
   if (!readOnly) database.exec('pragma journal_mode = wal; pragma synchronous = full')
   const db = new Kysely<LedgerSchema>({ dialect: new SqliteDialect({ database: kyselyDatabase(database) }) })
   if (readOnly) await checkVersion(db)
   else await db.transaction().execute(migrate)
-  return { database, ledger: new SqlLedger(db) }
+  return { database, lock, ledger: new SqlLedger(db) }
 }
 
 interface Opened {
   readonly database: DatabaseSync
+  readonly lock: DatabaseSync | undefined
   readonly ledger: SqlLedger
+}
+
+/**
+ * One writer at a time: two meters would bill alike, but stop each other's Pods. A transaction that never ends on a
+ * file beside the ledger is a lock that the kernel frees when the process dies, and that readers do not meet.
+ */
+function lockForWriting(file: string): DatabaseSync {
+  const lock = new DatabaseSync(`${file}.lock`)
+  try {
+    lock.exec('pragma busy_timeout = 500; pragma locking_mode = exclusive; begin exclusive')
+    return lock
+  } catch (error) {
+    lock.close()
+    throw new SpillwayError(
+      'LedgerUnavailable',
+      `another Spillway writes this ledger (${errorMessage(error)})`,
+    )
+  }
 }
 
 /** Kysely speaks to better-sqlite3, an add-on that has to be compiled; node:sqlite differs from it only in this. */
@@ -98,6 +118,7 @@ async function serve(): Promise<void> {
     last = last.then(async () => {
       if (!call) {
         opened.database.close()
+        opened.lock?.close()
         send({ id, ok: true, value: undefined })
         port.close()
         return

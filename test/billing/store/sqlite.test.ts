@@ -58,6 +58,16 @@ describe('the SQLite ledger', () => {
     await Promise.all([reader.close(), writer.close()])
   })
 
+  it('has one writer at a time, and the next once that has closed', async () => {
+    const first = await openSqliteLedger({ file })
+    await expect(openSqliteLedger({ file })).rejects.toMatchObject({
+      code: 'LedgerUnavailable',
+      message: expect.stringContaining('another Spillway'),
+    })
+    await first.close()
+    await (await openSqliteLedger({ file })).close()
+  })
+
   it('is not made by reading it', async () => {
     await expect(openSqliteLedger({ file, readOnly: true })).rejects.toMatchObject({
       code: 'LedgerUnavailable',

@@ -1,0 +1,6 @@
+import type { PriceBook } from '../model/price-book.ts'
+import { flatDemo } from './price-books/flat-demo.ts'
+import { tencentEksIntl } from './price-books/tencent-eks-intl-2023-06-30.ts'
+
+/** The books that come with Spillway; the first is the default of a pool that names none. */
+export const shippedPriceBooks: readonly PriceBook[] = [tencentEksIntl, flatDemo]
