@@ -14,6 +14,7 @@ import { startTestControlPlane, type TestControlPlane } from '../support/control
 
 const never = new AbortController().signal
 const namespace = 'watched'
+const patience = { timeout: 30_000 }
 
 let plane: TestControlPlane
 /** The writer's; the reflector under test has one of its own. */
@@ -154,7 +155,7 @@ async function restartApiServer(): Promise<void> {
 async function expectSame({ store, heard }: Watched): Promise<void> {
   const truth = fingerprints((await writer.list(configMaps, { namespace }, never)).items)
   expect(truth.length).toBeGreaterThan(10)
-  await expect.poll(() => fingerprints(store.list()), { timeout: 30_000 }).toEqual(truth)
+  await expect.poll(() => fingerprints(store.list()), patience).toEqual(truth)
   expect([...heard.values()].sort()).toEqual(truth)
 }
 
@@ -164,7 +165,9 @@ describe('a reflector on a real API server', () => {
     await watched.store.whenSynced(never)
     for (let round = 0; round < 3; round += 1) {
       const writing = writeSome(`round-${round}`)
-      await expect.poll(() => watched.store.get({ namespace, name: `round-${round}-5` })).toBeDefined()
+      await expect
+        .poll(() => watched.store.get({ namespace, name: `round-${round}-5` }), patience)
+        .toBeDefined()
       await restartApiServer()
       await writing
     }
@@ -187,7 +190,7 @@ describe('a reflector on a real API server', () => {
     // Only etcd itself answers for an exact version, so this tells that it is gone there.
     const path = `/api/v1/configmaps?limit=1&resourceVersionMatch=Exact&resourceVersion=${old}`
     await expect
-      .poll(() => writer.getText(path, never).then(() => 'there', (error: SpillwayError) => error.code), { timeout: 30_000 })
+      .poll(() => writer.getText(path, never).then(() => 'there', (error: SpillwayError) => error.code), patience)
       .toBe('Expired') // prettier-ignore
     // And so in the API server, which answers watches from memory that begins at its start.
     await restartApiServer()
@@ -202,11 +205,11 @@ describe('a reflector on a real API server', () => {
     await watched.store.whenSynced(never)
     // What is written after the list can only come by the watch: so that is open.
     await create('still-awake', 'new')
-    await expect.poll(() => watched.store.get({ namespace, name: 'still-awake' })).toBeDefined()
+    await expect.poll(() => watched.store.get({ namespace, name: 'still-awake' }), patience).toBeDefined()
     await plane.controlPlane.signalComponent('kube-apiserver', 'SIGSTOP')
     try {
       await expect
-        .poll(() => watched.failures.map(({ reason, code }) => reason ?? code), { timeout: 30_000 })
+        .poll(() => watched.failures.map(({ reason, code }) => reason ?? code), patience)
         .toEqual(expect.arrayContaining(['WatchStalled', 'Unavailable']))
     } finally {
       await plane.controlPlane.signalComponent('kube-apiserver', 'SIGCONT')

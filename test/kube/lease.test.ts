@@ -152,7 +152,7 @@ describe('keepLease', () => {
         signal.addEventListener('abort', () => reject(signal.reason as Error))
       })
     }
-    const { clock, end } = keep({ api: { ...server.api, get: hang as typeof server.api.get } })
+    const { clock, end } = keep({ api: { ...server.api, get: hang } })
     await clock.advance(10_200)
     await end()
     expect(hanging).toBe(2)
