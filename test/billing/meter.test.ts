@@ -1,0 +1,355 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { bill } from '../../src/billing/invoice.ts'
+import type { LedgerStore } from '../../src/billing/ledger.ts'
+import { openMeter, type LedgerMeter } from '../../src/billing/meter.ts'
+import type { UsageInterval } from '../../src/billing/projection.ts'
+import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
+import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
+import { verifyLedger } from '../../src/billing/verify.ts'
+import type { Pod } from '../../src/model/kubernetes.ts'
+import { asPodUid } from '../../src/model/pod-key.ts'
+import type {
+  BackendPhase,
+  ContainerObservation,
+  ContainerRunState,
+  PodObservation,
+} from '../../src/model/pod-observation.ts'
+import { silentLog } from '../../src/telemetry/log.ts'
+import { FakeClock, fakeEpochMs } from '../support/fake-clock.ts'
+
+const never = new AbortController().signal
+const uid = asPodUid('uid-1')
+const node = { pool: 'burst', node: 'burst-0', priceBook: 'tencent-eks-intl-2023-06-30' }
+
+const pod: Pod = {
+  metadata: {
+    name: 'web-6f7b-x',
+    namespace: 'shop',
+    uid,
+    labels: { 'pod-template-hash': '6f7b', team: 'red', other: 'no' },
+    ownerReferences: [
+      { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-6f7b', uid: 'rs', controller: true },
+    ],
+  },
+  spec: { containers: [{ name: 'web', resources: { requests: { cpu: '1', memory: '2Gi' } } }] },
+}
+
+interface Seen {
+  readonly phase?: BackendPhase
+  readonly incarnation?: number
+  readonly sandbox?: { id: string; createdAtMs: number }
+  readonly state?: ContainerRunState
+  readonly lastFinishedAtMs?: number
+}
+
+function observe(seen: Seen): PodObservation {
+  const container: ContainerObservation = {
+    name: 'web',
+    kind: 'main',
+    image: 'web:1',
+    state: seen.state ?? { kind: 'running', startedAtMs: fakeEpochMs },
+    restartCount: 0,
+    started: true,
+    ready: true,
+    ...(seen.lastFinishedAtMs === undefined ? {} : { lastTerminated: ended(seen.lastFinishedAtMs) }),
+  }
+  return {
+    uid,
+    namespace: 'shop',
+    name: 'web-6f7b-x',
+    nodeName: 'burst-0',
+    incarnation: seen.incarnation ?? 0,
+    supervised: true,
+    generation: 1,
+    phase: seen.phase ?? 'running',
+    ...(seen.sandbox ? { sandbox: { ...seen.sandbox, ready: true, podIps: [] } } : {}),
+    containers: [container],
+  }
+}
+
+function ended(finishedAtMs: number): ContainerRunState & { kind: 'terminated' } {
+  return { kind: 'terminated', exitCode: 0, reason: 'Completed', startedAtMs: fakeEpochMs, finishedAtMs }
+}
+
+const waiting: ContainerRunState = { kind: 'waiting', reason: 'ContainerCreating' }
+const first = { id: 's0', createdAtMs: fakeEpochMs + 100 }
+
+describe('the meter', () => {
+  let folder: string
+  let clock: FakeClock
+  let ledger: LedgerStore
+  let meter: LedgerMeter
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'spillway-meter-'))
+    clock = new FakeClock()
+    await start()
+  })
+  afterEach(async () => {
+    expect((await verifyLedger(ledger, { nowMs: clock.wallMs() }, never)).problems).toEqual([])
+    await ledger.close()
+    await rm(folder, { recursive: true })
+  })
+  const start = async (): Promise<void> => {
+    ledger = await openSqliteLedger({ file: join(folder, 'ledger.db') })
+    meter = await openMeter(
+      {
+        ledger,
+        books: shippedPriceBooks,
+        clusterUid: 'c1',
+        clock,
+        log: silentLog(),
+        nodeFacts: () => node,
+      },
+      never,
+    )
+  }
+  const restart = async (): Promise<void> => {
+    await ledger.close()
+    await start()
+  }
+  const intervals = async (): Promise<readonly UsageInterval[]> =>
+    (await ledger.history(uid, never)).intervals
+  const kinds = async (): Promise<string[]> =>
+    (await ledger.events({ afterSeq: 0, limit: 100 }, never)).map(({ event }) => event.fact.kind)
+
+  it('bills from the creation of the sandbox to the end of the last container', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await clock.advance(20_000)
+    await meter.stopping(uid, 0, never)
+    await meter.record(
+      pod,
+      observe({ phase: 'stopped', sandbox: first, state: ended(fakeEpochMs + 10_100) }),
+      never,
+    )
+    expect(await intervals()).toMatchObject([
+      { startMs: fakeEpochMs + 100, endMs: fakeEpochMs + 10_100, confidence: 'exact' },
+    ])
+    const { rows } = await bill(
+      ledger,
+      { fromMs: fakeEpochMs, toMs: clock.wallMs(), by: 'workload', nowMs: clock.wallMs() },
+      never,
+    )
+    expect(rows).toEqual([
+      {
+        namespace: 'shop',
+        workload: 'Deployment/web',
+        pods: 1,
+        open: false,
+        estimated: false,
+        coreSeconds: '10',
+        gibSeconds: '20',
+        gpuSeconds: '0',
+        // 10 × (1 × 0.000004976 + 2 × 0.000002073)
+        amount: '0.00009122',
+        currency: 'USD',
+        unpriced: [],
+      },
+    ])
+  })
+
+  it('writes each fact once, also across a restart', async () => {
+    const life = async (): Promise<void> => {
+      await meter.intent(pod, node, never)
+      await meter.record(pod, observe({ sandbox: first }), never)
+      await meter.stopping(uid, 0, never)
+      await meter.stopping(uid, 0, never)
+      const last = observe({ phase: 'stopped', sandbox: first, state: ended(fakeEpochMs + 900) })
+      await meter.record(pod, last, never)
+      await meter.record(undefined, last, never)
+      await meter.voided(uid, 'deleted', never)
+    }
+    await life()
+    const written = await kinds()
+    expect(written).toEqual(['INTENT', 'OPENED', 'OBSERVED', 'STOPPING', 'CLOSED'])
+    await restart()
+    await life()
+    expect(await kinds()).toEqual(written)
+  })
+
+  it('writes a heartbeat at most once an interval', async () => {
+    await clock.advance(100)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await clock.advance(59_000)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    expect(await kinds()).toEqual(['INTENT', 'OPENED', 'OBSERVED'])
+    await clock.advance(1_000)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    expect(await kinds()).toEqual(['INTENT', 'OPENED', 'OBSERVED', 'OBSERVED'])
+  })
+
+  it('closes a Job at its own end, while its object is still there', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(
+      pod,
+      observe({ phase: 'stopped', sandbox: first, state: ended(fakeEpochMs + 5_000) }),
+      never,
+    )
+    await clock.advance(3_600_000)
+    await meter.stopping(uid, 0, never)
+    expect(await intervals()).toMatchObject([{ endMs: fakeEpochMs + 5_000, confidence: 'exact' }])
+  })
+
+  it('bills to the durable request to stop when no container ever ran', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(pod, observe({ phase: 'starting', sandbox: first, state: waiting }), never)
+    await clock.advance(7_000)
+    await meter.stopping(uid, 0, never)
+    await restart()
+    await clock.advance(9_000)
+    await meter.record(pod, observe({ phase: 'stopped', sandbox: first, state: waiting }), never)
+    expect(await intervals()).toMatchObject([{ endMs: fakeEpochMs + 7_000, confidence: 'recorded' }])
+  })
+
+  it('closes a replaced sandbox at its containers’ end and opens the next', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    const second = { id: 's1', createdAtMs: fakeEpochMs + 30_000 }
+    await clock.advance(31_000)
+    await meter.record(
+      pod,
+      observe({ incarnation: 1, sandbox: second, lastFinishedAtMs: fakeEpochMs + 20_000 }),
+      never,
+    )
+    expect(await intervals()).toMatchObject([
+      { incarnation: 0, endMs: fakeEpochMs + 20_000, confidence: 'exact' },
+      { incarnation: 1, startMs: fakeEpochMs + 30_000, endMs: undefined },
+    ])
+  })
+
+  it('does not take an earlier sandbox’s end for the end of one in which nothing ran', async () => {
+    const second = { id: 's1', createdAtMs: fakeEpochMs + 30_000 }
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await clock.advance(40_000)
+    await meter.record(
+      pod,
+      observe({
+        phase: 'stopped',
+        incarnation: 1,
+        sandbox: second,
+        state: waiting,
+        lastFinishedAtMs: fakeEpochMs + 20_000,
+      }),
+      never,
+    )
+    expect(await intervals()).toMatchObject([
+      { endMs: fakeEpochMs + 20_000, confidence: 'exact' },
+      { startMs: fakeEpochMs + 30_000, endMs: fakeEpochMs + 40_000, confidence: 'recorded' },
+    ])
+  })
+
+  it('closes what the backend lost at the last time it was seen, and bills its successor by itself', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await clock.advance(60_100)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await clock.advance(30_000)
+    await meter.closeLost(uid, never)
+    // The backend has no trace of the first sandbox, so it counts from 0 again.
+    await meter.intent(pod, node, never)
+    await meter.record(
+      pod,
+      observe({ incarnation: 0, sandbox: { id: 's9', createdAtMs: clock.wallMs() } }),
+      never,
+    )
+    expect(await intervals()).toMatchObject([
+      { incarnation: 0, endMs: fakeEpochMs + 60_100, confidence: 'estimated' },
+      { incarnation: 1, sandboxId: 's9', startMs: fakeEpochMs + 90_100, endMs: undefined },
+    ])
+  })
+
+  it('prefers the backend’s own end to an estimate that was made before it was heard', async () => {
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await meter.closeLost(uid, never)
+    await meter.record(
+      pod,
+      observe({ phase: 'stopped', sandbox: first, state: ended(fakeEpochMs + 4_000) }),
+      never,
+    )
+    expect(await intervals()).toMatchObject([{ endMs: fakeEpochMs + 4_000, confidence: 'exact' }])
+  })
+
+  it('voids what never started, and bills it after all when a sandbox turns up', async () => {
+    await meter.intent(pod, node, never)
+    await meter.voided(uid, 'deleted before it started', never)
+    expect(await ledger.history(uid, never)).toMatchObject({ voided: true, intervals: [] })
+    await meter.record(pod, observe({ sandbox: first }), never)
+    expect(await ledger.history(uid, never)).toMatchObject({
+      voided: false,
+      intervals: [{ startMs: first.createdAtMs }],
+    })
+  })
+
+  it('closes as lost instead of voiding when the ledger knows that something was held', async () => {
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await meter.voided(uid, 'deleted before it started', never)
+    expect(await intervals()).toMatchObject([{ confidence: 'estimated' }])
+  })
+
+  it('does not void a Pod that nobody intended', async () => {
+    await meter.voided(uid, 'never seen', never)
+    expect(await kinds()).toEqual([])
+  })
+
+  it('opens a sandbox of ours without a Pod, and prices it once the Pod is known', async () => {
+    await meter.record(undefined, observe({ sandbox: first }), never)
+    expect(await intervals()).toMatchObject([
+      { pod: undefined, unknownPod: { namespace: 'shop' }, segments: [] },
+    ])
+    const query = {
+      fromMs: fakeEpochMs,
+      toMs: fakeEpochMs + 1,
+      by: 'namespace',
+      nowMs: fakeEpochMs + 1_100,
+    } as const
+    expect((await bill(ledger, query, never)).rows).toMatchObject([
+      { namespace: 'shop', unpriced: ['cpu', 'memory'], amount: '0' },
+    ])
+    await meter.record(pod, observe({ sandbox: first }), never)
+    expect((await bill(ledger, query, never)).rows).toMatchObject([
+      { namespace: 'shop', unpriced: [], open: true, coreSeconds: '1' },
+    ])
+  })
+
+  it('keeps names, workload and the labels that bills group by', async () => {
+    await meter.intent(pod, node, never)
+    expect((await ledger.history(uid, never)).pod).toEqual({
+      clusterUid: 'c1',
+      uid,
+      namespace: 'shop',
+      name: 'web-6f7b-x',
+      workload: { kind: 'Deployment', name: 'web' },
+      pool: 'burst',
+      node: 'burst-0',
+      labels: { team: 'red' },
+    })
+  })
+
+  it('bills 1:1 what no size of the book holds', async () => {
+    const huge = structuredClone(pod)
+    huge.spec!.containers[0]!.resources = { requests: { cpu: '20', memory: '1Gi' } }
+    await meter.intent(huge, node, never)
+    const { terms } = await ledger.history(uid, never)
+    expect(terms?.spec).toMatchObject({ cpuMillis: 20_000n, memoryMiB: 1024n })
+    expect(terms?.steps.at(-1)).toContain('billed at what it asks for')
+  })
+
+  it('says which price books there are when a node names another', async () => {
+    await expect(meter.intent(pod, { ...node, priceBook: 'free' }, never)).rejects.toMatchObject({
+      code: 'ConfigInvalid',
+      message: expect.stringContaining('flat-demo'),
+    })
+  })
+
+  it('rejects with LedgerUnavailable when the ledger cannot be written, and goes on later', async () => {
+    await ledger.close()
+    await expect(meter.intent(pod, node, never)).rejects.toMatchObject({ code: 'LedgerUnavailable' })
+    await start()
+    await meter.intent(pod, node, never)
+    expect(await kinds()).toEqual(['INTENT'])
+  })
+})
