@@ -1,0 +1,126 @@
+import type { Store } from '../../kube/api.ts'
+import type { Clock } from '../../model/clock.ts'
+import type { Node, Pod } from '../../model/kubernetes.ts'
+import { version } from '../../model/version.ts'
+import { poolLabel } from '../../model/words.ts'
+import type { AdminReadModel, BillQuery, NodeView, PodView, SpendView, StatusView } from './contract.ts'
+
+/** What billing tells; its own JSON is passed on as it is. */
+export interface BillingReader {
+  running(nowMs: number, signal: AbortSignal): Promise<readonly BilledPodView[]>
+  spendPerHour(nowMs: number, signal: AbortSignal): Promise<readonly SpendView[]>
+  bill(query: BillQuery, signal: AbortSignal): Promise<unknown>
+  verify(signal: AbortSignal): Promise<unknown>
+}
+
+export interface BilledPodView {
+  readonly podUid: string
+  readonly spec: string
+  readonly perHour: SpendView | undefined
+  readonly billedSinceMs: number
+}
+
+export interface ReadModelOptions {
+  readonly clusterName: string
+  readonly pools: readonly { readonly name: string; readonly backend: string; readonly priceBook: string }[]
+  readonly nodes: Store<Node>
+  readonly podsOn: (nodeName: string) => readonly Pod[]
+  readonly billing: BillingReader
+  readonly metrics: () => Promise<string>
+  readonly clock: Clock
+}
+
+/** Joins what the API server says of nodes and Pods with what the ledger says they cost. */
+export function readModel(options: ReadModelOptions): AdminReadModel {
+  const { billing, clock, metrics } = options
+  return {
+    bill: (query, signal) => billing.bill(query, signal),
+    verify: (signal) => billing.verify(signal),
+    metrics,
+    status: async (signal) => {
+      const atMs = clock.wallMs()
+      const [running, spendPerHour] = await Promise.all([
+        billing.running(atMs, signal),
+        billing.spendPerHour(atMs, signal),
+      ])
+      return statusView(options, { atMs, running, spendPerHour })
+    },
+  }
+}
+
+interface BillingFacts {
+  readonly atMs: number
+  readonly running: readonly BilledPodView[]
+  readonly spendPerHour: readonly SpendView[]
+}
+
+function statusView(
+  { clusterName, pools, nodes, podsOn }: ReadModelOptions,
+  facts: BillingFacts,
+): StatusView {
+  const names = new Set(pools.map(({ name }) => name))
+  const own = nodes.list().filter(({ metadata }) => names.has(metadata?.labels?.[poolLabel] ?? ''))
+  const views = own.map((node) => nodeView(node, podsOn(node.metadata?.name ?? ''))).sort(byName)
+  const billed = new Map(facts.running.map((pod) => [pod.podUid, pod]))
+  return {
+    clusterName,
+    version,
+    atMs: facts.atMs,
+    pools: pools.map((pool) => {
+      const members = views.filter((node) => node.pool === pool.name)
+      return {
+        ...pool,
+        nodes: members.length,
+        readyNodes: members.filter(({ ready }) => ready).length,
+        pods: members.reduce((sum, node) => sum + node.pods, 0),
+      }
+    }),
+    nodes: views,
+    pods: own
+      .flatMap(({ metadata }) => podsOn(metadata?.name ?? ''))
+      .map((pod) => podView(pod, billed.get(pod.metadata?.uid ?? ''))),
+    spendPerHour: facts.spendPerHour,
+  }
+}
+
+function nodeView({ metadata, spec, status }: Node, pods: readonly Pod[]): NodeView {
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready')
+  const isReady = ready?.status === 'True'
+  return {
+    name: metadata?.name ?? '',
+    pool: metadata?.labels?.[poolLabel] ?? '',
+    ready: isReady,
+    schedulable: !spec?.unschedulable,
+    pods: pods.filter(({ status: podStatus }) => !isTerminal(podStatus?.phase)).length,
+    podLimit: Number(status?.allocatable?.['pods'] ?? 0),
+    reason: isReady ? '' : (ready?.message ?? 'not registered yet'),
+  }
+}
+
+function podView({ metadata, spec, status }: Pod, billed: BilledPodView | undefined): PodView {
+  const ready = status?.conditions?.some(
+    (condition) => condition.type === 'Ready' && condition.status === 'True',
+  )
+  return {
+    uid: metadata?.uid ?? '',
+    namespace: metadata?.namespace ?? '',
+    name: metadata?.name ?? '',
+    node: spec?.nodeName ?? '',
+    phase:
+      metadata?.deletionTimestamp && !isTerminal(status?.phase)
+        ? 'Terminating'
+        : (status?.phase ?? 'Pending'),
+    ready: ready ?? false,
+    spec: billed?.spec ?? '',
+    perHour: billed?.perHour,
+    billedSinceMs: billed?.billedSinceMs,
+  }
+}
+
+function isTerminal(phase: string | undefined): boolean {
+  return phase === 'Succeeded' || phase === 'Failed'
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name.localeCompare(b.name, 'en', { numeric: true })
+}
