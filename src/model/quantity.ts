@@ -2,7 +2,7 @@
  * Kubernetes quantities, exact. Grammar and rounding: k8s.io/apimachinery/pkg/api/resource (a number, then a suffix
  * n u m k M G T P E, Ki Mi Gi Ti Pi Ei, or e/E and an exponent; what is finer than the unit asked for rounds up).
  */
-const pattern = /^([+-]?)(\d+(?:\.\d*)?|\.\d+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d{1,2})?$/
+const pattern = /^([+-]?)(\d+(?:\.\d*)?|\.\d+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?0*\d{1,2})?$/
 
 const decimalExponents: Readonly<Record<string, number>> = {
   n: -9, u: -6, m: -3, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18,
