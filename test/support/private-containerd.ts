@@ -194,7 +194,12 @@ function cniConfig(dir: string, { bridge, subnet }: PrivateContainerdOptions): o
         bridge,
         isGateway: true,
         ipMasq: false,
-        ipam: { type: 'host-local', dataDir: `${dir}/ipam`, ranges: [[{ subnet }]], routes: [{ dst: '0.0.0.0/0' }] },
+        ipam: {
+          type: 'host-local',
+          dataDir: `${dir}/ipam`,
+          ranges: [[{ subnet }]],
+          routes: [{ dst: '0.0.0.0/0' }],
+        },
       },
     ],
   }
@@ -216,7 +221,11 @@ async function busybox(): Promise<ImageSpec> {
       ...['bin', 'etc', 'tmp', 'var', 'dev', 'proc', 'sys'].map((path) => ({ path, directory: true })),
       { path: 'bin/busybox', content },
       ...applets.map((name) => ({ path: `bin/${name}`, linkTo: 'busybox' })),
-      { path: 'etc/passwd', content: Buffer.from('root:x:0:0::/:/bin/sh\nguest:x:1000:1000::/:/bin/sh\n'), mode: 0o644 },
+      {
+        path: 'etc/passwd',
+        content: Buffer.from('root:x:0:0::/:/bin/sh\nguest:x:1000:1000::/:/bin/sh\n'),
+        mode: 0o644,
+      },
     ],
     config: { Env: ['PATH=/bin:/usr/bin'], Cmd: ['sh'] },
   }

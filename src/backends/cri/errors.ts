@@ -30,3 +30,11 @@ export function runtimeSentence(error: unknown): string {
   const details = (cause as Partial<ServiceError> | undefined)?.details
   return details || (error instanceof Error ? error.message : String(error))
 }
+
+/** Whether the runtime's own time-out was the reason: of ExecSync, that the command did not end in time. */
+export function isTimeout(error: unknown): boolean {
+  return (
+    error instanceof SpillwayError &&
+    (error.cause as Partial<ServiceError>)?.code === status.DEADLINE_EXCEEDED
+  )
+}

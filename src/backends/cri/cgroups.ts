@@ -1,0 +1,161 @@
+import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { cpuPeriodUs, type CpuMemory } from './linux-resources.ts'
+
+/** How cgroups are mounted here: one folder per v1 controller, or the one tree of v2. */
+export type CgroupLayout =
+  | {
+      readonly version: 1
+      readonly controllers: ReadonlyMap<string, string>
+      readonly roots: readonly string[]
+    }
+  | { readonly version: 2; readonly root: string }
+
+/** Reads it off the mount table. Throws when there are no cgroups. */
+export function cgroupLayout(mountinfo: string): CgroupLayout {
+  const controllers = new Map<string, string>()
+  const roots: string[] = []
+  let unified: string | undefined
+  for (const line of mountinfo.split('\n')) {
+    const [left = '', right = ''] = line.split(' - ')
+    const path = left.split(' ')[4]
+    const [type, , options = ''] = right.split(' ')
+    if (path === undefined || roots.includes(path)) continue
+    if (type === 'cgroup2') unified ??= path
+    if (type !== 'cgroup') continue
+    roots.push(path)
+    for (const option of options.split(',')) controllers.set(option, path)
+  }
+  // In the hybrid layout the v2 tree is mounted too, without controllers, and processes are placed in it as well.
+  if (controllers.has('cpu') && controllers.has('memory')) {
+    return { version: 1, controllers, roots: unified === undefined ? roots : [...roots, unified] }
+  }
+  if (unified === undefined) throw new Error('no cgroups are mounted on this machine')
+  return { version: 2, root: unified }
+}
+
+/**
+ * The Pod-level cgroups below our parent: what all containers of a Pod together may use. containerd makes only the
+ * containers' own, and expects the parent to be there in every v1 controller.
+ */
+export class Cgroups {
+  readonly #layout: CgroupLayout
+  readonly #parent: string
+
+  constructor(layout: CgroupLayout, parent: string) {
+    this.#layout = layout
+    this.#parent = parent
+  }
+
+  static async open(parent: string): Promise<Cgroups> {
+    return new Cgroups(cgroupLayout(await readFile('/proc/self/mountinfo', 'utf8')), parent)
+  }
+
+  /** As `cgroup_parent` of the sandbox. */
+  pathOf(uid: string): string {
+    return `${this.#parent}/pod${uid}`
+  }
+
+  /** Makes or updates the Pod's cgroup. */
+  async ensure(uid: string, limits: CpuMemory): Promise<void> {
+    if (this.#layout.version === 2) await this.#ensureV2(this.#layout.root, uid, limits)
+    else await this.#ensureV1(this.#layout, uid, limits)
+  }
+
+  /** Removes the Pod's cgroup and what is below it. Resolves when gone; rejects while a process is in it. */
+  async remove(uid: string): Promise<void> {
+    const roots = this.#layout.version === 2 ? [this.#layout.root] : this.#layout.roots
+    for (const root of roots) await removeTree(join(root, this.pathOf(uid)))
+  }
+
+  /** UIDs of the Pods that have a cgroup here. */
+  async list(): Promise<string[]> {
+    const roots = this.#layout.version === 2 ? [this.#layout.root] : this.#layout.roots
+    const uids = new Set<string>()
+    for (const root of roots) {
+      for (const name of await entriesOf(join(root, this.#parent))) {
+        if (name.startsWith('pod')) uids.add(name.slice('pod'.length))
+      }
+    }
+    return [...uids]
+  }
+
+  async #ensureV1(
+    { roots, controllers }: Extract<CgroupLayout, { version: 1 }>,
+    uid: string,
+    limits: CpuMemory,
+  ): Promise<void> {
+    const path = this.pathOf(uid)
+    const cpu = join(controllers.get('cpu') ?? '', path)
+    const memory = join(controllers.get('memory') ?? '', path)
+    await Promise.all(roots.map((root) => mkdir(join(root, path), { recursive: true })))
+    await Promise.all([
+      writeFile(join(cpu, 'cpu.shares'), String(limits.cpuShares)),
+      writeCfs(cpu, limits.cpuQuotaUs),
+      limits.memoryBytes !== undefined &&
+        writeFile(join(memory, 'memory.limit_in_bytes'), String(limits.memoryBytes)),
+    ])
+  }
+
+  async #ensureV2(root: string, uid: string, limits: CpuMemory): Promise<void> {
+    const path = join(root, this.pathOf(uid))
+    await mkdir(path, { recursive: true })
+    await this.#delegate(root, dirname(path))
+    const quota = limits.cpuQuotaUs === undefined ? 'max' : String(limits.cpuQuotaUs)
+    await Promise.all([
+      writeFile(join(path, 'cpu.weight'), String(cpuWeight(limits.cpuShares))),
+      writeFile(join(path, 'cpu.max'), `${quota} ${cpuPeriodUs}`),
+      writeFile(
+        join(path, 'memory.max'),
+        limits.memoryBytes === undefined ? 'max' : String(limits.memoryBytes),
+      ),
+    ])
+  }
+
+  // In v2 a controller reaches a cgroup only when every ancestor hands it down.
+  async #delegate(root: string, parent: string): Promise<void> {
+    const chain: string[] = []
+    for (let path = parent; path.startsWith(root); path = dirname(path)) {
+      chain.unshift(path)
+      if (path === root) break
+    }
+    for (const path of chain) {
+      const available = (await readFile(join(path, 'cgroup.controllers'), 'utf8')).trim().split(/\s+/)
+      const wanted = ['cpu', 'memory', 'pids', 'cpuset', 'io'].filter((name) => available.includes(name))
+      await writeFile(join(path, 'cgroup.subtree_control'), wanted.map((name) => `+${name}`).join(' '))
+    }
+  }
+}
+
+async function writeCfs(cpu: string, quotaUs: number | undefined): Promise<void> {
+  if (quotaUs === undefined) return
+  await writeFile(join(cpu, 'cpu.cfs_period_us'), String(cpuPeriodUs))
+  await writeFile(join(cpu, 'cpu.cfs_quota_us'), String(quotaUs))
+}
+
+/** v1 shares as a v2 weight, by the formula of runc since 1.3.2 (github.com/opencontainers/cgroups utils.go). */
+export function cpuWeight(shares: number): number {
+  if (shares <= 2) return 1
+  if (shares >= 262_144) return 10_000
+  const log = Math.log2(shares)
+  return Math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34))
+}
+
+async function removeTree(path: string): Promise<void> {
+  for (const name of await entriesOf(path)) await removeTree(join(path, name))
+  try {
+    await rmdir(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+async function entriesOf(path: string): Promise<string[]> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true })
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}

@@ -1,0 +1,88 @@
+import { asPodUid, type PodRef } from '../../model/pod-key.ts'
+import type { ContainerKind } from '../../model/pod-observation.ts'
+import type { StringMap } from './cri-types.ts'
+
+/** Who we are: what carries other values is not ours, and is neither listed nor touched. */
+export interface Owner {
+  /** UID of the kube-system namespace. */
+  readonly clusterUid: string
+  /** Tells apart several Spillways of one cluster on one runtime. */
+  readonly instance: string
+}
+
+export interface ContainerPlan {
+  readonly name: string
+  readonly kind: ContainerKind
+  readonly image: string
+}
+
+const clusterLabel = 'spillway.dev/cluster-uid'
+const instanceLabel = 'spillway.dev/instance'
+const kindLabel = 'spillway.dev/container-kind'
+const nodeLabel = 'spillway.dev/node-name'
+const generationAnnotation = 'spillway.dev/generation'
+const messagePolicyAnnotation = 'spillway.dev/termination-message-policy'
+
+// What crictl and log shippers know Kubernetes' sandboxes and containers by.
+const podNameLabel = 'io.kubernetes.pod.name'
+const podNamespaceLabel = 'io.kubernetes.pod.namespace'
+const podUidLabel = 'io.kubernetes.pod.uid'
+const containerNameLabel = 'io.kubernetes.container.name'
+
+/** Selects everything of ours in lists. */
+export function ownerLabels({ clusterUid, instance }: Owner): StringMap {
+  return { [clusterLabel]: clusterUid, [instanceLabel]: instance }
+}
+
+export function podLabels(owner: Owner, pod: PodRef): StringMap {
+  return {
+    ...ownerLabels(owner),
+    [podNameLabel]: pod.name,
+    [podNamespaceLabel]: pod.namespace,
+    [podUidLabel]: pod.uid,
+  }
+}
+
+/** Selects the sandboxes and containers of one Pod. */
+export function podSelector(owner: Owner, uid: string): StringMap {
+  return { ...ownerLabels(owner), [podUidLabel]: uid }
+}
+
+export function sandboxLabels(owner: Owner, pod: PodRef, nodeName: string): StringMap {
+  return { ...podLabels(owner, pod), [nodeLabel]: nodeName }
+}
+
+export function containerLabels(owner: Owner, pod: PodRef, plan: ContainerPlan): StringMap {
+  return { ...podLabels(owner, pod), [containerNameLabel]: plan.name, [kindLabel]: plan.kind }
+}
+
+export function generationMark(generation: number): StringMap {
+  return { [generationAnnotation]: String(generation) }
+}
+
+export function containerMarks(generation: number, messagePolicy: string): StringMap {
+  return { ...generationMark(generation), [messagePolicyAnnotation]: messagePolicy }
+}
+
+/** Undefined when the labels are not those of a Pod's. */
+export function podOfLabels(labels: StringMap): PodRef | undefined {
+  const uid = labels[podUidLabel]
+  const name = labels[podNameLabel]
+  const namespace = labels[podNamespaceLabel]
+  if (!uid || !name || !namespace) return undefined
+  return { uid: asPodUid(uid), name, namespace }
+}
+
+export function nodeNameOf(labels: StringMap): string {
+  return labels[nodeLabel] ?? ''
+}
+
+export function kindOf(labels: StringMap): ContainerKind {
+  const kind = labels[kindLabel]
+  return kind === 'init' || kind === 'sidecar' || kind === 'ephemeral' ? kind : 'main'
+}
+
+/** Whether the last log lines stand in for an empty termination message of a failed container. */
+export function fallsBackToLogs(annotations: StringMap): boolean {
+  return annotations[messagePolicyAnnotation] === 'FallbackToLogsOnError'
+}

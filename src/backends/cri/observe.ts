@@ -1,0 +1,190 @@
+import type { ContainerWait } from '../../lifecycle/pod-actions.ts'
+import type {
+  BackendPhase,
+  ContainerObservation,
+  ContainerRunState,
+  PodObservation,
+  SandboxObservation,
+  TerminatedState,
+} from '../../model/pod-observation.ts'
+import type { PodRef } from '../../model/pod-key.ts'
+import { nanosToMs, type ContainerStatus, type SandboxStatus } from './cri-types.ts'
+import type { ContainerPlan } from './marks.ts'
+
+/** A container of the runtime's, with what its status does not say. */
+export interface SeenContainer {
+  readonly status: ContainerStatus
+  readonly sandboxId: string
+  /** Read from its file, or its log, when it ended. */
+  readonly message?: string
+}
+
+export interface RuntimeView {
+  readonly sandboxes: readonly SandboxStatus[]
+  readonly containers: readonly SeenContainer[]
+}
+
+export interface Wellness {
+  readonly started: boolean
+  readonly ready: boolean
+}
+
+export interface ObserveInput {
+  readonly ref: PodRef
+  readonly nodeName: string
+  readonly supervised: boolean
+  readonly generation: number
+  readonly plans: readonly ContainerPlan[]
+  readonly view: RuntimeView
+  /** Why a container that does not run does not. */
+  readonly waiting: ReadonlyMap<string, Pick<ContainerWait, 'message'> & { readonly reason: string }>
+  /** By container id, of those that have probes or are adopted. */
+  readonly wellness: ReadonlyMap<string, Wellness>
+  readonly trouble: { readonly reason: string; readonly message: string } | undefined
+  /** The Pod is being ended; and whether everything of it has been taken down. */
+  readonly ending: 'no' | 'under way' | 'done'
+}
+
+/** What the runtime has of one Pod, in the words of the contract. Pure. */
+export function observePod(input: ObserveInput): PodObservation {
+  const { ref, view, plans } = input
+  const sandbox = currentSandbox(view.sandboxes)
+  const containers = plans.map((plan) => observeContainer(plan, input))
+  return {
+    uid: ref.uid,
+    namespace: ref.namespace,
+    name: ref.name,
+    nodeName: input.nodeName,
+    incarnation: sandbox?.metadata.attempt ?? 0,
+    supervised: input.supervised,
+    generation: input.supervised ? input.generation : 0,
+    phase: phaseOf(input.ending, containers),
+    ...(input.trouble && { trouble: input.trouble }),
+    ...(sandbox && { sandbox: observeSandbox(sandbox) }),
+    containers,
+  }
+}
+
+/** The sandbox of the highest attempt. */
+export function currentSandbox(sandboxes: readonly SandboxStatus[]): SandboxStatus | undefined {
+  return sandboxes.reduce<SandboxStatus | undefined>(
+    (last, next) => (last && last.metadata.attempt > next.metadata.attempt ? last : next),
+    undefined,
+  )
+}
+
+export function podIpsOf(sandbox: SandboxStatus): string[] {
+  const { ip = '', additionalIps = [] } = sandbox.network ?? {}
+  return [ip, ...additionalIps.map((more) => more.ip)].filter((address) => address !== '')
+}
+
+function observeSandbox(sandbox: SandboxStatus): SandboxObservation {
+  return {
+    id: sandbox.id,
+    createdAtMs: nanosToMs(sandbox.createdAt),
+    ready: sandbox.state === 'SANDBOX_READY',
+    podIps: podIpsOf(sandbox),
+  }
+}
+
+function phaseOf(ending: ObserveInput['ending'], containers: readonly ContainerObservation[]): BackendPhase {
+  if (ending === 'done') return 'stopped'
+  if (ending === 'under way') return 'stopping'
+  const mainStarted = containers.some(
+    ({ kind, state, lastTerminated }) => kind === 'main' && (state.kind !== 'waiting' || lastTerminated),
+  )
+  return mainStarted ? 'running' : 'starting'
+}
+
+/** The attempts of one container that have been started, the latest first. */
+export function attemptsOf(view: RuntimeView, name: string): SeenContainer[] {
+  return view.containers
+    .filter(({ status }) => status.metadata.name === name && status.state !== 'CONTAINER_CREATED')
+    .sort((a, b) => b.status.metadata.attempt - a.status.metadata.attempt)
+}
+
+/**
+ * A container in its raw state, `running` or `terminated`, for `podActions`. Undefined when no attempt was started.
+ */
+export function rawContainer(
+  plan: ContainerPlan,
+  input: Pick<ObserveInput, 'view' | 'wellness'>,
+): ContainerObservation | undefined {
+  const [last, before] = attemptsOf(input.view, plan.name)
+  if (!last) return undefined
+  const { status } = last
+  const running = status.state === 'CONTAINER_RUNNING'
+  const well = input.wellness.get(status.id) ?? { started: running, ready: running }
+  return {
+    name: plan.name,
+    kind: plan.kind,
+    containerId: containerUrl(status.id),
+    image: status.image?.userSpecifiedImage || plan.image,
+    imageId: status.imageRef,
+    state: running ? { kind: 'running', startedAtMs: nanosToMs(status.startedAt) } : terminated(last),
+    ...(before && { lastTerminated: terminated(before) }),
+    restartCount: status.metadata.attempt,
+    started: running && well.started,
+    ready: running && well.ready,
+  }
+}
+
+function observeContainer(plan: ContainerPlan, input: ObserveInput): ContainerObservation {
+  const raw = rawContainer(plan, input)
+  const wait = input.waiting.get(plan.name)
+  if (!raw) {
+    const state = waitingState(wait ?? { reason: 'ContainerCreating' })
+    return {
+      name: plan.name,
+      kind: plan.kind,
+      image: plan.image,
+      state,
+      restartCount: 0,
+      started: false,
+      ready: false,
+    }
+  }
+  if (raw.state.kind !== 'terminated' || !wait) return raw
+  // Between two attempts: it waits for the next, and the end that is shown is that of the last one.
+  return { ...raw, state: waitingState(wait), lastTerminated: raw.state }
+}
+
+function waitingState({
+  reason,
+  message,
+}: {
+  readonly reason: string
+  readonly message?: string
+}): ContainerRunState {
+  return { kind: 'waiting', reason, ...(message !== undefined && { message }) }
+}
+
+function terminated({ status, message }: SeenContainer): TerminatedState {
+  const text = message || status.message
+  if (status.state === 'CONTAINER_UNKNOWN') {
+    return {
+      kind: 'terminated',
+      exitCode: 137,
+      reason: 'ContainerStatusUnknown',
+      message: 'The container could not be located when the pod was terminated',
+      startedAtMs: nanosToMs(status.startedAt),
+      finishedAtMs: nanosToMs(status.finishedAt) || nanosToMs(status.startedAt),
+      containerId: containerUrl(status.id),
+    }
+  }
+  const finishedAtMs = nanosToMs(status.finishedAt)
+  return {
+    kind: 'terminated',
+    exitCode: status.exitCode,
+    reason: status.reason || (status.exitCode === 0 ? 'Completed' : 'Error'),
+    ...(text !== '' && { message: text }),
+    // Of one that could not be started CRI gives no start; it held its resources from its creation.
+    startedAtMs: nanosToMs(status.startedAt) || nanosToMs(status.createdAt),
+    finishedAtMs,
+    containerId: containerUrl(status.id),
+  }
+}
+
+export function containerUrl(id: string): string {
+  return `containerd://${id}`
+}

@@ -1,0 +1,79 @@
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { PodRef } from '../../model/pod-key.ts'
+import { asPodUid } from '../../model/pod-key.ts'
+import type { ContainerPlan } from './marks.ts'
+import { podsDir } from './paths.ts'
+
+/** What has to be known of a Pod when the process that started it is gone. Holds no secrets. */
+export interface PodRecord extends PodRef {
+  readonly nodeName: string
+  readonly containers: readonly ContainerPlan[]
+}
+
+/** The Pod is being ended, for good; until when its containers may take. */
+export interface Ending {
+  readonly deadlineMs: number
+}
+
+/** The files `pod.json` and `ending.json` in each Pod's directory: written whole, by renaming. */
+export class PodStore {
+  readonly #stateDir: string
+
+  constructor(stateDir: string) {
+    this.#stateDir = stateDir
+  }
+
+  async writeRecord(podDir: string, record: PodRecord): Promise<void> {
+    await mkdir(podDir, { recursive: true, mode: 0o750 })
+    await writeWhole(join(podDir, 'pod.json'), record)
+  }
+
+  async writeEnding(podDir: string, ending: Ending): Promise<void> {
+    await mkdir(podDir, { recursive: true, mode: 0o750 })
+    await writeWhole(join(podDir, 'ending.json'), ending)
+  }
+
+  async readEnding(podDir: string): Promise<Ending | undefined> {
+    return (await readWhole(join(podDir, 'ending.json'))) as Ending | undefined
+  }
+
+  /** Every Pod that has a directory here. */
+  async records(): Promise<PodRecord[]> {
+    const records: PodRecord[] = []
+    for (const uid of await uidsIn(podsDir(this.#stateDir))) {
+      const record = (await readWhole(join(podsDir(this.#stateDir), uid, 'pod.json'))) as
+        PodRecord | undefined
+      // Nothing was made yet when even the record is missing.
+      if (record) records.push({ ...record, uid: asPodUid(record.uid) })
+    }
+    return records
+  }
+
+  async remove(podDir: string): Promise<void> {
+    await rm(podDir, { recursive: true, force: true })
+  }
+}
+
+async function uidsIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+async function writeWhole(path: string, value: object): Promise<void> {
+  await writeFile(`${path}.new`, JSON.stringify(value), { mode: 0o640 })
+  await rename(`${path}.new`, path)
+}
+
+async function readWhole(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as unknown
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

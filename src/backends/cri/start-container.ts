@@ -1,0 +1,161 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { errorMessage, hasCode, SpillwayError } from '../../model/errors.ts'
+import type { PodHappening } from '../backend.ts'
+import type { CriImage } from './cri-types.ts'
+import { containerEnvironment } from './environment.ts'
+import { runtimeSentence } from './errors.ts'
+import { attemptsOf, podIpsOf } from './observe.ts'
+import { logPath, terminationFile } from './paths.ts'
+import { writeEtcHosts } from './pod-files.ts'
+import { configOfSandbox, lookUp, type SandboxStart } from './start-sandbox.ts'
+import { containerConfig, type PlannedContainer } from './translate.ts'
+import type { PreparedVolumes } from './volumes/volumes.ts'
+
+export interface ContainerStartInput extends SandboxStart {
+  readonly planned: PlannedContainer
+  readonly attempt: number
+  readonly volumes: PreparedVolumes
+  readonly image: (signal: AbortSignal) => Promise<CriImage>
+  readonly tell: (happening: PodHappening) => void
+  /** Aborted when the Pod is to end: for whatever waits on others. Calls to the runtime are never cut short by it. */
+  readonly waits: AbortSignal
+}
+
+export function fieldPathOf({ plan }: PlannedContainer): string {
+  const field = {
+    init: 'initContainers',
+    sidecar: 'initContainers',
+    main: 'containers',
+    ephemeral: 'ephemeralContainers',
+  }
+  return `spec.${field[plan.kind]}{${plan.name}}`
+}
+
+/**
+ * Creates and starts one attempt of a container. Rejects with the reason that its waiting state shows: an image
+ * reason, CreateContainerConfigError, CreateContainerError or RunContainerError.
+ */
+export async function startContainer(input: ContainerStartInput, signal: AbortSignal): Promise<void> {
+  const { picture, planned, tools } = input
+  const sandbox = picture.current
+  if (sandbox?.state !== 'SANDBOX_READY') {
+    throw new SpillwayError('Unavailable', 'the sandbox is lost', { reason: 'CreateContainerError' })
+  }
+  const fieldPath = fieldPathOf(planned)
+  const tell = (type: PodHappening['type'], reason: string, message: string): void =>
+    input.tell({ type, reason, message, fieldPath })
+  // Made by an earlier life of this process that was killed before starting it.
+  let id = createdBefore(input, sandbox.id)
+  if (id === undefined) {
+    id = await create(input, sandbox.id, signal).catch((error: unknown) => {
+      throw failure(error, 'CreateContainerError', tell)
+    })
+    tell('Normal', 'Created', 'Container created')
+  }
+  try {
+    await tools.client.startContainer(id, signal)
+  } catch (error) {
+    await picture.lookAtContainer(id, sandbox.id, signal)
+    throw failure(error, 'RunContainerError', tell)
+  }
+  await picture.lookAtContainer(id, sandbox.id, signal)
+  tell('Normal', 'Started', 'Container started')
+}
+
+function createdBefore({ picture, planned }: ContainerStartInput, sandboxId: string): string | undefined {
+  return picture.containers.find(
+    ({ status, sandboxId: where }) =>
+      where === sandboxId &&
+      status.metadata.name === planned.plan.name &&
+      status.state === 'CONTAINER_CREATED',
+  )?.status.id
+}
+
+async function create(input: ContainerStartInput, sandboxId: string, signal: AbortSignal): Promise<string> {
+  const { tools, pod, sources, paths, picture, planned } = input
+  const { container, plan } = planned
+  const sandbox = picture.current
+  const podIps = sandbox ? podIpsOf(sandbox) : []
+  const attempt = freeAttempt(input)
+  // The image is fetched beside the rest, but its failure is told first, as with kubelet.
+  const image = await input.image(input.waits)
+  const { clusterDomain } = sources.node
+  const [environment, volumeMounts, etcHosts] = await Promise.all([
+    containerEnvironment({ pod, container, podIps, sources }, input.waits),
+    input.volumes.mountsFor(container, input.waits),
+    writeEtcHosts({ pod, podDir: paths.podDir, podIps, clusterDomain }),
+    makeFiles(input, attempt),
+  ])
+  const config = containerConfig({
+    pod,
+    container,
+    plan,
+    owner: tools.settings,
+    attempt,
+    image,
+    environment,
+    volumeMounts,
+    etcHosts,
+    paths,
+    machineMemoryBytes: tools.machineMemoryBytes,
+  })
+  const sandboxConfig = configOfSandbox(input, sandbox?.metadata.attempt ?? 0)
+  try {
+    return await tools.client.createContainer(sandboxId, config, sandboxConfig, signal)
+  } catch (error) {
+    if (hasCode(error, 'Busy')) await lookUp(input, signal)
+    // Not found: the image has been removed since we looked.
+    if (hasCode(error, 'NotFound')) tools.images.forgetKnown()
+    throw error
+  }
+}
+
+/** Names are reserved per attempt: a number that the runtime knows already would be refused for ever. */
+function freeAttempt({ picture, planned, attempt }: ContainerStartInput): number {
+  const used = picture.containers
+    .filter(({ status }) => status.metadata.name === planned.plan.name)
+    .map(({ status }) => status.metadata.attempt)
+  return Math.max(attempt, ...used.map((taken) => taken + 1))
+}
+
+async function makeFiles({ paths, planned }: ContainerStartInput, attempt: number): Promise<void> {
+  const message = terminationFile(paths.podDir, planned.plan.name, attempt)
+  await mkdir(dirname(message), { recursive: true, mode: 0o750 })
+  // Writable for whatever user the container runs as.
+  await writeFile(message, '', { mode: 0o666, flag: 'w' })
+  await mkdir(join(paths.logDir, planned.plan.name), { recursive: true, mode: 0o755 })
+}
+
+function failure(
+  error: unknown,
+  reason: string,
+  tell: (type: PodHappening['type'], reason: string, message: string) => void,
+): SpillwayError {
+  const known = error instanceof SpillwayError ? error : undefined
+  // Whoever knows better has said so, and images have told of their failures themselves.
+  if (known?.reason?.includes('Image')) return known
+  const message = known?.reason ? errorMessage(error) : runtimeSentence(error)
+  tell('Warning', 'Failed', `Error: ${message}`)
+  return new SpillwayError(known?.code ?? 'Unavailable', message, {
+    reason: known?.reason ?? reason,
+    cause: error,
+    ...(known?.afterMs !== undefined && { afterMs: known.afterMs }),
+  })
+}
+
+/** Of each container the last two attempts are evidence; older ones go, with their logs and messages. */
+export async function removeOldAttempts(
+  { tools, picture, paths }: Pick<SandboxStart, 'tools' | 'picture' | 'paths'>,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { status } of attemptsOf(picture, name).slice(2)) {
+    if (status.state !== 'CONTAINER_EXITED') continue
+    await tools.client.removeContainer(status.id, signal)
+    picture.drop(status.id)
+    const { attempt } = status.metadata
+    await rm(join(paths.logDir, logPath(name, attempt)), { force: true })
+    await rm(terminationFile(paths.podDir, name, attempt), { force: true })
+  }
+}

@@ -1,0 +1,83 @@
+import { mkdir } from 'node:fs/promises'
+import { hasCode } from '../../model/errors.ts'
+import type { Pod } from '../../model/kubernetes.ts'
+import type { PodRef } from '../../model/pod-key.ts'
+import type { PodHappening, PodSources } from '../backend.ts'
+import { dnsConfig } from './dns-config.ts'
+import { podCgroupLimits } from './linux-resources.ts'
+import { podSelector } from './marks.ts'
+import type { PodPaths } from './paths.ts'
+import type { CriTools } from './pod-context.ts'
+import { podHostname } from './pod-files.ts'
+import type { RuntimePicture } from './runtime-picture.ts'
+import { sandboxConfig } from './translate.ts'
+import type { SandboxConfig } from './cri-types.ts'
+
+export interface SandboxStart {
+  readonly tools: CriTools
+  readonly pod: Pod
+  readonly ref: PodRef
+  readonly sources: PodSources
+  readonly paths: PodPaths
+  readonly picture: RuntimePicture
+}
+
+/** Also wanted by every CreateContainer. */
+export function configOfSandbox(
+  { tools, pod, ref, sources, paths }: SandboxStart,
+  attempt: number,
+  tell?: (happening: PodHappening) => void,
+): SandboxConfig {
+  const dns = dnsConfig(pod, sources.node, tools.hostResolvConf)
+  for (const { reason, message } of dns.warnings) tell?.({ type: 'Warning', reason, message })
+  return sandboxConfig({
+    pod,
+    owner: tools.settings,
+    nodeName: sources.node.name,
+    attempt,
+    hostname: podHostname(pod, sources.node.clusterDomain).sandboxHostname,
+    dns,
+    paths,
+    cgroupParent: tools.cgroups.pathOf(ref.uid),
+  })
+}
+
+/**
+ * Makes the sandbox with that attempt number, network included. Busy: the runtime is still making or removing one of
+ * that name, which happens when an earlier life of this process was killed meanwhile; what has come of it is then
+ * looked up, so that it is adopted and never made twice.
+ */
+export async function startSandbox(
+  start: SandboxStart,
+  attempt: number,
+  tell: (happening: PodHappening) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { tools, pod, ref, paths, picture } = start
+  const config = configOfSandbox(start, attempt, tell)
+  await Promise.all([
+    mkdir(paths.logDir, { recursive: true, mode: 0o755 }),
+    tools.cgroups.ensure(ref.uid, podCgroupLimits(pod)),
+  ])
+  const handler = tools.settings.options.runtimeHandler ?? ''
+  try {
+    const id = await tools.sandboxGate.run(() => tools.client.runSandbox(config, handler, signal))
+    await picture.lookAtSandbox(id, signal)
+  } catch (error) {
+    if (hasCode(error, 'Busy')) await lookUp(start, signal)
+    throw error
+  }
+}
+
+/** Asks the runtime for everything of this Pod. */
+export async function lookUp(
+  { tools, ref, picture }: Pick<SandboxStart, 'tools' | 'ref' | 'picture'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const selector = podSelector(tools.settings, ref.uid)
+  const [sandboxes, containers] = await Promise.all([
+    tools.client.listSandboxes(selector, signal),
+    tools.client.listContainers(selector, signal),
+  ])
+  await picture.reconcile(sandboxes, containers, signal)
+}

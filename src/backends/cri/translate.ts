@@ -1,0 +1,133 @@
+import { join } from 'node:path'
+import { expandVariables } from '../../lifecycle/expand-variables.ts'
+import type { Container, Pod } from '../../model/kubernetes.ts'
+import { podRef } from '../../model/pod-key.ts'
+import { isSidecar } from '../../model/resources.ts'
+import type { ContainerConfig, CriImage, MountConfig, SandboxConfig } from './cri-types.ts'
+import { containerResources, sandboxResources } from './linux-resources.ts'
+import {
+  containerLabels,
+  containerMarks,
+  generationMark,
+  sandboxLabels,
+  type ContainerPlan,
+  type Owner,
+} from './marks.ts'
+import { logPath, terminationFile, type PodPaths } from './paths.ts'
+import { containerSecurity, sandboxSecurity } from './security.ts'
+
+export interface SandboxInput {
+  readonly pod: Pod
+  readonly owner: Owner
+  readonly nodeName: string
+  readonly attempt: number
+  readonly hostname: string
+  readonly dns: {
+    readonly servers: readonly string[]
+    readonly searches: readonly string[]
+    readonly options: readonly string[]
+  }
+  readonly paths: PodPaths
+  readonly cgroupParent: string
+}
+
+/** A Pod's sandbox in the runtime's words. Pure. */
+export function sandboxConfig(input: SandboxInput): SandboxConfig {
+  const { pod, owner, attempt, dns } = input
+  const ref = podRef(pod)
+  return {
+    metadata: { name: ref.name, uid: ref.uid, namespace: ref.namespace, attempt },
+    hostname: input.hostname,
+    logDirectory: input.paths.logDir,
+    dnsConfig: { servers: dns.servers, searches: dns.searches, options: dns.options },
+    labels: sandboxLabels(owner, ref, input.nodeName),
+    annotations: generationMark(pod.metadata?.generation ?? 0),
+    linux: {
+      cgroupParent: input.cgroupParent,
+      securityContext: sandboxSecurity(pod),
+      resources: sandboxResources(pod),
+    },
+  }
+}
+
+export interface ContainerInput {
+  readonly pod: Pod
+  readonly container: Container
+  readonly plan: ContainerPlan
+  readonly owner: Owner
+  readonly attempt: number
+  readonly image: CriImage
+  readonly environment: readonly { readonly key: string; readonly value: string }[]
+  readonly volumeMounts: readonly MountConfig[]
+  readonly etcHosts: string
+  readonly paths: PodPaths
+  readonly machineMemoryBytes: bigint
+}
+
+/** One attempt of a container in the runtime's words. Pure. */
+export function containerConfig(input: ContainerInput): ContainerConfig {
+  const { pod, container, plan, attempt, paths } = input
+  const variables = new Map(input.environment.map(({ key, value }) => [key, value]))
+  const expand = (text: string): string => expandVariables(text, variables)
+  return {
+    metadata: { name: plan.name, attempt },
+    // By the id that was just looked up: the tag may be moved to another image in between.
+    image: { image: input.image.id, userSpecifiedImage: container.image ?? '' },
+    command: (container.command ?? []).map(expand),
+    args: (container.args ?? []).map(expand),
+    workingDir: container.workingDir ?? '',
+    envs: input.environment.map(({ key, value }) => ({ key, value: Buffer.from(value) })),
+    mounts: containerMounts(input),
+    labels: containerLabels(input.owner, podRef(pod), plan),
+    annotations: containerMarks(pod.metadata?.generation ?? 0, container.terminationMessagePolicy ?? 'File'),
+    logPath: logPath(plan.name, attempt),
+    stdin: container.stdin ?? false,
+    stdinOnce: container.stdinOnce ?? false,
+    tty: container.tty ?? false,
+    linux: {
+      resources: containerResources(pod, container, input.machineMemoryBytes),
+      securityContext: containerSecurity(pod, container, input.image),
+    },
+  }
+
+  function containerMounts({ volumeMounts, etcHosts }: ContainerInput): MountConfig[] {
+    const own: MountConfig[] = [
+      {
+        containerPath: container.terminationMessagePath || '/dev/termination-log',
+        hostPath: terminationFile(paths.podDir, plan.name, attempt),
+        readonly: false,
+        propagation: 'PROPAGATION_PRIVATE',
+      },
+    ]
+    // What the user mounts at /etc/hosts wins, as with kubelet.
+    if (!volumeMounts.some(({ containerPath }) => join(containerPath, '.') === '/etc/hosts')) {
+      const readonly = container.securityContext?.readOnlyRootFilesystem ?? false
+      own.push({
+        containerPath: '/etc/hosts',
+        hostPath: etcHosts,
+        readonly,
+        propagation: 'PROPAGATION_PRIVATE',
+      })
+    }
+    return [...volumeMounts, ...own]
+  }
+}
+
+export interface PlannedContainer {
+  readonly plan: ContainerPlan
+  readonly container: Container
+}
+
+/** The Pod's containers in the order of observations: init and sidecars, then main, then ephemeral. */
+export function plannedContainers(pod: Pod): PlannedContainer[] {
+  const { initContainers = [], containers = [], ephemeralContainers = [] } = pod.spec ?? {}
+  return [
+    ...initContainers.map((container) => planned(container, isSidecar(container) ? 'sidecar' : 'init')),
+    ...containers.map((container) => planned(container, 'main')),
+    ...ephemeralContainers.map((container) => planned(container, 'ephemeral')),
+  ]
+}
+
+function planned(container: Container, kind: ContainerPlan['kind']): PlannedContainer {
+  return { container, plan: { name: container.name, kind, image: container.image ?? '' } }
+}
