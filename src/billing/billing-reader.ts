@@ -1,0 +1,34 @@
+import type { Clock } from '../model/clock.ts'
+import { bill, type Bill, type BillQuery } from './invoice.ts'
+import type { LedgerStore } from './ledger.ts'
+import { runningPods, spendPerHourNow, type RunningPod } from './spending.ts'
+import type { BillTotal } from './bill-rows.ts'
+import { verifyLedger, type LedgerReport } from './verify.ts'
+
+/** Reads one ledger for people: what the admin API serves, and what the command line prints of a ledger file. */
+export class BillingReader {
+  readonly #ledger: LedgerStore
+  readonly #clock: Clock
+
+  constructor(ledger: LedgerStore, clock: Clock) {
+    this.#ledger = ledger
+    this.#clock = clock
+  }
+
+  /** Open intervals are priced up to now; by Pod, every line is explained. */
+  bill(query: Omit<BillQuery, 'nowMs' | 'explain'>, signal: AbortSignal): Promise<Bill> {
+    return bill(this.#ledger, { ...query, nowMs: this.#clock.wallMs(), explain: query.by === 'pod' }, signal)
+  }
+
+  running(nowMs: number, signal: AbortSignal): Promise<readonly RunningPod[]> {
+    return runningPods(this.#ledger, nowMs, signal)
+  }
+
+  spendPerHour(nowMs: number, signal: AbortSignal): Promise<readonly BillTotal[]> {
+    return spendPerHourNow(this.#ledger, nowMs, signal)
+  }
+
+  verify(signal: AbortSignal): Promise<LedgerReport> {
+    return verifyLedger(this.#ledger, { nowMs: this.#clock.wallMs() }, signal)
+  }
+}

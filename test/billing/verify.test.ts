@@ -1,0 +1,89 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
+import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
+import { verifyLedger, type LedgerReport } from '../../src/billing/verify.ts'
+import { fakeEpochMs as start } from '../support/fake-clock.ts'
+import { closedFact, lifeOf, openedFact, testEvent } from '../support/usage-events.ts'
+
+const never = new AbortController().signal
+
+describe('ledger verify', () => {
+  let folder: string
+  let file: string
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'spillway-verify-'))
+    file = join(folder, 'ledger.db')
+    const ledger = await openSqliteLedger({ file })
+    await ledger.keepPriceBooks(shippedPriceBooks, never)
+    for (const pod of ['a', 'b', 'c']) {
+      await ledger.append(lifeOf(pod, { startMs: start, endMs: start + 9_000_000 }), never)
+    }
+    await ledger.append([testEvent('a', { atMs: start, fact: closedFact('estimated') })], never)
+    await ledger.close()
+  })
+  afterEach(async () => {
+    await rm(folder, { recursive: true })
+  })
+  const verify = async (): Promise<LedgerReport> => {
+    const ledger = await openSqliteLedger({ file, readOnly: true })
+    const report = await verifyLedger(ledger, { nowMs: start }, never)
+    await ledger.close()
+    return report
+  }
+  /** As somebody with an editor could: past the triggers. */
+  const tamper = (statement: string): void => {
+    const database = new DatabaseSync(file)
+    database.exec(`drop trigger event_no_update; drop trigger event_no_delete; ${statement}`)
+    database.close()
+  }
+
+  it('finds nothing wrong with a ledger that nobody touched, and lists what it ignored', async () => {
+    expect(await verify()).toMatchObject({
+      events: 10,
+      pods: 3,
+      intervals: 3,
+      problems: [],
+      ignored: [{ kind: 'CLOSED', why: 'the end is better known' }],
+    })
+  })
+
+  it.each([
+    ['a time', 'update event set at_ms = at_ms - 1 where seq = 3', 'event 3 (CLOSED of Pod a) was changed'],
+    [
+      'a body',
+      'update event set body = replace(body, \'"1000"\', \'"0"\') where seq = 4',
+      'event 4 (INTENT of Pod b) was changed',
+    ],
+    ['a missing event', 'delete from event where seq = 5', 'event 5 is missing'],
+    ['a link', "update event set prev_hash = 'x' where seq = 6", 'event 6 does not follow event 5'],
+  ])('notices %s', async (_what, statement, message) => {
+    tamper(statement)
+    expect((await verify()).problems).toContainEqual({
+      claim: 'events are numbered without gaps and chained by hash',
+      message,
+    })
+  })
+
+  it('notices intervals that do not follow from the events', async () => {
+    tamper("update interval set body = replace(body, 'default', 'other') where pod_uid = 'b'")
+    expect((await verify()).problems).toEqual([
+      { claim: 'replaying the log gives the same intervals', message: 'Pod b, sandbox 0 differs' },
+    ])
+  })
+
+  it('notices sandboxes of one Pod at the same time', async () => {
+    const ledger = await openSqliteLedger({ file })
+    await ledger.append([testEvent('c', { atMs: start - 5, incarnation: 1, fact: openedFact('s1') })], never)
+    await ledger.close()
+    expect((await verify()).problems).toEqual([
+      {
+        claim: 'intervals of a Pod never overlap, and end after they start',
+        message: 'Pod c, sandboxes 0 and 1 overlap',
+      },
+    ])
+  })
+})
