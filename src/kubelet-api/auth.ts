@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto'
+import type { KubeApi } from '../kube/api.ts'
+import { subjectAccessReviews, tokenReviews } from '../kube/resources.ts'
+import type { Clock } from '../model/clock.ts'
+import type { KubeObject } from '../model/kubernetes.ts'
+import { ReviewCache } from './review-cache.ts'
+
+/** Who asks, as the API server's reviews have it. */
+export interface User {
+  readonly username: string
+  readonly uid?: string
+  readonly groups?: readonly string[]
+  readonly extra?: Readonly<Record<string, readonly string[]>>
+}
+
+/** What a connection and its request bring along; the certificate has been verified against the client CA. */
+export interface Credentials {
+  readonly certificate?: { readonly commonName: string; readonly organizations: readonly string[] }
+  readonly bearerToken?: string
+}
+
+export interface Authenticator {
+  /** Undefined: nobody that is known. Rejects when that cannot be found out now. */
+  authenticate(credentials: Credentials, signal: AbortSignal): Promise<User | undefined>
+}
+
+export interface NodeAccess {
+  readonly user: User
+  readonly nodeName: string
+  readonly verb: string
+  /** Of `nodes`, such as `proxy`. */
+  readonly subresource: string
+}
+
+export interface Authorizer {
+  /** Rejects when it cannot be found out now. */
+  isAllowed(access: NodeAccess, signal: AbortSignal): Promise<boolean>
+}
+
+interface TokenReview extends KubeObject {
+  readonly spec: { readonly token: string }
+  readonly status?: { readonly authenticated?: boolean; readonly user?: User }
+}
+
+interface SubjectAccessReview extends KubeObject {
+  readonly spec: object
+  readonly status?: { readonly allowed?: boolean; readonly denied?: boolean }
+}
+
+export interface ReviewOptions {
+  readonly api: KubeApi
+  readonly clock: Clock
+}
+
+const minuteMs = 60_000
+
+/**
+ * By client certificate (CN is the user, each O a group), else by bearer token and TokenReview. Kubelet's defaults: a
+ * token's answer is kept for 2 minutes. Refusals are kept for 10 s only: a token may become valid.
+ */
+export function reviewAuthenticator({ api, clock }: ReviewOptions): Authenticator {
+  const cache = new ReviewCache<User | undefined>({
+    clock,
+    keepMs: (user) => (user ? 2 * minuteMs : 10_000),
+  })
+  return {
+    authenticate: async ({ certificate, bearerToken }, signal) => {
+      if (certificate) {
+        const { commonName, organizations } = certificate
+        return { username: commonName, groups: [...organizations, 'system:authenticated'] }
+      }
+      if (!bearerToken) return undefined
+      // The digest, so that tokens do not lie around in memory.
+      const key = createHash('sha256').update(bearerToken).digest('base64')
+      return await cache.get(key, () => reviewToken(api, bearerToken, signal))
+    },
+  }
+}
+
+async function reviewToken(api: KubeApi, token: string, signal: AbortSignal): Promise<User | undefined> {
+  const review: TokenReview = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } }
+  const { status } = (await api.create(tokenReviews, review, signal)) as TokenReview
+  return status?.authenticated ? status.user : undefined
+}
+
+/** By SubjectAccessReview. Kubelet's defaults: what is allowed is kept for 5 minutes, what is not for 30 s. */
+export function reviewAuthorizer({ api, clock }: ReviewOptions): Authorizer {
+  const cache = new ReviewCache<boolean>({
+    clock,
+    keepMs: (allowed) => (allowed ? 5 * minuteMs : minuteMs / 2),
+  })
+  return {
+    isAllowed: async (access, signal) => {
+      const spec = accessReviewSpec(access)
+      return await cache.get(JSON.stringify(spec), () => reviewAccess(api, spec, signal))
+    },
+  }
+}
+
+function accessReviewSpec({ user, nodeName, verb, subresource }: NodeAccess): object {
+  return {
+    user: user.username,
+    uid: user.uid,
+    groups: user.groups,
+    extra: user.extra,
+    resourceAttributes: { verb, version: 'v1', resource: 'nodes', subresource, name: nodeName },
+  }
+}
+
+async function reviewAccess(api: KubeApi, spec: object, signal: AbortSignal): Promise<boolean> {
+  const review: SubjectAccessReview = {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SubjectAccessReview',
+    spec,
+  }
+  const { status } = (await api.create(subjectAccessReviews, review, signal)) as SubjectAccessReview
+  return status?.allowed === true && status.denied !== true
+}

@@ -1,0 +1,54 @@
+import type { LogOptions } from '../backends/backend.ts'
+
+export type LogQuery =
+  | { readonly ok: true; readonly options: LogOptions }
+  | { readonly ok: false; readonly status: number; readonly message: string }
+
+/** The query of `/containerLogs/…` (PodLogOptions), with kubelet's answers to a bad one. Pure. */
+export function parseLogQuery(query: URLSearchParams, nowMs: number): LogQuery {
+  const stream = query.get('stream')
+  if (stream !== null && stream !== 'All') {
+    return refused(400, `unable to return the given log stream: "${stream}"`)
+  }
+  // An old spelling, in which `all` meant no limit.
+  const tail = query.get('tail')
+  const tailLines = wholeNumber(tail === null ? query.get('tailLines') : tail === 'all' ? null : tail)
+  const limitBytes = wholeNumber(query.get('limitBytes'))
+  const sinceSeconds = wholeNumber(query.get('sinceSeconds'))
+  const sinceTime = query.get('sinceTime')
+  const sinceTimeMs = sinceTime === null ? undefined : Date.parse(sinceTime)
+  if ([tailLines, limitBytes, sinceSeconds, sinceTimeMs].some((value) => Number.isNaN(value))) {
+    return refused(400, '{"message": "Unable to decode query."}')
+  }
+  const bothSinces = sinceSeconds !== undefined && sinceTimeMs !== undefined
+  if ((tailLines ?? 0) < 0 || (limitBytes ?? 1) < 1 || (sinceSeconds ?? 1) < 1 || bothSinces) {
+    return refused(422, '{"message": "Invalid request."}')
+  }
+  const sinceMs = sinceSeconds === undefined ? sinceTimeMs : nowMs - sinceSeconds * 1000
+  return {
+    ok: true,
+    options: {
+      follow: flag(query.get('follow')),
+      previous: flag(query.get('previous')),
+      timestamps: flag(query.get('timestamps')),
+      ...(tailLines !== undefined && { tailLines }),
+      ...(limitBytes !== undefined && { limitBytes }),
+      ...(sinceMs !== undefined && { sinceMs }),
+    },
+  }
+}
+
+function refused(status: number, message: string): LogQuery {
+  return { ok: false, status, message }
+}
+
+/** NaN when it is none; undefined when it is not given. */
+function wholeNumber(text: string | null): number | undefined {
+  if (text === null || text === '') return undefined
+  return /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+}
+
+/** As the API's own conversion: anything but false and 0 is true. */
+function flag(text: string | null): boolean {
+  return text !== null && !['', '0', 'false'].includes(text.toLowerCase())
+}
