@@ -16,7 +16,7 @@ import {
   type ControlPlanePlan,
 } from './control-plane-programs.ts'
 import { findFreePorts } from './free-ports.ts'
-import { probeHttps } from './https-probe.ts'
+import { probeHttp } from './http-probe.ts'
 import {
   isRunning,
   logTail,
@@ -154,7 +154,7 @@ export async function isComponentReady(
   }
   const port = component === 'kube-scheduler' ? ports.scheduler : ports.controllerManager
   const ca = pki.authority.pem
-  const status = await probeHttps({ host: address, port, path: '/healthz', ca }, signal)
+  const status = await probeHttp({ url: `https://${address}:${port}/healthz`, ca }, signal)
   return status === 200 ? true : undefined
 }
 

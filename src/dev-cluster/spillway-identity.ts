@@ -5,7 +5,7 @@ import { namespaces, serviceAccounts } from '../kube/resources.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
 import { kubeconfigWriter, type ControlPlanePki } from './control-plane-pki.ts'
 import { ensureObject } from './ensure-object.ts'
-import { CertificateAuthority, type CertificateFiles } from './pki.ts'
+import type { CertificateAuthority, CertificateFiles } from './pki.ts'
 
 /** Who Spillway is to the cluster: a ServiceAccount for what spans nodes, and a node user for each virtual node. */
 export interface SpillwayIdentity {
