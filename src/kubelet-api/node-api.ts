@@ -112,7 +112,8 @@ class NodeApiServer {
     // Not refused in the handshake: who has no certificate may have a token.
     const client =
       clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: false }
-    return { cert, key, minVersion: 'TLSv1.2' as const, ...client }
+    // Half-open: the end of exec's input must not cut off its output.
+    return { cert, key, minVersion: 'TLSv1.2' as const, allowHalfOpen: true, ...client }
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

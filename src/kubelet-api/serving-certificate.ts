@@ -1,5 +1,6 @@
 import { watch } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { errorMessage } from '../model/errors.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -66,6 +67,12 @@ export async function fileCertificate(
       log.warn({ certFile, keyFile, error: errorMessage(error) }, 'serving certificate not reloaded')
     }
   }
-  for (const file of [certFile, keyFile]) watch(file, { signal, persistent: false }, () => void reload())
+  // Directories: whoever renews replaces the files, and a watch of the old file would see no more.
+  for (const directory of new Set([dirname(certFile), dirname(keyFile)])) {
+    const watcher = watch(directory, { signal, persistent: false }, () => void reload())
+    watcher.on('error', (error) =>
+      log.warn({ directory, error: error.message }, 'serving certificate not watched'),
+    )
+  }
   return certificate
 }

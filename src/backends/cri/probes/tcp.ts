@@ -11,12 +11,11 @@ export interface TcpProbe {
 export function tcpProbe({ host, port, timeoutMs }: TcpProbe, signal: AbortSignal): Promise<ProbeOutcome> {
   const address = joinHostPort(host, port)
   return new Promise((resolve) => {
-    const socket = connect({ host, port, signal })
+    const socket = connect({ host, port, signal, timeout: timeoutMs })
     const end = (outcome: ProbeOutcome): void => {
       resolve(outcome)
       socket.destroy()
     }
-    socket.setTimeout(timeoutMs)
     socket.on('connect', () => end({ result: 'success' }))
     socket.on('timeout', () => end({ result: 'failure', output: `dial tcp ${address}: i/o timeout` }))
     socket.on('error', (error) => end({ result: 'failure', output: dialSentence(error, address) }))
