@@ -124,13 +124,13 @@ class DataReader {
 
   async #data({ kind, name = '', optional }: DataReference, signal: AbortSignal): Promise<Data | undefined> {
     const id = `${kind} ${name}`
-    if (!this.#read.has(id)) this.#read.set(id, await this.#fetch(kind, name, signal))
+    if (!this.#read.has(id)) this.#read.set(id, await this.#load(kind, name, signal))
     const data = this.#read.get(id)
     if (!data && !optional) throw missing(`${kind.toLowerCase()} "${name}" not found`)
     return data
   }
 
-  async #fetch(kind: DataReference['kind'], name: string, signal: AbortSignal): Promise<Data | undefined> {
+  async #load(kind: DataReference['kind'], name: string, signal: AbortSignal): Promise<Data | undefined> {
     const { sources } = this.#input
     if (kind === 'ConfigMap') {
       // Binary data never becomes a variable.
