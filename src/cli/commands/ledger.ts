@@ -1,0 +1,59 @@
+import { Command } from 'commander'
+import { BillingReader } from '../../billing/billing-reader.ts'
+import type { LedgerReport } from '../../billing/verify.ts'
+import { askAdmin } from '../admin-client.ts'
+import { exitCodes, type CliContext } from '../context.ts'
+import { adminTarget, globalOptions } from '../global-options.ts'
+import { openLedgerFile } from '../ledger-file.ts'
+import { Output } from '../output.ts'
+
+interface VerifyFlags {
+  readonly server?: string
+  readonly ledger?: string
+}
+
+/** `spillway ledger verify`: exit code 3 when a claim about the ledger is false. */
+export function ledgerCommand(context: CliContext, exit: (code: number) => void): Command {
+  const verify = new Command('verify')
+    .description('check the hash chain and the invariants of the ledger')
+    .option('--server <url>', 'admin API of a Spillway elsewhere')
+    .option('--ledger <file>', 'read a ledger file while nothing runs')
+    .action(async (flags: VerifyFlags, command: Command) => {
+      const options = { ...globalOptions(command), ...flags }
+      const report = await verifyLedger(options, context)
+      const output = new Output(context.stdout, context.environment)
+      if (options.json) output.json(report)
+      else output.write(formatReport(report))
+      if (report.problems.length > 0) exit(exitCodes.claimFalse)
+    })
+  return new Command('ledger').description('look after the ledger').addCommand(verify)
+}
+
+async function verifyLedger(
+  options: VerifyFlags & ReturnType<typeof globalOptions>,
+  context: CliContext,
+): Promise<LedgerReport> {
+  if (options.ledger === undefined) {
+    return (await askAdmin(
+      { target: adminTarget(options, context) },
+      '/v1/ledger/verify',
+      {},
+      context.signal,
+    )) as LedgerReport
+  }
+  const ledger = await openLedgerFile(options.ledger)
+  try {
+    return await new BillingReader(ledger, context.clock).verify(context.signal)
+  } finally {
+    await ledger.close()
+  }
+}
+
+function formatReport({ events, pods, intervals, headHash, problems, ignored }: LedgerReport): string {
+  const counts = `${events} events, ${pods} Pods, ${intervals} intervals; head ${headHash}\n`
+  const found = problems.map(({ claim, message }) => `  ✗ ${claim}: ${message}\n`).join('')
+  const noted = ignored
+    .map(({ kind, id, why }) => `  - ${kind} ${id.slice(0, 12)} changes nothing: ${why}\n`)
+    .join('')
+  return `${counts}${found}${noted}${problems.length === 0 ? 'Every claim holds.\n' : ''}`
+}

@@ -1,0 +1,80 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import type { StatusView } from '../console/api/contract.ts'
+import { virtualPoolName, type EmbeddedCluster } from '../dev-cluster/embedded-cluster.ts'
+import type { SpillwayLaunch } from '../dev-cluster/start-cluster.ts'
+import { askAdmin } from './admin-client.ts'
+
+/** The root of this package, with bin/ and src/. */
+export const packageRoot = join(import.meta.dirname, '..', '..')
+
+/** Where Spillway of an embedded cluster answers. */
+export function adminSocketOf({ runDir }: Pick<EmbeddedCluster, 'runDir'>): string {
+  return join(runDir, 'admin.sock')
+}
+
+/** Writes the configuration of an embedded cluster's Spillway, and says how to start it. */
+export async function launchSpillway(cluster: EmbeddedCluster): Promise<SpillwayLaunch> {
+  const file = join(cluster.stateDir, 'spillway.yaml')
+  await writeFile(file, stringify(embeddedConfig(cluster)), { mode: 0o600 })
+  return {
+    program: {
+      file: process.execPath,
+      args: [join(packageRoot, 'bin/spillway.mjs'), '--config', file, 'run'],
+      environment: {},
+    },
+    workingDir: cluster.spillwayDir,
+    isReady: async (signal) => {
+      try {
+        const status = (await askAdmin(
+          { target: adminSocketOf(cluster) },
+          '/v1/status',
+          {},
+          signal,
+        )) as StatusView
+        const ready = status.nodes.filter((node) => node.ready).length
+        return ready === cluster.shape.virtualNodes ? true : undefined
+      } catch {
+        signal.throwIfAborted()
+        return undefined
+      }
+    },
+  }
+}
+
+/** The same file that a user would write (docs/reference/config.md). */
+export function embeddedConfig(cluster: EmbeddedCluster): object {
+  return {
+    clusterName: cluster.name,
+    kubeconfig: cluster.spillwayKubeconfig,
+    state: cluster.spillwayDir,
+    run: cluster.runDir,
+    nodeApi: {
+      address: cluster.nodeAddress,
+      firstPort: cluster.ports.virtualKubelet,
+      clientCa: cluster.caFile,
+    },
+    nodeIdentity: cluster.nodeIdentity,
+    defaults: { clusterDns: [cluster.clusterDnsAddress], clusterDomain: cluster.clusterDomain },
+    backends: [
+      {
+        name: 'local',
+        kind: 'cri',
+        options: {
+          socket: cluster.virtualContainerd.socket,
+          stateDir: join(cluster.spillwayDir, 'pods'),
+          cgroupParent: cluster.cgroups.virtual,
+        },
+      },
+    ],
+    pools: [
+      {
+        name: virtualPoolName,
+        backend: 'local',
+        replicas: cluster.shape.virtualNodes,
+        untainted: cluster.shape.untainted,
+      },
+    ],
+  }
+}

@@ -1,0 +1,45 @@
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+
+/** What gauges read at the moment of a scrape. */
+export interface MetricSources {
+  /** Pods that have not ended, by virtual node. */
+  podsByNode(): ReadonlyMap<string, number>
+  openIntervals(): Promise<number>
+  eventsDropped(): number
+}
+
+/**
+ * Every metric, declared once. The defaults of prom-client come with it: event-loop lag, memory and CPU of the process.
+ */
+export function createMetrics(sources: MetricSources): Registry {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  new Gauge({
+    name: 'spillway_pods',
+    help: 'Pods on a virtual node that have not ended',
+    labelNames: ['node'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [node, count] of sources.podsByNode()) this.set({ node }, count)
+    },
+  })
+  new Gauge({
+    name: 'spillway_ledger_open_intervals',
+    help: 'Intervals of the ledger that are being billed',
+    registers,
+    async collect() {
+      this.set(await sources.openIntervals())
+    },
+  })
+  new Gauge({
+    name: 'spillway_events_dropped',
+    help: 'Kubernetes Events that could not be written since the start',
+    registers,
+    collect() {
+      this.set(sources.eventsDropped())
+    },
+  })
+  return registry
+}
