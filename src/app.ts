@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Backend } from './backends/backend.ts'
 import { createBackend } from './backends/registry.ts'
@@ -15,8 +16,9 @@ import { createKubeClient } from './kube/client.ts'
 import { connectCluster, type Cluster } from './kube/cluster.ts'
 import { controllerCredentials } from './kube/controller-credentials.ts'
 import { EventRecorder } from './kube/events.ts'
-import { createNodeAuth } from './kubelet-api/auth.ts'
-import { startNodeApi } from './kubelet-api/server.ts'
+import { reviewAuthenticator, reviewAuthorizer } from './kubelet-api/auth.ts'
+import { startNodeApi } from './kubelet-api/node-api.ts'
+import { openServingCertificate } from './kubelet-api/open-serving-certificate.ts'
 import { isTerminal } from './lifecycle/decide.ts'
 import { featuresOf } from './lifecycle/features.ts'
 import type { Clock } from './model/clock.ts'
@@ -135,7 +137,7 @@ async function buildBackend(house: House, name: string, signal: AbortSignal): Pr
   const { config, world, cluster, meter, events, ground } = house
   const settings = config.backends.find((candidate) => candidate.name === name)
   const owner = { clusterUid: cluster.uid, instance: config.clusterName }
-  const backend = createBackend({
+  const backend = await createBackend({
     name,
     kind: settings?.kind ?? '',
     options: settings?.options,
@@ -258,31 +260,44 @@ interface ServedNodeApi {
 }
 
 async function serveNodeApi(
-  { config, world, cluster, ground }: House,
+  { config, world, cluster }: House,
   node: ServedNodeApi,
   signal: AbortSignal,
 ): Promise<void> {
+  const { clock, log } = world
+  const { name, address, port, backend, backendPods } = node
   const identity = config.nodeIdentity.kind === 'certificate' ? config.nodeIdentity : undefined
-  const server = await startNodeApi(
+  const { servingCertificate, servingKey } = identity ?? {}
+  const files =
+    servingCertificate && servingKey
+      ? { certFile: nodeFile(servingCertificate, name), keyFile: nodeFile(servingKey, name) }
+      : undefined
+  const { clientCa } = config.nodeApi
+  await startNodeApi(
     {
-      nodeName: node.name,
-      listen: { address: node.address, port: node.port },
-      certificate:
-        identity?.servingCertificate && identity.servingKey
-          ? {
-              cert: nodeFile(identity.servingCertificate, node.name),
-              key: nodeFile(identity.servingKey, node.name),
-            }
-          : undefined,
-      clientCa: config.nodeApi.clientCa,
-      auth: createNodeAuth({ api: cluster.api, clock: world.clock }),
-      backend: node.backend,
-      podsOn: () => node.backendPods.podsOn(node.name),
-      ...world,
+      nodeName: name,
+      listen: { address, port },
+      certificate: await openServingCertificate(
+        { ...(files && { files }), nodeName: name, addresses: [address], clock, log },
+        signal,
+      ),
+      ...(clientCa !== undefined && { clientCa: await readFile(clientCa, 'utf8') }),
+      authenticator: reviewAuthenticator({ api: cluster.api, clock }),
+      authorizer: reviewAuthorizer({ api: cluster.api, clock }),
+      backend,
+      pods: {
+        find: (namespace, pod) => backendPods.podsOn(name).find(isNamed(namespace, pod)),
+        list: () => backendPods.podsOn(name),
+      },
+      clock,
+      log,
     },
     signal,
   )
-  ground.defer(() => server.close())
+}
+
+function isNamed(namespace: string, name: string): (pod: Pod) => boolean {
+  return ({ metadata }) => metadata?.namespace === namespace && metadata.name === name
 }
 
 function schedulingTasks(house: House, stacks: readonly BackendStack[]): Record<string, Task> {

@@ -2,9 +2,6 @@ import { SpillwayError } from '../model/errors.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Backend } from './backend.ts'
-import { createCriBackend } from './cri/backend.ts'
-import { SimulatorBackend } from './simulator/backend.ts'
-import { SimulatedWorld } from './simulator/world.ts'
 
 export interface BackendSettings {
   readonly name: string
@@ -19,14 +16,22 @@ export interface BackendSettings {
   readonly log: Log
 }
 
-/** Makes the backend of a kind. Throws ConfigInvalid naming the wrong field of its options. */
-export function createBackend(settings: BackendSettings): Backend {
+/**
+ * Makes the backend of a kind. Rejects with ConfigInvalid naming the wrong field of its options. Only the kind that is
+ * used is loaded: gRPC alone costs more memory than the rest of the house.
+ */
+export async function createBackend(settings: BackendSettings): Promise<Backend> {
   const { name, kind, options, clock } = settings
   switch (kind) {
-    case 'cri':
+    case 'cri': {
+      const { createCriBackend } = await import('./cri/backend.ts')
       return createCriBackend(settings)
-    case 'simulator':
+    }
+    case 'simulator': {
+      const { SimulatorBackend } = await import('./simulator/backend.ts')
+      const { SimulatedWorld } = await import('./simulator/world.ts')
       return new SimulatorBackend({ name, world: new SimulatedWorld({ options, clock }) })
+    }
     default:
       throw new SpillwayError(
         'ConfigInvalid',

@@ -1,4 +1,5 @@
 import { namespaces, pods as podResource, services } from '../../kube/resources.ts'
+import type { Pod } from '../../model/kubernetes.ts'
 import { formatTable } from '../table.ts'
 import { formatDuration } from '../times.ts'
 import { batchJob, callerPod, deployments, jobs, webDeployment, webService } from './manifests.ts'
@@ -137,6 +138,18 @@ export async function batchByHand(stage: Stage): Promise<void> {
     pod?.spec?.nodeName ?? 'nowhere',
   )
   if (!pod) return
+  if (!stage.simulated) await checkTraces(stage, pod, endedMs)
+  const logs = await stage.kubectl(['-n', namespace, 'logs', 'job/report'])
+  const lines = logs.stdout.trim().split('\n')
+  claims.check(
+    'kubectl logs of the finished Pod still works',
+    lines.length > 0 && logs.code === 0 && logs.stdout !== '',
+    `${lines.length} lines, last "${lines.at(-1)}"`,
+  )
+}
+
+async function checkTraces(stage: Stage, pod: Pod, endedMs: number): Promise<void> {
+  const { claims, clock } = stage
   let traces: readonly string[] = []
   const clean = await until(stage, { timeoutMs: 2_000 }, async () => {
     traces = await stage.traces(pod)
@@ -148,13 +161,6 @@ export async function batchByHand(stage: Stage): Promise<void> {
     'process, network namespace, mounts and cgroup are gone within 2 s of its end',
     clean,
     evidence,
-  )
-  const logs = await stage.kubectl(['-n', namespace, 'logs', 'job/report'])
-  const lines = logs.stdout.trim().split('\n')
-  claims.check(
-    'kubectl logs of the finished Pod still works',
-    lines.length > 0 && logs.code === 0 && logs.stdout !== '',
-    `${lines.length} lines, last "${lines.at(-1)}"`,
   )
 }
 

@@ -1,16 +1,16 @@
-import type { KubeObject, Pod, PodSpec, Service } from '../../model/kubernetes.ts'
+import type { KubeObject, ObjectMeta, Pod, PodSpec, Service } from '../../model/kubernetes.ts'
 import type { Resource } from '../../kube/api.ts'
 
 export interface Deployment extends KubeObject {
   spec: {
     replicas: number
     selector: { matchLabels: Record<string, string> }
-    template: { metadata: { labels: Record<string, string> }; spec: PodSpec }
+    template: { metadata: ObjectMeta; spec: PodSpec }
   }
 }
 
 export interface Job extends KubeObject {
-  spec: { backoffLimit: number; template: { metadata: { labels: Record<string, string> }; spec: PodSpec } }
+  spec: { backoffLimit: number; template: { metadata: ObjectMeta; spec: PodSpec } }
   status?: { succeeded?: number; failed?: number }
 }
 
@@ -30,6 +30,9 @@ export const jobs: Resource<Job> = {
   namespaced: true,
 }
 
+// Annotations that the simulator alone reads, for want of a command that runs.
+const simulated = 'simulator.spillway.dev'
+
 const agnhost = 'registry.k8s.io/e2e-test-images/agnhost:2.66.1'
 const busybox = 'docker.io/library/busybox:1.37'
 
@@ -44,7 +47,7 @@ export function webDeployment(namespace: string, replicas: number): Deployment {
       replicas,
       selector: { matchLabels: labels },
       template: {
-        metadata: { labels },
+        metadata: { labels, annotations: { [`${simulated}/print`]: 'serving on port 8080' } },
         spec: {
           terminationGracePeriodSeconds: 5,
           containers: [
@@ -94,7 +97,10 @@ export function batchJob(namespace: string, pool: string): Job {
     spec: {
       backoffLimit: 0,
       template: {
-        metadata: { labels: { app: 'report' } },
+        metadata: {
+          labels: { app: 'report' },
+          annotations: { [`${simulated}/run-ms`]: '3000', [`${simulated}/print`]: 'the report' },
+        },
         spec: {
           restartPolicy: 'Never',
           nodeSelector: { 'spillway.dev/pool': pool },

@@ -1,0 +1,174 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runApp } from '../../app.ts'
+import type { Config } from '../../config/load.ts'
+import { defaultPriceBook } from '../../config/load.ts'
+import type { StatusView } from '../../console/api/contract.ts'
+import { defaultBackoff, jitteredBackoff } from '../../control/backoff.ts'
+import { getBinaries } from '../../dev-cluster/binaries.ts'
+import { findInvoker, userCacheDir } from '../../dev-cluster/cache-dir.ts'
+import type { BinaryName } from '../../dev-cluster/components.ts'
+import { startControlPlane, type ControlPlane } from '../../dev-cluster/control-plane.ts'
+import { virtualNodeNames, virtualPoolName } from '../../dev-cluster/embedded-cluster.ts'
+import { findFreePorts } from '../../dev-cluster/free-ports.ts'
+import { connectCluster } from '../../kube/cluster.ts'
+import { explicitCredentials } from '../../kube/credentials.ts'
+import { silentLog } from '../../telemetry/log.ts'
+import { askAdmin } from '../admin-client.ts'
+import type { CliContext } from '../context.ts'
+import { devContext } from '../dev-context.ts'
+import type { EmbeddedStageOptions } from './embedded-stage.ts'
+import { openStage, type OpenedStage } from './open-stage.ts'
+import { runSimulatedServer } from './simulated-server.ts'
+import { until } from './stage.ts'
+
+const programs: readonly BinaryName[] = [
+  'etcd',
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubectl',
+]
+const serverName = 'server-0'
+
+/** The story without root: API server, scheduler and controllers are real, the containers of all nodes are not. */
+export async function openSimulatedStage(
+  options: EmbeddedStageOptions,
+  context: CliContext,
+): Promise<OpenedStage> {
+  const { environment, processUid, progress } = devContext(context)
+  const { clock, random, signal } = context
+  const invoker = await findInvoker(environment, processUid, signal)
+  const binaries = await getBinaries(
+    programs,
+    { cacheDir: userCacheDir(environment, invoker), environment, invoker, progress },
+    signal,
+  )
+  // Short: the admin socket's path below it has to stay under 100 characters.
+  const stateDir = await mkdtemp(join(tmpdir(), 'spillway-'))
+  await using ground = new AsyncDisposableStack()
+  ground.defer(() => rm(stateDir, { recursive: true, force: true }))
+  const log = silentLog()
+  const plane = await startControlPlane(
+    {
+      binaries,
+      stateDir: join(stateDir, 'plane'),
+      environment,
+      clock,
+      log,
+      random,
+      virtualNodes: virtualNodeNames(2),
+    },
+    signal,
+  )
+  // Not with the command's signal: Ctrl-C ends the story, and the tidying up goes on after it.
+  ground.defer(() => plane.stop(new AbortController().signal))
+  const running = new AbortController()
+  const spillway = runApp(
+    await simulatedConfig(plane, stateDir),
+    { clock, environment, random, log },
+    running.signal,
+  )
+  const cluster = await connectCluster(
+    {
+      credentials: explicitCredentials(plane.admin),
+      userAgent: 'spillway (demo)',
+      backoff: jitteredBackoff(defaultBackoff, random),
+      clock,
+      log,
+      random,
+    },
+    signal,
+  )
+  ground.defer(() => cluster.api.close())
+  const world = Promise.all([
+    spillway,
+    cluster.run(running.signal),
+    runSimulatedServer({ name: serverName, cluster, clock, random, log }, running.signal),
+  ])
+  ground.defer(async () => {
+    running.abort()
+    await world
+  })
+  const socket = join(stateDir, 'admin.sock')
+  await until({ clock, signal }, { timeoutMs: 60_000 }, async () => await areNodesReady(socket, signal))
+  options.output.line(
+    `A real control plane without root; simulated: one server of 1 core (${serverName}), virtual nodes ${virtualNodeNames(2).join(', ')}.`,
+  )
+  const opened = await openStage(
+    {
+      kubeconfig: plane.kubeconfig,
+      kubectl: binaries.get('kubectl') ?? 'kubectl',
+      serverNode: serverName,
+      simulated: true,
+      traces: () => Promise.resolve([]),
+      admin: (path, query) => askAdmin({ target: socket }, path, query, signal),
+      output: options.output,
+      claims: options.claims,
+    },
+    context,
+  )
+  const kept = ground.move()
+  return {
+    stage: opened.stage,
+    close: async () => {
+      await opened.close()
+      await kept.disposeAsync()
+    },
+  }
+}
+
+async function areNodesReady(socket: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const { nodes } = (await askAdmin({ target: socket }, '/v1/status', {}, signal)) as StatusView
+    return nodes.length === 2 && nodes.every(({ ready }) => ready)
+  } catch {
+    signal.throwIfAborted()
+    return false // not up yet
+  }
+}
+
+async function simulatedConfig({ spillway }: ControlPlane, stateDir: string): Promise<Config> {
+  const [firstPort = 0] = await findFreePorts(2)
+  const [anyNode] = spillway.nodes.values()
+  const file = (path: string | undefined): string =>
+    (path ?? '').replace(virtualNodeNames(1)[0] ?? '', '{node}')
+  return {
+    clusterName: 'simulated',
+    kubeconfig: spillway.kubeconfig,
+    stateDir,
+    runDir: stateDir,
+    logLevel: 'warn',
+    nodeApi: { address: '127.0.0.1', firstPort, clientCa: spillway.caFile },
+    nodeIdentity: {
+      kind: 'certificate',
+      clientCertificate: file(anyNode?.client.certFile),
+      clientKey: file(anyNode?.client.keyFile),
+      servingCertificate: file(anyNode?.serving.certFile),
+      servingKey: file(anyNode?.serving.keyFile),
+    },
+    clusterDns: ['10.96.0.10'],
+    clusterDomain: 'cluster.local',
+    backends: [{ name: 'simulated', kind: 'simulator', options: {} }],
+    pools: [
+      {
+        name: virtualPoolName,
+        replicas: 2,
+        backend: 'simulated',
+        capacity: {
+          cpuMillis: undefined,
+          memoryBytes: undefined,
+          ephemeralStorageBytes: undefined,
+          pods: 110,
+        },
+        labels: {},
+        taints: [],
+        untainted: false,
+        priceBook: defaultPriceBook,
+        cordoned: false,
+      },
+    ],
+    overflow: { enabled: true, deletionCost: -1000 },
+  }
+}
