@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-// Three projects by cost: `check` needs nothing, `journeys` needs the control-plane binaries, `e2e` needs root and
-// the embedded cluster. test/run.ts chooses.
+// Projects by cost: `check` needs nothing, `journeys` needs the control-plane binaries, `e2e` needs root, `stories`
+// share one embedded cluster. test/run.ts chooses.
 export default defineConfig({
   test: {
     projects: [
@@ -9,7 +9,7 @@ export default defineConfig({
         test: {
           name: 'check',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/journeys/**', 'test/e2e/**'],
+          exclude: ['test/journeys/**', 'test/e2e/**', 'test/stories/**'],
         },
       },
       {
@@ -27,6 +27,16 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'stories',
+          include: ['test/stories/**/*.test.ts'],
+          globalSetup: ['test/support/shared-cluster.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
           fileParallelism: false,
         },
       },

@@ -1,4 +1,4 @@
-import { pino, type Logger } from 'pino'
+import { pino, stdTimeFunctions, type Logger } from 'pino'
 
 export type Log = Logger
 
@@ -10,7 +10,7 @@ export interface LogOptions {
 
 /** Structured log lines. Messages are constants; what varies goes into fields. */
 export function createLog({ level, destination }: LogOptions): Log {
-  const options = { level, base: {}, timestamp: () => `,"time":"${new Date().toISOString()}"` }
+  const options = { level, base: {}, timestamp: stdTimeFunctions.isoTime }
   return pino(options, destination ?? pino.destination({ dest: 2, sync: true }))
 }
 

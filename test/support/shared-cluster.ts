@@ -1,0 +1,64 @@
+/** Global set-up of the stories: one embedded cluster with Spillway for all of them, gone when they are over. */
+import { tmpdir } from 'node:os'
+import type { TestProject } from 'vitest/node'
+import { adminSocketOf, launchSpillway } from '../../src/cli/embedded-spillway.ts'
+import { getBinaries } from '../../src/dev-cluster/binaries.ts'
+import { findInvoker, userCacheDir } from '../../src/dev-cluster/cache-dir.ts'
+import { down } from '../../src/dev-cluster/down.ts'
+import { createTerminalProgress } from '../../src/dev-cluster/progress.ts'
+import { up } from '../../src/dev-cluster/up.ts'
+import { systemClock } from '../../src/model/clock.ts'
+import { silentLog } from '../../src/telemetry/log.ts'
+
+export interface SharedCluster {
+  readonly name: string
+  readonly kubeconfig: string
+  /** Path of the program. */
+  readonly kubectl: string
+  readonly adminSocket: string
+  readonly stateDir: string
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    sharedCluster: SharedCluster
+  }
+}
+
+const never = new AbortController().signal
+
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const environment = process.env
+  // Given by hand, a cluster that is running is used and left.
+  const given = environment['SPILLWAY_TEST_CLUSTER']
+  const name = given ?? `story-${process.pid}`
+  const progress = createTerminalProgress(process.stderr, systemClock)
+  const context = {
+    environment,
+    processUid: process.getuid?.() ?? 0,
+    progress,
+    clock: systemClock,
+    log: silentLog(),
+    random: Math.random,
+  }
+  const remove = async (): Promise<void> => {
+    if (!given) await down({ name }, context, never)
+  }
+  try {
+    const { cluster } = await up({ name, spillway: launchSpillway }, context, never)
+    const invoker = await findInvoker(environment, context.processUid, never)
+    const cacheDir = userCacheDir(environment, invoker)
+    const binaries = await getBinaries(['kubectl'], { cacheDir, environment, invoker, progress }, never)
+    project.provide('sharedCluster', {
+      name,
+      kubeconfig: cluster.kubeconfig,
+      kubectl: binaries.get('kubectl') ?? `${tmpdir()}/kubectl`,
+      adminSocket: adminSocketOf(cluster),
+      stateDir: cluster.stateDir,
+    })
+  } catch (error) {
+    await remove()
+    throw error
+  }
+  return remove
+}

@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, inject } from 'vitest'
+import { askAdmin } from '../../src/cli/admin-client.ts'
+import { kubectl, type KubectlResult } from '../../src/cli/demo/kubectl.ts'
+import { defaultBackoff, jitteredBackoff } from '../../src/control/backoff.ts'
+import type { EmbeddedCluster } from '../../src/dev-cluster/embedded-cluster.ts'
+import { attachToCluster, findCluster } from '../../src/dev-cluster/find-cluster.ts'
+import type { RunningCluster } from '../../src/dev-cluster/running-cluster.ts'
+import type { KubeApi } from '../../src/kube/api.ts'
+import { createKubeClient } from '../../src/kube/client.ts'
+import { loadKubeconfig } from '../../src/kube/kubeconfig.ts'
+import { reflect } from '../../src/kube/reflector.ts'
+import { namespaces, pods, serviceAccounts } from '../../src/kube/resources.ts'
+import { ObjectStore } from '../../src/kube/store.ts'
+import { systemClock } from '../../src/model/clock.ts'
+import { hasCode } from '../../src/model/errors.ts'
+import type { Pod } from '../../src/model/kubernetes.ts'
+import { silentLog } from '../../src/telemetry/log.ts'
+
+/** One namespace of the shared cluster, for one test file. */
+export interface Story {
+  readonly namespace: string
+  readonly api: KubeApi
+  readonly signal: AbortSignal
+  readonly cluster: EmbeddedCluster
+  readonly running: RunningCluster
+  /** The Pods of the namespace, live. */
+  pods(): readonly Pod[]
+  pod(name: string): Pod | undefined
+  kubectl(...args: readonly string[]): Promise<KubectlResult>
+  admin(path: string, query?: Readonly<Record<string, string>>): Promise<unknown>
+  /** Resolves when it holds; rejects with what was waited for, and the Pods as they were then. */
+  until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs?: number): Promise<void>
+}
+
+/** Sets up and tears down around the file's tests. The story may be read inside of tests and hooks only. */
+export function story(namespace: string): { readonly current: Story } {
+  const holder: { current?: Story; close?: () => Promise<void> } = {}
+  beforeAll(async () => {
+    const opened = await open(namespace)
+    Object.assign(holder, opened)
+  })
+  afterAll(async () => await holder.close?.())
+  return {
+    get current(): Story {
+      if (!holder.current) throw new Error('the story is only there inside of tests and hooks')
+      return holder.current
+    },
+  }
+}
+
+async function open(namespace: string): Promise<{ current: Story; close: () => Promise<void> }> {
+  const shared = inject('sharedCluster')
+  const clock = systemClock
+  const log = silentLog()
+  const random = Math.random
+  const end = new AbortController()
+  const { signal } = end
+  const found = await findCluster(shared.name)
+  const running = await attachToCluster(shared.name, { environment: process.env, clock })
+  if (!found || !running) throw new Error(`the shared cluster ${shared.name} is gone`)
+  const credentials = await loadKubeconfig(
+    { path: shared.kubeconfig, environment: process.env, clock },
+    signal,
+  )
+  const api = createKubeClient({ credentials, userAgent: 'spillway-story', clock, log, random })
+  const store = new ObjectStore<Pod>({ log })
+  const backoff = jitteredBackoff(defaultBackoff, random)
+  const watch = reflect<Pod>(
+    { api, resource: pods, selection: { namespace }, store, clock, backoff, log },
+    signal,
+  )
+  const until: Story['until'] = async (what, holds, timeoutMs = 60_000) => {
+    const deadlineMs = clock.monotonicMs() + timeoutMs
+    while (!(await holds())) {
+      if (clock.monotonicMs() > deadlineMs)
+        throw new Error(`waited ${timeoutMs} ms for: ${what}\n${describePods(store.list())}`)
+      await clock.sleep(50, signal)
+    }
+  }
+  const current: Story = {
+    namespace,
+    api,
+    signal,
+    cluster: found.cluster,
+    running,
+    pods: () => store.list(),
+    pod: (name) => store.get({ namespace, name }),
+    kubectl: (...args) =>
+      kubectl({ binary: shared.kubectl, kubeconfig: shared.kubeconfig }, ['-n', namespace, ...args], signal),
+    admin: (path, query = {}) => askAdmin({ target: shared.adminSocket }, path, query, signal),
+    until,
+  }
+  await api.create(namespaces, { metadata: { name: namespace } }, signal)
+  await until('the namespace has its ServiceAccount', () => hasDefaultAccount(current))
+  return {
+    current,
+    close: async () => {
+      await removeNamespace(current)
+      end.abort()
+      await watch
+      await api.close()
+    },
+  }
+}
+
+async function hasDefaultAccount({ api, namespace, signal }: Story): Promise<boolean> {
+  try {
+    await api.get(serviceAccounts, { namespace, name: 'default' }, signal)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'NotFound')) return false
+    throw error
+  }
+}
+
+async function removeNamespace({ api, namespace, signal, until }: Story): Promise<void> {
+  await api.delete(namespaces, { name: namespace }, {}, signal)
+  await until(
+    `namespace ${namespace} is gone`,
+    async () => {
+      try {
+        await api.get(namespaces, { name: namespace }, signal)
+        return false
+      } catch (error) {
+        if (hasCode(error, 'NotFound')) return true
+        throw error
+      }
+    },
+    120_000,
+  )
+}
+
+function describePods(list: readonly Pod[]): string {
+  return list
+    .map(({ metadata, spec, status }) => {
+      const conditions = (status?.conditions ?? []).map(
+        ({ type, status: value, reason }) => `${type}=${value}${reason ? `(${reason})` : ''}`,
+      )
+      return `  ${metadata?.name} on ${spec?.nodeName ?? '-'}: ${status?.phase} ${conditions.join(' ')} ${status?.message ?? ''} ${JSON.stringify(status?.containerStatuses?.map(({ name, state }) => ({ name, state })))}`
+    })
+    .join('\n')
+}
+
+export function isReady(pod: Pod | undefined): boolean {
+  return pod?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
+}
+
+export function isVirtual({ spec }: Pod): boolean {
+  return /^burst-\d+$/.test(spec?.nodeName ?? '')
+}
