@@ -37,10 +37,7 @@ export interface SandboxStatus {
 export type SandboxItem = Omit<SandboxStatus, 'network'>
 
 export type ContainerStateName =
-  | 'CONTAINER_CREATED'
-  | 'CONTAINER_RUNNING'
-  | 'CONTAINER_EXITED'
-  | 'CONTAINER_UNKNOWN'
+  'CONTAINER_CREATED' | 'CONTAINER_RUNNING' | 'CONTAINER_EXITED' | 'CONTAINER_UNKNOWN'
 
 export interface ContainerStatus {
   readonly id: string

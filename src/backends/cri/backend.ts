@@ -1,0 +1,327 @@
+import { mkdir, readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { validate } from '../../config/validate.ts'
+import type { Capabilities } from '../../model/capability.ts'
+import type { Clock } from '../../model/clock.ts'
+import { errorMessage, SpillwayError } from '../../model/errors.ts'
+import type { Pod } from '../../model/kubernetes.ts'
+import { podRef, type PodUid } from '../../model/pod-key.ts'
+import type { PodObservation } from '../../model/pod-observation.ts'
+import type { Log } from '../../telemetry/log.ts'
+import type {
+  AttachOptions,
+  Backend,
+  BackendCapacity,
+  BackendEvent,
+  BackendHealth,
+  ExecOptions,
+  LogOptions,
+  PodSources,
+  PodUsage,
+  StopOptions,
+  StreamTarget,
+} from '../backend.ts'
+import { criCapabilities } from './capabilities.ts'
+import { Cgroups } from './cgroups.ts'
+import { CriClient } from './client.ts'
+import { criOptionsSchema, relistMs, type CriOptions } from './config.ts'
+import { Gate } from './gate.ts'
+import { Images } from './images.ts'
+import { keepLogs } from './log-keeper.ts'
+import { readLog } from './logs/read-log.ts'
+import {
+  bad,
+  diskHealth,
+  machineCapacity,
+  machineMemoryBytes,
+  memoryHealth,
+  pidHealth,
+  runtimeHealth,
+} from './machine.ts'
+import type { Owner } from './marks.ts'
+import { attemptsOf, type SeenContainer } from './observe.ts'
+import { logPath } from './paths.ts'
+import type { CriTools } from './pod-context.ts'
+import type { PodLoop } from './pod-loop.ts'
+import { PodLoops } from './pod-loops.ts'
+import { PodStore } from './pod-store.ts'
+import { followRuntime } from './runtime-events.ts'
+import { WatchHub } from './watch-hub.ts'
+
+export interface CriBackendSettings {
+  readonly name: string
+  /** As `criOptionsSchema` says. */
+  readonly options: unknown
+  readonly owner: Owner
+  readonly clock: Clock
+  readonly log: Log
+  /** In [0, 1). */
+  readonly random: () => number
+}
+
+/** Pods on a containerd. Rejects with ConfigInvalid; a containerd that is not there is no error until it is asked. */
+export async function createCriBackend(settings: CriBackendSettings): Promise<Backend> {
+  const { name, owner, clock, log, random } = settings
+  const problems = validate(criOptionsSchema, settings.options, `backends "${name}".options`)
+  if (problems.length > 0) throw new SpillwayError('ConfigInvalid', problems.join('\n'))
+  const options = settings.options as CriOptions
+  await mkdir(options.stateDir, { recursive: true, mode: 0o755 })
+  const client = new CriClient({ socket: options.socket, clock })
+  const tools: CriTools = {
+    settings: { ...owner, name, options },
+    client,
+    images: new Images(client, clock),
+    cgroups: await Cgroups.open(options.cgroupParent),
+    store: new PodStore(options.stateDir),
+    sandboxGate: new Gate(options.parallelSandboxes ?? Math.max(2 * availableParallelism(), 4)),
+    machineMemoryBytes,
+    hostResolvConf: await readOr(options.resolvConf ?? '/etc/resolv.conf', ''),
+    clock,
+    log,
+    random,
+  }
+  return new CriBackend(tools)
+}
+
+class CriBackend implements Backend {
+  readonly kind = 'cri'
+  readonly #tools: CriTools
+  readonly #hub = new WatchHub()
+  readonly #loops: PodLoops
+  readonly #life = new AbortController()
+  readonly #sources = new Map<PodUid, PodSources>()
+  #running: Promise<unknown> | undefined
+  #adopted = false
+
+  constructor(tools: CriTools) {
+    this.#tools = tools
+    this.#loops = new PodLoops(tools, this.#hub)
+  }
+
+  get name(): string {
+    return this.#tools.settings.name
+  }
+
+  capabilities(): Capabilities {
+    return criCapabilities
+  }
+
+  async capacity(signal: AbortSignal): Promise<BackendCapacity> {
+    signal.throwIfAborted()
+    return await machineCapacity(this.#tools.settings.options)
+  }
+
+  async health(signal: AbortSignal): Promise<BackendHealth> {
+    const { client, settings } = this.#tools
+    const asked = async (): Promise<Pick<BackendHealth, 'runtime' | 'network' | 'runtimeVersion'>> => {
+      try {
+        const [status, version] = await Promise.all([
+          client.status({ verbose: false }, signal),
+          client.version(signal),
+        ])
+        return {
+          ...runtimeHealth(status),
+          runtimeVersion: `${version.runtimeName}://${version.runtimeVersion.replace(/^v/, '')}`,
+        }
+      } catch (error) {
+        const lost = bad('RuntimeUnreachable', errorMessage(error))
+        return { runtime: lost, network: lost, runtimeVersion: 'containerd://unknown' }
+      }
+    }
+    const failed = (error: unknown) => bad('CheckFailed', errorMessage(error))
+    const [runtime, disk, memory, pids] = await Promise.all([
+      asked(),
+      diskHealth(settings.options.stateDir).catch(failed),
+      memoryHealth().catch(failed),
+      pidHealth().catch(failed),
+    ])
+    return { ...runtime, disk, memory, pids }
+  }
+
+  async start(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<void> {
+    await this.#adopt(signal)
+    const loop = await this.#loops.of(pod, sources)
+    if (loop.ending || loop.stopped) return
+    this.#sources.set(loop.ref.uid, sources)
+    loop.supervise(pod, sources)
+  }
+
+  async update(pod: Pod, signal: AbortSignal): Promise<void> {
+    await this.#adopt(signal)
+    const { uid } = podRef(pod)
+    const loop = this.#loops.get(uid)
+    const sources = this.#sources.get(uid)
+    if (!loop?.pod || !sources) throw new SpillwayError('NotFound', `Pod ${uid} was not started here`)
+    const changed = resizedField(loop.pod, pod)
+    if (changed) {
+      throw new SpillwayError(
+        'Unsupported',
+        `${changed}: resources of a running Pod cannot be changed on this backend`,
+        { reason: 'ResizeUnsupported' },
+      )
+    }
+    loop.supervise(pod, sources)
+  }
+
+  async stop(uid: PodUid, { graceSeconds }: StopOptions, signal: AbortSignal): Promise<void> {
+    await this.#adopt(signal)
+    await this.#loop(uid).stop(graceSeconds)
+  }
+
+  async forget(uid: PodUid, signal: AbortSignal): Promise<void> {
+    await this.#adopt(signal)
+    const loop = this.#loops.get(uid)
+    if (!loop) return
+    if (!loop.stopped) throw new SpillwayError('Busy', `Pod ${uid} has not stopped`, { afterMs: 500 })
+    await loop.erase(signal)
+    this.#sources.delete(uid)
+    this.#loops.drop(uid)
+  }
+
+  async list(signal: AbortSignal): Promise<readonly PodObservation[]> {
+    await this.#adopt(signal)
+    await this.#loops.relist(signal)
+    return this.#loops.observe()
+  }
+
+  async *watch(signal: AbortSignal): AsyncIterable<BackendEvent> {
+    const reader = this.#hub.open()
+    await this.#adopt(signal)
+    for (const pod of this.#loops.observe()) yield { kind: 'observed', pod }
+    yield { kind: 'synced' }
+    yield* reader.read(signal)
+  }
+
+  async logs(uid: PodUid, container: string, options: LogOptions, signal: AbortSignal): Promise<Readable> {
+    await this.#adopt(signal)
+    const loop = this.#loop(uid)
+    const seen = attemptsOf(loop.picture, container)[options.previous ? 1 : 0]
+    if (!seen) {
+      const which = options.previous ? 'no previous attempt of' : 'not started'
+      throw new SpillwayError('NotFound', `container "${container}" of Pod ${uid}: ${which} the container`)
+    }
+    const path = join(loop.paths.logDir, logPath(container, seen.status.metadata.attempt))
+    const isRunning = (): boolean => loop.picture.running.some(({ status }) => status.id === seen.status.id)
+    const { clock, log } = this.#tools
+    return await readLog({ path, options, isRunning, clock, log }, signal)
+  }
+
+  async exec(
+    uid: PodUid,
+    container: string,
+    options: ExecOptions,
+    signal: AbortSignal,
+  ): Promise<StreamTarget> {
+    const { command, ...streams } = options
+    const { status } = await this.#runningContainer(uid, container, signal)
+    return await this.#stream('Exec', { containerId: status.id, cmd: command, ...streams }, signal)
+  }
+
+  async attach(
+    uid: PodUid,
+    container: string,
+    options: AttachOptions,
+    signal: AbortSignal,
+  ): Promise<StreamTarget> {
+    const { status } = await this.#runningContainer(uid, container, signal)
+    return await this.#stream('Attach', { containerId: status.id, ...options }, signal)
+  }
+
+  async portForward(uid: PodUid, ports: readonly number[], signal: AbortSignal): Promise<StreamTarget> {
+    await this.#adopt(signal)
+    const sandbox = this.#loop(uid).picture.current
+    if (sandbox?.state !== 'SANDBOX_READY') throw new SpillwayError('NotFound', `Pod ${uid} does not run`)
+    return await this.#stream('PortForward', { podSandboxId: sandbox.id, port: ports }, signal)
+  }
+
+  async usage(uid: PodUid, signal: AbortSignal): Promise<PodUsage> {
+    await this.#adopt(signal)
+    const sandbox = this.#loop(uid).picture.current
+    if (sandbox?.state !== 'SANDBOX_READY') throw new SpillwayError('NotFound', `Pod ${uid} does not run`)
+    const stats = await this.#tools.client.containerStats(sandbox.id, signal)
+    return {
+      atMs: this.#tools.clock.wallMs(),
+      containers: stats.map(({ attributes, cpu, memory }) => ({
+        name: attributes?.metadata.name ?? '',
+        cpuNanos: BigInt(cpu?.usageCoreNanoSeconds?.value ?? 0),
+        memoryWorkingSetBytes: BigInt(memory?.workingSetBytes?.value ?? 0),
+      })),
+    }
+  }
+
+  async close(): Promise<void> {
+    const reason = new SpillwayError('Unavailable', 'the backend is closing')
+    this.#life.abort(reason)
+    this.#hub.end(reason)
+    await this.#running
+    await Promise.all(this.#loops.all().map((loop) => loop.close()))
+    this.#tools.client.close()
+  }
+
+  /** Finds what an earlier life of this process left, before the first answer of any kind; tried anew when it failed. */
+  async #adopt(signal: AbortSignal): Promise<void> {
+    this.#life.signal.throwIfAborted()
+    if (this.#adopted) return
+    await this.#loops.relist(signal)
+    this.#adopted = true
+    this.#running ??= this.#follow()
+  }
+
+  #follow(): Promise<unknown> {
+    const { client, clock, log, random } = this.#tools
+    const { signal } = this.#life
+    const onEnded = (id: string): void => {
+      this.#loops.ended(id, signal).catch((error: unknown) => {
+        if (!signal.aborted)
+          log.warn({ id, error: errorMessage(error) }, 'what has ended could not be looked at')
+      })
+    }
+    const relist = (inner: AbortSignal): Promise<void> => this.#loops.relist(inner)
+    return Promise.all([
+      followRuntime({ client, clock, log, random, onEnded, relist, relistEveryMs: relistMs }, signal),
+      keepLogs(this.#tools, () => this.#loops.all(), signal),
+    ])
+  }
+
+  #loop(uid: PodUid): PodLoop {
+    const loop = this.#loops.get(uid)
+    if (!loop) throw new SpillwayError('NotFound', `nothing of Pod ${uid} is here`)
+    return loop
+  }
+
+  async #runningContainer(uid: PodUid, container: string, signal: AbortSignal): Promise<SeenContainer> {
+    await this.#adopt(signal)
+    const seen = this.#loop(uid).picture.running.find(({ status }) => status.metadata.name === container)
+    if (!seen) throw new SpillwayError('NotFound', `container "${container}" of Pod ${uid} is not running`)
+    return seen
+  }
+
+  async #stream(
+    method: 'Exec' | 'Attach' | 'PortForward',
+    request: object,
+    signal: AbortSignal,
+  ): Promise<StreamTarget> {
+    return { url: await this.#tools.client.streamingUrl(method, request, signal), headers: {} }
+  }
+}
+
+/** The first container whose resources are not what they were. */
+function resizedField(before: Pod, after: Pod): string | undefined {
+  for (const [index, container] of (after.spec?.containers ?? []).entries()) {
+    const known = before.spec?.containers.find(({ name }) => name === container.name)
+    if (known && JSON.stringify(known.resources) !== JSON.stringify(container.resources)) {
+      return `spec.containers[${index}].resources`
+    }
+  }
+  return undefined
+}
+
+async function readOr(path: string, otherwise: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch {
+    return otherwise
+  }
+}
