@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SpillwayError } from '../model/errors.ts'
 import { stateRoot } from './cluster-layout.ts'
+import type { KernelSettings } from './kernel-settings.ts'
 import type { ProcessRecord, Program } from './process.ts'
 
 /** What a person asked for with `up`. */
@@ -24,6 +25,8 @@ export interface ClusterFile {
   readonly index: number
   readonly phase: 'starting' | 'ready'
   readonly shape: ClusterShape
+  /** To be put back at the end. */
+  readonly kernelSettings: KernelSettings
   /** `holder` is the unshare(1) that keeps the namespaces; `init` is their first process. */
   readonly namespace?: { readonly holder: ProcessRecord; readonly init: ProcessRecord }
   /** By name, in the order in which they were started first. */

@@ -7,6 +7,7 @@ import { readClusterFile, type ClusterFile } from './cluster-file.ts'
 import { checkClusterName, clusterLayout, defaultClusterName, runRoot, stateRoot } from './cluster-layout.ts'
 import type { CommandOptions } from './command.ts'
 import { searchPath } from './find-program.ts'
+import { restoreKernelSettings } from './kernel-settings.ts'
 import { withMachineLock } from './machine-lock.ts'
 import { endNamespaces, type OpenClusterOptions } from './open-cluster.ts'
 import { removeLink } from './network-link.ts'
@@ -81,6 +82,7 @@ async function remove(
   const layout = clusterLayout(name, file?.index ?? 0)
   // Without the file its number is not known; the kernel takes the wire away with the namespace, a little later.
   if (file !== undefined) await removeLink(layout.hostLink, command, signal)
+  await restoreKernelSettings(file?.kernelSettings ?? {})
   await removeCgroup(layout.cgroups.root, clock, signal)
   for (const dir of [layout.stateDir, layout.runDir]) {
     await refuseMounts(dir)

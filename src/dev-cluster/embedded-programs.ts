@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SpillwayError } from '../model/errors.ts'
 import {
@@ -24,6 +24,7 @@ import { virtualNodeNames } from './embedded-cluster.ts'
 import { writeMirrorConfig } from './registry-mirror.ts'
 import type { Program } from './process.ts'
 import { createSpillwayIdentity, issueNodeCertificates, type SpillwayIdentity } from './spillway-identity.ts'
+import { readIfThere, writeIfChanged, writeJsonIfChanged } from './write-if-changed.ts'
 
 export interface EmbeddedProgramsOptions {
   readonly layout: ClusterLayout
@@ -108,14 +109,17 @@ async function containerdProgram(
   await writeMirrorConfig(certsDir, registryUrl)
   await mkdir(containerd.rootDir, { recursive: true, mode: 0o711 })
   await mkdir(containerd.cniConfDir, { recursive: true })
-  await writeFile(containerd.configFile, containerdConfig({ containerd, binaries, certsDir, hasAppArmor }))
-  await writeJson(join(containerd.cniConfDir, '10-spillway.conflist'), cniConflist(containerd))
+  await writeIfChanged(
+    containerd.configFile,
+    containerdConfig({ containerd, binaries, certsDir, hasAppArmor }),
+  )
+  await writeJsonIfChanged(join(containerd.cniConfDir, '10-spillway.conflist'), cniConflist(containerd))
   return program(options, 'containerd', [`--config=${containerd.configFile}`], environment)
 }
 
 async function registryProgram(options: EmbeddedProgramsOptions): Promise<Program> {
   const configFile = join(options.layout.stateDir, 'registry.json')
-  await writeJson(configFile, registryConfig(options.layout))
+  await writeJsonIfChanged(configFile, registryConfig(options.layout))
   return program(options, 'registry', ['serve', configFile], {
     ...options.environment,
     // It traces to localhost:4318 by default and complains that nobody is there.
@@ -129,13 +133,13 @@ async function kubeProxyProgram(
   options: EmbeddedProgramsOptions,
 ): Promise<Program> {
   const configFile = join(options.layout.stateDir, 'kube-proxy.json')
-  await writeJson(configFile, kubeProxyConfig(kubeconfig, localNode))
+  await writeJsonIfChanged(configFile, kubeProxyConfig(kubeconfig, localNode))
   return program(options, 'kube-proxy', [`--config=${configFile}`])
 }
 
 async function corednsProgram(kubeconfig: string, options: EmbeddedProgramsOptions): Promise<Program> {
   const configFile = join(options.layout.stateDir, 'Corefile')
-  await writeFile(configFile, corefile(options.layout, kubeconfig))
+  await writeIfChanged(configFile, corefile(options.layout, kubeconfig))
   return program(options, 'coredns', ['-conf', configFile])
 }
 
@@ -153,9 +157,9 @@ async function kubeletProgram(pki: ControlPlanePki, options: EmbeddedProgramsOpt
   )
   const kubeconfig = await write('kubelet.kubeconfig', certificates.client)
   await mkdir(kubeletDir(layout), { recursive: true, mode: 0o750 })
-  await writeFile(join(layout.stateDir, 'resolv.conf'), await usableResolvConf())
+  await writeIfChanged(join(layout.stateDir, 'resolv.conf'), await usableResolvConf())
   const caFile = pki.authority.certFile
-  await writeJson(
+  await writeJsonIfChanged(
     join(kubeletDir(layout), 'config.json'),
     kubeletConfig({ layout, certificates, caFile, machine, serverCpu: shape.serverCpu }),
   )
@@ -164,13 +168,8 @@ async function kubeletProgram(pki: ControlPlanePki, options: EmbeddedProgramsOpt
 
 /** The machine's resolv.conf without name servers on loopback: inside the namespaces nothing listens there. */
 async function usableResolvConf(): Promise<string> {
-  try {
-    const lines = (await readFile('/etc/resolv.conf', 'utf8')).split('\n')
-    return lines.filter((line) => !/^\s*nameserver\s+(127\.|::1)/.test(line)).join('\n')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw error
-  }
+  const lines = ((await readIfThere('/etc/resolv.conf')) ?? '').split('\n')
+  return lines.filter((line) => !/^\s*nameserver\s+(127\.|::1)/.test(line)).join('\n')
 }
 
 function program(
@@ -182,8 +181,4 @@ function program(
   const file = options.binaries.get(name)
   if (file === undefined) throw new SpillwayError('Environment', `no binary is given for ${name}`)
   return { file, args, environment }
-}
-
-async function writeJson(path: string, value: object): Promise<void> {
-  await writeFile(path, `${JSON.stringify(value, null, 2)}\n`)
 }

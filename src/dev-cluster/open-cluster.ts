@@ -18,6 +18,7 @@ import {
   type ClusterLayout,
 } from './cluster-layout.ts'
 import type { CommandOptions } from './command.ts'
+import { readKernelSettings } from './kernel-settings.ts'
 import { withMachineLock } from './machine-lock.ts'
 import {
   createNamespace,
@@ -114,6 +115,7 @@ export async function claimCluster(
         index: await findFreeIndex(taken, command, signal),
         phase: 'starting',
         shape: { ...defaultShape, ...wanted },
+        kernelSettings: await readKernelSettings(),
         components: {},
       }
       await writeClusterFile(file)

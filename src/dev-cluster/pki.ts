@@ -1,6 +1,6 @@
 import 'reflect-metadata'
 import { createPrivateKey, createPublicKey, webcrypto } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   BasicConstraintsExtension,
@@ -18,6 +18,7 @@ import {
   type JsonGeneralName,
   type JsonName,
 } from '@peculiar/x509'
+import { readIfThere } from './write-if-changed.ts'
 
 /** Files of a certificate and its key, PEM. */
 export interface CertificateFiles {
@@ -165,13 +166,4 @@ async function keyPem(key: webcrypto.CryptoKey): Promise<string> {
 async function importKey(pem: string): Promise<webcrypto.CryptoKey> {
   const der = createPrivateKey(pem).export({ type: 'pkcs8', format: 'der' })
   return webcrypto.subtle.importKey('pkcs8', der, algorithm, true, ['sign'])
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { createKubeClient } from '../kube/client.ts'
@@ -21,6 +21,7 @@ import { claimCluster, hasAppArmor, openNamespace, type WantedShape } from './op
 import type { Program } from './process.ts'
 import { RunningCluster } from './running-cluster.ts'
 import { waitUntil } from './wait-until.ts'
+import { writeJsonIfChanged } from './write-if-changed.ts'
 
 export interface StartClusterOptions {
   readonly name: string
@@ -206,7 +207,7 @@ class ClusterStart {
     const podNetwork = node.spec?.podCIDR ?? containerd.podNetwork
     if (podNetwork === containerd.podNetwork) return
     const conflist = cniConflist({ ...containerd, podNetwork })
-    await writeFile(join(containerd.cniConfDir, '10-spillway.conflist'), JSON.stringify(conflist))
+    await writeJsonIfChanged(join(containerd.cniConfDir, '10-spillway.conflist'), conflist)
   }
 
   async #startDns(signal: AbortSignal): Promise<void> {
