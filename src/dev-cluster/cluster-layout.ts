@@ -47,6 +47,8 @@ export interface ContainerdLayout {
   /** Bridge inside the cluster's network namespace. */
   readonly bridge: string
   readonly podNetwork: string
+  /** The addresses that Pods are given are the network's from its second to this one. */
+  readonly lastPodAddress: string
 }
 
 export const stateRoot = '/var/lib/spillway'
@@ -95,17 +97,29 @@ export function clusterLayout(name: string, index: number): ClusterLayout {
       virtualKubelet: 10260,
     },
     cgroups: { root, server: `${root}/server`, virtual: `${root}/virtual` },
-    serverContainerd: containerdLayout(stateDir, runDir, 'server', 'server0', '10.244.0.0/24'),
-    virtualContainerd: containerdLayout(stateDir, runDir, 'virtual', 'spill0', '10.245.0.0/16'),
+    serverContainerd: containerdLayout(stateDir, runDir, {
+      role: 'server',
+      bridge: 'server0',
+      podNetwork: '10.244.0.0/24',
+      lastPodAddress: '10.244.0.254',
+    }),
+    virtualContainerd: containerdLayout(stateDir, runDir, {
+      role: 'virtual',
+      bridge: 'spill0',
+      podNetwork: '10.245.0.0/16',
+      // 2,045 of them: enough for 18 full nodes, and few enough to be listed one by one in a rule.
+      lastPodAddress: '10.245.7.254',
+    }),
   }
 }
 
 function containerdLayout(
   stateDir: string,
   runDir: string,
-  role: string,
-  bridge: string,
-  podNetwork: string,
+  {
+    role,
+    ...network
+  }: Pick<ContainerdLayout, 'bridge' | 'podNetwork' | 'lastPodAddress'> & { readonly role: string },
 ): ContainerdLayout {
   const dir = join(stateDir, `containerd-${role}`)
   return {
@@ -116,7 +130,11 @@ function containerdLayout(
     stateDir: `/run/containerd/${role}`,
     cniConfDir: join(dir, 'cni'),
     cniStateDir: join(dir, 'cni-state'),
-    bridge,
-    podNetwork,
+    ...network,
   }
+}
+
+/** Every address that Pods of the virtual nodes may be given. */
+export function virtualPodAddresses(): readonly string[] {
+  return Array.from({ length: 2046 }, (_, index) => `10.245.${(index + 1) >> 8}.${(index + 1) & 255}`)
 }

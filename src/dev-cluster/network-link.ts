@@ -90,14 +90,30 @@ export async function removeLink(
   throw new SpillwayError('Environment', `the link ${hostLink} cannot be deleted: ${outputTail(stderr)}`)
 }
 
+export interface PodNetworkRules {
+  /** Everything that Pods have addresses from. */
+  readonly podsNetwork: string
+  /** Addresses of Pods that kube-proxy takes for another machine's. */
+  readonly virtualAddresses: readonly string[]
+}
+
 /**
  * nftables rules of the cluster: Pods see each other without address translation, whichever bridge they are on, and
  * only what leaves the Pods' networks takes the node's address. (The bridge plugin's own ipMasq knows one bridge.)
+ * A Pod that reaches itself through a Service needs another sender's address, or it would throw its own packet away;
+ * kube-proxy sees to that for the Pods of its own node alone, and virtual nodes share the server's. nftables cannot
+ * compare two fields of a packet, hence the list of pairs.
  */
-export function masqueradeRules(podsNetwork: string): string {
+export function podNetworkRules({ podsNetwork, virtualAddresses }: PodNetworkRules): string {
+  const pairs = virtualAddresses.map((address) => `${address} . ${address}`)
   return `table ip spillway {
+  set hairpin {
+    type ipv4_addr . ipv4_addr
+    elements = { ${pairs.join(', ')} }
+  }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
+    ct status dnat ip saddr . ip daddr @hairpin masquerade
     ip saddr ${podsNetwork} ip daddr != ${podsNetwork} oifname "${innerLink}" masquerade
   }
 }

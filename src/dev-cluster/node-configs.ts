@@ -86,7 +86,7 @@ export function cniConflist(containerd: ContainerdLayout): object {
         ipam: {
           type: 'host-local',
           dataDir: containerd.cniStateDir,
-          ranges: [[{ subnet: containerd.podNetwork }]],
+          ranges: [[{ subnet: containerd.podNetwork, rangeEnd: containerd.lastPodAddress }]],
           routes: [{ dst: '0.0.0.0/0' }],
         },
       },

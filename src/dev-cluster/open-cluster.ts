@@ -15,6 +15,7 @@ import {
   clusterLayout,
   runRoot,
   stateRoot,
+  virtualPodAddresses,
   type ClusterLayout,
 } from './cluster-layout.ts'
 import type { CommandOptions } from './command.ts'
@@ -27,7 +28,7 @@ import {
   runInside,
   runScriptInside,
 } from './namespace.ts'
-import { createLink, findFreeIndex, innerLinkCommands, masqueradeRules } from './network-link.ts'
+import { createLink, findFreeIndex, innerLinkCommands, podNetworkRules } from './network-link.ts'
 import { isRunning, stopProcess } from './process.ts'
 
 export interface OpenClusterOptions {
@@ -183,7 +184,13 @@ async function furnish(
   await runScriptInside(namespace, innerLinkCommands(layout), command, signal)
   const { exitCode, stderr } = await runInside(
     namespace,
-    ['sh', '-c', 'echo "$1" | nft -f -', 'sh', masqueradeRules(allPodsNetwork)],
+    [
+      'sh',
+      '-c',
+      'echo "$1" | nft -f -',
+      'sh',
+      podNetworkRules({ podsNetwork: allPodsNetwork, virtualAddresses: virtualPodAddresses() }),
+    ],
     command,
     signal,
   )

@@ -56,7 +56,7 @@ export async function serveRequests(stage: Stage): Promise<void> {
   await until(stage, { timeoutMs: 30_000 }, () =>
     stage.pods().some((pod) => pod.metadata?.name === 'caller' && isReady(pod)),
   )
-  const script = 'for i in $(seq 1 40); do wget -q -T 5 -O - http://web/hostname; echo; done'
+  const script = 'for i in $(seq 1 40); do timeout 5 wget -q -O - http://web/hostname; echo; done'
   const fromServer = await stage.kubectl(['-n', namespace, 'exec', 'caller', '--', 'sh', '-c', script])
   const answered = countByKind(stage, fromServer.stdout)
   claims.check(
@@ -65,8 +65,7 @@ export async function serveRequests(stage: Stage): Promise<void> {
     `${answered.server} by the server's, ${answered.virtual} by virtual ones`,
   )
   const pod = webPods(stage).find((candidate) => isVirtual(stage, candidate))
-  const script2 =
-    'for i in $(seq 1 20); do curl -s -m 5 http://web/hostname || wget -q -T 5 -O - http://web/hostname; echo; done'
+  const script2 = 'for i in $(seq 1 20); do timeout 5 wget -q -O - http://web/hostname; echo; done'
   const fromVirtual = await stage.kubectl([
     '-n',
     namespace,

@@ -20,7 +20,9 @@ export async function payTheBill(stage: Stage): Promise<void> {
     bill = await readBill(stage)
     return bill.rows.length > 0 && bill.rows.every(({ open }) => !open)
   })
-  const pods = (bill.pods ?? []).filter(({ namespace }) => namespace === stage.namespace)
+  // An earlier demo on the same cluster is on the bill too, and is not this story's.
+  const own = new Set(stage.timelines().map(({ uid }) => uid))
+  const pods = (bill.pods ?? []).filter(({ podUid }) => own.has(podUid))
   output.line()
   output.write(billTable(pods))
   const [first] = pods
