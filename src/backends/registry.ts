@@ -1,5 +1,3 @@
-import type { Static, TSchema } from 'typebox'
-import { validate } from '../config/validate.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -23,12 +21,11 @@ export interface BackendSettings {
  * used is loaded: gRPC alone costs more memory than the rest of the house.
  */
 export async function createBackend(settings: BackendSettings): Promise<Backend> {
-  const { name, kind, options, owner, clock } = settings
+  const { name, kind, options, clock } = settings
   switch (kind) {
     case 'cri': {
-      const { CriBackend } = await import('./cri/backend.ts')
-      const { criOptionsSchema } = await import('./cri/config.ts')
-      return new CriBackend({ ...owner, name, options: checked(criOptionsSchema, settings) }, settings)
+      const { createCriBackend } = await import('./cri/backend.ts')
+      return await createCriBackend(settings)
     }
     case 'simulator': {
       const { SimulatorBackend } = await import('./simulator/backend.ts')
@@ -41,10 +38,4 @@ export async function createBackend(settings: BackendSettings): Promise<Backend>
         `backends: "${name}" has kind "${kind}"; allowed: cri, simulator`,
       )
   }
-}
-
-function checked<T extends TSchema>(schema: T, { name, options }: BackendSettings): Static<T> {
-  const problems = validate(schema, options, `backends "${name}".options`)
-  if (problems.length > 0) throw new SpillwayError('ConfigInvalid', problems.join('\n'))
-  return options as Static<T>
 }
