@@ -48,6 +48,7 @@ import type { PodLoop } from './pod-loop.ts'
 import { PodLoops } from './pod-loops.ts'
 import { PodStore } from './pod-store.ts'
 import { followRuntime } from './runtime-events.ts'
+import { refuseLocalProfiles, unchangeableField } from './update-rules.ts'
 import { WatchHub } from './watch-hub.ts'
 
 export interface CriBackendSettings {
@@ -141,6 +142,7 @@ class CriBackend implements Backend {
   }
 
   async start(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<void> {
+    refuseLocalProfiles(pod)
     await this.#adopt(signal)
     const loop = await this.#loops.of(pod, sources)
     if (loop.ending || loop.stopped) return
@@ -154,12 +156,12 @@ class CriBackend implements Backend {
     const loop = this.#loops.get(uid)
     const sources = this.#sources.get(uid)
     if (!loop?.pod || !sources) throw new SpillwayError('NotFound', `Pod ${uid} was not started here`)
-    const changed = resizedField(loop.pod, pod)
+    const changed = unchangeableField(loop.pod, pod)
     if (changed) {
       throw new SpillwayError(
         'Unsupported',
-        `${changed}: resources of a running Pod cannot be changed on this backend`,
-        { reason: 'ResizeUnsupported' },
+        `${changed}: cannot be changed on this backend while the Pod runs`,
+        changed.endsWith('.resources') ? { reason: 'ResizeUnsupported' } : {},
       )
     }
     loop.supervise(pod, sources)
@@ -305,17 +307,6 @@ class CriBackend implements Backend {
   ): Promise<StreamTarget> {
     return { url: await this.#tools.client.streamingUrl(method, request, signal), headers: {} }
   }
-}
-
-/** The first container whose resources are not what they were. */
-function resizedField(before: Pod, after: Pod): string | undefined {
-  for (const [index, container] of (after.spec?.containers ?? []).entries()) {
-    const known = before.spec?.containers.find(({ name }) => name === container.name)
-    if (known && JSON.stringify(known.resources) !== JSON.stringify(container.resources)) {
-      return `spec.containers[${index}].resources`
-    }
-  }
-  return undefined
 }
 
 async function readOr(path: string, otherwise: string): Promise<string> {

@@ -31,7 +31,10 @@ export async function diskHealth(stateDir: string): Promise<HealthCheck> {
   }
   // Some file systems do not count inodes and say 0.
   if (files > 0n && ffree * 100n < files * leastInodePercent) {
-    return bad('NodeHasDiskPressure', `less than ${leastInodePercent} % of the inodes of ${stateDir} are free`)
+    return bad(
+      'NodeHasDiskPressure',
+      `less than ${leastInodePercent} % of the inodes of ${stateDir} are free`,
+    )
   }
   return good('NodeHasNoDiskPressure', 'the disk has enough room')
 }

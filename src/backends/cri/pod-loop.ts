@@ -7,7 +7,7 @@ import type { PodObservation } from '../../model/pod-observation.ts'
 import type { BackendEvent, PodHappening, PodSources } from '../backend.ts'
 import { endPod, stopAll, type PodEndInput } from './end-pod.ts'
 import type { ContainerPlan } from './marks.ts'
-import { observePod, rawContainer, type ObserveInput, type SeenContainer } from './observe.ts'
+import { observePod, rawContainer, type ObserveInput } from './observe.ts'
 import { podPaths, type PodPaths } from './paths.ts'
 import type { CriTools } from './pod-context.ts'
 import type { Ending } from './pod-store.ts'
@@ -364,5 +364,3 @@ export class PodLoop {
     }
   }
 }
-
-export type { SeenContainer }

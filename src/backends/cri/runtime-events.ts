@@ -50,7 +50,8 @@ async function relistNowAndThen(input: RuntimeEventsInput, signal: AbortSignal):
     try {
       if (!signal.aborted) await input.relist(signal)
     } catch (error) {
-      if (!signal.aborted) input.log.warn({ error: errorMessage(error) }, 'the container runtime could not be listed')
+      if (!signal.aborted)
+        input.log.warn({ error: errorMessage(error) }, 'the container runtime could not be listed')
     }
   }
 }
