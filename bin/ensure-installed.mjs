@@ -9,7 +9,10 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const [major = 0] = process.versions.node.split('.').map(Number)
 
-if (major < 20) fail(`Node ${process.versions.node} is too old: Spillway needs Node 20 or newer (apt-get install nodejs, or nodejs.org).`)
+if (major < 20)
+  fail(
+    `Node ${process.versions.node} is too old: Spillway needs Node 20 or newer (apt-get install nodejs, or nodejs.org).`,
+  )
 
 if (!isInstalled()) {
   process.stderr.write('spillway: installing npm dependencies (once, about half a minute)\n')
@@ -20,7 +23,9 @@ if (!isInstalled()) {
   if (error) fail(`npm could not be run (${error.message}): install npm 10 or newer.`)
   if (status !== 0) fail(`"npm ci" failed with exit code ${status}: see its output above.`)
   if (!existsSync(join(root, 'node_modules/node/bin/node'))) {
-    fail('The package "node" did not install its runtime: run "npm config set ignore-scripts false" and "npm ci".')
+    fail(
+      'The package "node" did not install its runtime: run "npm config set ignore-scripts false" and "npm ci".',
+    )
   }
 }
 

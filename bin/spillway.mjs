@@ -19,7 +19,9 @@ if (major >= 24) {
     process.stderr.write('spillway: dependencies are not installed: run "npm ci" first\n')
     process.exit(1)
   }
-  const child = spawn(bundled, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(bundled, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  })
   // The terminal sends Ctrl-C to both; what comes from elsewhere is passed on, and the child's end is ours.
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => child.kill('SIGTERM'))

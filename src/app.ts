@@ -12,6 +12,7 @@ import { startAdminServer } from './console/api/admin-server.ts'
 import { readModel } from './console/api/read-model.ts'
 import { defaultBackoff, jitteredBackoff } from './control/backoff.ts'
 import { runTasks, type Task } from './control/tasks.ts'
+import type { KubeApi } from './kube/api.ts'
 import { createKubeClient } from './kube/client.ts'
 import { connectCluster, type Cluster } from './kube/cluster.ts'
 import { controllerCredentials } from './kube/controller-credentials.ts'
@@ -195,24 +196,10 @@ async function buildNode(
   { ordinal, capacity }: PlaceInPool,
   signal: AbortSignal,
 ): Promise<Task> {
-  const { config, world, cluster, ground } = house
-  const { clock, environment, log, random } = world
+  const { config, world, cluster } = house
+  const { clock, log, random } = world
   const name = virtualNodeName(pool.name, ordinal)
-  const credentials = await nodeCredentials({
-    identity: config.nodeIdentity,
-    nodeName: name,
-    controller: cluster.credentials,
-    impersonate: (impersonate) =>
-      controllerCredentials({ kubeconfig: config.kubeconfig, environment, clock, impersonate }, signal),
-  })
-  const api = createKubeClient({
-    credentials,
-    userAgent: `spillway/${version} (node ${name})`,
-    clock,
-    log,
-    random,
-  })
-  ground.defer(() => api.close())
+  const api = await connectNode(house, name, signal)
   const { address, firstPort } = config.nodeApi
   const port = firstPort + nodeIndex(config, name)
   backendPods.addNode({
@@ -249,6 +236,25 @@ async function buildNode(
       },
       inner,
     )
+}
+
+/** The API server, as the node. */
+async function connectNode(
+  { config, world, cluster, ground }: House,
+  name: string,
+  signal: AbortSignal,
+): Promise<KubeApi> {
+  const { clock, environment } = world
+  const credentials = await nodeCredentials({
+    identity: config.nodeIdentity,
+    nodeName: name,
+    controller: cluster.credentials,
+    impersonate: (impersonate) =>
+      controllerCredentials({ kubeconfig: config.kubeconfig, environment, clock, impersonate }, signal),
+  })
+  const api = createKubeClient({ credentials, userAgent: `spillway/${version} (node ${name})`, ...world })
+  ground.defer(() => api.close())
+  return api
 }
 
 interface ServedNodeApi {

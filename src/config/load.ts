@@ -176,7 +176,7 @@ function compilePool(raw: RawPool): PoolConfig {
       pods: pods ?? 110,
     },
     labels: raw.labels ?? {},
-    taints: (raw.taints ?? []) as Taint[],
+    taints: raw.taints ?? [],
     untainted: raw.untainted ?? false,
     priceBook: raw.priceBook ?? defaultPriceBook,
     cordoned: raw.cordoned ?? false,

@@ -53,7 +53,6 @@ export async function openControlPlanePki(options: ControlPlanePkiOptions): Prom
     },
     nowMs,
   )
-  const kubeconfig = kubeconfigWriter(options, authority)
   const addresses = [...new Set(['127.0.0.1', address])]
   return {
     dir,
@@ -97,27 +96,25 @@ export async function openControlPlanePki(options: ControlPlanePkiOptions): Prom
       nowMs,
     ),
     serviceAccountKey: await openServiceAccountKey(dir),
-    kubeconfigs: {
-      admin: await kubeconfig('kubeconfig', admin),
-      controllerManager: await kubeconfig(
-        'controller-manager.kubeconfig',
-        await authority.issue(
-          {
-            fileName: 'controller-manager',
-            commonName: 'system:kube-controller-manager',
-            usages: ['client'],
-          },
-          nowMs,
-        ),
-      ),
-      scheduler: await kubeconfig(
-        'scheduler.kubeconfig',
-        await authority.issue(
-          { fileName: 'scheduler', commonName: 'system:kube-scheduler', usages: ['client'] },
-          nowMs,
-        ),
-      ),
-    },
+    kubeconfigs: await writeKubeconfigs(options, authority, admin),
+  }
+}
+
+async function writeKubeconfigs(
+  options: ControlPlanePkiOptions,
+  authority: CertificateAuthority,
+  admin: CertificateFiles,
+): Promise<ControlPlanePki['kubeconfigs']> {
+  const write = kubeconfigWriter(options, authority)
+  const issue = (fileName: string, commonName: string): Promise<CertificateFiles> =>
+    authority.issue({ fileName, commonName, usages: ['client'] }, options.nowMs)
+  return {
+    admin: await write('kubeconfig', admin),
+    controllerManager: await write(
+      'controller-manager.kubeconfig',
+      await issue('controller-manager', 'system:kube-controller-manager'),
+    ),
+    scheduler: await write('scheduler.kubeconfig', await issue('scheduler', 'system:kube-scheduler')),
   }
 }
 

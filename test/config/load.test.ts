@@ -88,7 +88,7 @@ describe('the configuration', () => {
   })
 
   test('names are given once', () => {
-    const twice = `${smallest}`.replace('pools: [', 'pools: [{ name: burst, backend: local }, ')
+    const twice = smallest.replace('pools: [', 'pools: [{ name: burst, backend: local }, ')
     expect(problemsOf(twice)).toContain('pools[1].name: "burst" is taken already')
   })
 

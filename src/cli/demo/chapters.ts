@@ -187,7 +187,7 @@ function nodesOf(stage: Stage): string {
     counts.set(node, (counts.get(node) ?? 0) + 1)
   }
   return [...counts]
-    .sort()
+    .sort(([a], [b]) => a.localeCompare(b))
     .map(([node, count]) => `${node}: ${count}`)
     .join(', ')
 }

@@ -34,81 +34,36 @@ const serverName = 'server-0'
 
 /** The story without root: API server, scheduler and controllers are real, the containers of all nodes are not. */
 export async function openSimulatedStage(
-  options: EmbeddedStageOptions,
+  { claims, output }: EmbeddedStageOptions,
   context: CliContext,
 ): Promise<OpenedStage> {
   const { environment, processUid, progress } = devContext(context)
-  const { clock, random, signal } = context
+  const { clock, signal } = context
   const invoker = await findInvoker(environment, processUid, signal)
-  const binaries = await getBinaries(
-    programs,
-    { cacheDir: userCacheDir(environment, invoker), environment, invoker, progress },
-    signal,
-  )
+  const places = { cacheDir: userCacheDir(environment, invoker), environment, invoker, progress }
+  const binaries = await getBinaries(programs, places, signal)
+  await using ground = new AsyncDisposableStack()
   // Short: the admin socket's path below it has to stay under 100 characters.
   const stateDir = await mkdtemp(join(tmpdir(), 'spillway-'))
-  await using ground = new AsyncDisposableStack()
   ground.defer(() => rm(stateDir, { recursive: true, force: true }))
-  const log = silentLog()
-  const plane = await startControlPlane(
-    {
-      binaries,
-      stateDir: join(stateDir, 'plane'),
-      environment,
-      clock,
-      log,
-      random,
-      virtualNodes: virtualNodeNames(2),
-    },
-    signal,
-  )
-  // Not with the command's signal: Ctrl-C ends the story, and the tidying up goes on after it.
-  ground.defer(() => plane.stop(new AbortController().signal))
-  const running = new AbortController()
-  const spillway = runApp(
-    await simulatedConfig(plane, stateDir),
-    { clock, environment, random, log },
-    running.signal,
-  )
-  const cluster = await connectCluster(
-    {
-      credentials: explicitCredentials(plane.admin),
-      userAgent: 'spillway (demo)',
-      backoff: jitteredBackoff(defaultBackoff, random),
-      clock,
-      log,
-      random,
-    },
-    signal,
-  )
-  ground.defer(() => cluster.api.close())
-  const world = Promise.all([
-    spillway,
-    cluster.run(running.signal),
-    runSimulatedServer({ name: serverName, cluster, clock, random, log }, running.signal),
-  ])
-  ground.defer(async () => {
-    running.abort()
-    await world
-  })
+  const kubeconfig = await startWorld({ binaries, stateDir, ground }, context)
   const socket = join(stateDir, 'admin.sock')
   await until({ clock, signal }, { timeoutMs: 60_000 }, async () => await areNodesReady(socket, signal))
-  options.output.line(
+  output.line(
     `A real control plane without root; simulated: one server of 1 core (${serverName}), virtual nodes ${virtualNodeNames(2).join(', ')}.`,
   )
-  const opened = await openStage(
-    {
-      kubeconfig: plane.kubeconfig,
-      kubectl: binaries.get('kubectl') ?? 'kubectl',
-      serverNode: serverName,
-      simulated: true,
-      traces: () => Promise.resolve([]),
-      admin: (path, query) => askAdmin({ target: socket }, path, query, signal),
-      output: options.output,
-      claims: options.claims,
-    },
-    context,
-  )
+  const site = {
+    kubeconfig,
+    kubectl: binaries.get('kubectl') ?? 'kubectl',
+    serverNode: serverName,
+    simulated: true,
+    traces: () => Promise.resolve([]),
+    admin: (path: string, query: Readonly<Record<string, string>>) =>
+      askAdmin({ target: socket }, path, query, signal),
+    output,
+    claims,
+  }
+  const opened = await openStage(site, context)
   const kept = ground.move()
   return {
     stage: opened.stage,
@@ -117,6 +72,45 @@ export async function openSimulatedStage(
       await kept.disposeAsync()
     },
   }
+}
+
+interface WorldSite {
+  readonly binaries: ReadonlyMap<BinaryName, string>
+  readonly stateDir: string
+  /** What is started is ended by it. */
+  readonly ground: AsyncDisposableStack
+}
+
+/** Control plane, Spillway and the simulated server, side by side in this process. Answers with the kubeconfig. */
+async function startWorld(
+  { binaries, stateDir, ground }: WorldSite,
+  { clock, environment, random, signal }: CliContext,
+): Promise<string> {
+  const common = { clock, environment, random, log: silentLog() }
+  const plane = await startControlPlane(
+    { ...common, binaries, stateDir: join(stateDir, 'plane'), virtualNodes: virtualNodeNames(2) },
+    signal,
+  )
+  // Not with the command's signal: Ctrl-C ends the story, and the tidying up goes on after it.
+  ground.defer(() => plane.stop(new AbortController().signal))
+  const credentials = explicitCredentials(plane.admin)
+  const backoff = jitteredBackoff(defaultBackoff, random)
+  const cluster = await connectCluster(
+    { ...common, credentials, userAgent: 'spillway (demo)', backoff },
+    signal,
+  )
+  ground.defer(() => cluster.api.close())
+  const running = new AbortController()
+  const world = Promise.all([
+    runApp(await simulatedConfig(plane, stateDir), common, running.signal),
+    cluster.run(running.signal),
+    runSimulatedServer({ ...common, name: serverName, cluster }, running.signal),
+  ])
+  ground.defer(async () => {
+    running.abort()
+    await world
+  })
+  return plane.kubeconfig
 }
 
 async function areNodesReady(socket: string, signal: AbortSignal): Promise<boolean> {

@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest'
+import { parseLogQuery } from '../../src/kubelet-api/log-query.ts'
+
+describe('parseLogQuery', () => {
+  const nowMs = Date.parse('2026-01-02T00:00:00Z')
+  const parse = (query: string) => parseLogQuery(new URLSearchParams(query), nowMs)
+
+  it('reads all options', () => {
+    expect(parse('follow=true&tailLines=0&limitBytes=9&timestamps=1&previous=false&sinceSeconds=60')).toEqual(
+      {
+        ok: true,
+        options: {
+          follow: true,
+          previous: false,
+          timestamps: true,
+          tailLines: 0,
+          limitBytes: 9,
+          sinceMs: nowMs - 60_000,
+        },
+      },
+    )
+    expect(parse('sinceTime=2026-01-01T00%3A00%3A00Z&tail=all')).toMatchObject({
+      options: { sinceMs: nowMs - 86_400_000 },
+    })
+  })
+
+  it.each([
+    ['tailLines=x', 400],
+    ['sinceTime=yesterday', 400],
+    ['stream=Stdout', 400],
+    ['tailLines=-1', 422],
+    ['limitBytes=0', 422],
+    ['sinceSeconds=0', 422],
+    ['sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z', 422],
+  ])('answers %s with %d', (query, status) => {
+    expect(parse(query)).toMatchObject({ ok: false, status })
+  })
+})
