@@ -59,16 +59,7 @@ export async function openControlPlanePki(options: ControlPlanePkiOptions): Prom
     authority,
     frontProxyAuthority,
     admin,
-    apiServer: await authority.issue(
-      {
-        fileName: 'apiserver',
-        commonName: 'kube-apiserver',
-        dnsNames: apiServerNames,
-        ipAddresses: [...addresses, kubernetesServiceAddress],
-        usages: ['server'],
-      },
-      nowMs,
-    ),
+    apiServer: await issueApiServer(authority, addresses, nowMs),
     apiServerKubeletClient: await authority.issue(
       {
         fileName: 'apiserver-kubelet-client',
@@ -116,6 +107,21 @@ async function writeKubeconfigs(
     ),
     scheduler: await write('scheduler.kubeconfig', await issue('scheduler', 'system:kube-scheduler')),
   }
+}
+
+async function issueApiServer(
+  authority: CertificateAuthority,
+  addresses: readonly string[],
+  nowMs: number,
+): Promise<CertificateFiles> {
+  const ipAddresses = [...addresses, kubernetesServiceAddress]
+  const wanted = {
+    fileName: 'apiserver',
+    commonName: 'kube-apiserver',
+    dnsNames: apiServerNames,
+    ipAddresses,
+  }
+  return await authority.issue({ ...wanted, usages: ['server'] }, nowMs)
 }
 
 const apiServerNames = [
