@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest'
+import type { BackendHealth } from '../../src/backends/backend.ts'
+import type { NodeCondition } from '../../src/model/kubernetes.ts'
+import { conditionsDiffer, nodeConditions } from '../../src/node/conditions.ts'
+import { fakeEpochMs } from '../support/fake-clock.ts'
+import { healthSample } from './samples.ts'
+
+const now = '2026-01-01T00:00:00Z'
+const before = '2025-12-31T00:00:00Z'
+
+function conditions(
+  health: BackendHealth,
+  more: { lostForMs?: number; previous?: readonly NodeCondition[] } = {},
+): Record<string, NodeCondition> {
+  const { lostForMs, previous = [] } = more
+  const found = nodeConditions({ health, lostForMs, previous, nowWallMs: fakeEpochMs })
+  return Object.fromEntries(found.map((condition) => [condition.type, condition]))
+}
+
+const wasReady: NodeCondition[] = [{ type: 'Ready', status: 'True', lastTransitionTime: before }]
+
+describe('nodeConditions', () => {
+  it('are all well while everything answers', () => {
+    const found = conditions(healthSample())
+    expect(Object.fromEntries(Object.entries(found).map(([type, { status }]) => [type, status]))).toEqual({
+      Ready: 'True',
+      'spillway.dev/BackendReady': 'True',
+      MemoryPressure: 'False',
+      DiskPressure: 'False',
+      PIDPressure: 'False',
+      NetworkUnavailable: 'False',
+    })
+  })
+
+  it.each([
+    ['memory', 'MemoryPressure'],
+    ['disk', 'DiskPressure'],
+    ['pids', 'PIDPressure'],
+    ['network', 'NetworkUnavailable'],
+  ] as const)('name trouble with %s as %s and leave the Node Ready', (part, type) => {
+    const trouble = { ok: false, reason: 'Bad', message: 'it is bad' }
+    const found = conditions({ ...healthSample(), [part]: trouble })
+    expect(found[type]).toMatchObject({ status: 'True', reason: 'Bad', message: 'it is bad' })
+    expect(found['Ready']?.status).toBe('True')
+  })
+
+  it.each([
+    [0, 'True'],
+    [29_999, 'True'],
+    [30_000, 'False'],
+  ])('of a backend lost for %i ms: BackendReady False, Ready %s', (lostForMs, ready) => {
+    const found = conditions(healthSample({ lost: true }), { lostForMs, previous: wasReady })
+    expect(found['spillway.dev/BackendReady']?.status).toBe('False')
+    expect(found['Ready']?.status).toBe(ready)
+  })
+
+  it.each([[[]], [[{ type: 'Ready', status: 'Unknown' }]], [[{ type: 'Ready', status: 'False' }]]])(
+    'give no grace to a Node that was not Ready: %j',
+    (previous) => {
+      expect(conditions(healthSample({ lost: true }), { lostForMs: 0, previous })['Ready']?.status).toBe(
+        'False',
+      )
+    },
+  )
+
+  it('keep the time of the last transition as long as the status stays', () => {
+    const ready = conditions(healthSample(), { previous: wasReady })['Ready']
+    expect(ready).toMatchObject({ lastTransitionTime: before, lastHeartbeatTime: now })
+    const lost = conditions(healthSample({ lost: true }), { lostForMs: 30_000, previous: wasReady })['Ready']
+    expect(lost).toMatchObject({ lastTransitionTime: now, lastHeartbeatTime: now })
+  })
+
+  it('do not differ by their heartbeat alone', () => {
+    const found = Object.values(conditions(healthSample()))
+    const older = found.map((condition) => ({ ...condition, lastHeartbeatTime: before }))
+    expect(conditionsDiffer(found, older)).toBe(false)
+    expect(conditionsDiffer(found, older.slice(1))).toBe(true)
+    expect(conditionsDiffer(found, [{ type: 'Other', status: 'True' }, ...older])).toBe(false)
+  })
+})

@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest'
+import type { Node } from '../../src/model/kubernetes.ts'
+import { nodeObject } from '../../src/node/node-object.ts'
+import { objectPatch, statusDiffers, statusPatch } from '../../src/node/node-patches.ts'
+import { nodeInputSample } from './samples.ts'
+
+const wanted = nodeObject(nodeInputSample(), [])
+const fine = { backendLost: false }
+const theirs = { key: 'node.kubernetes.io/unreachable', effect: 'NoExecute' }
+
+function stored(change: (node: Node) => void = () => undefined, base = wanted): Node {
+  const node = structuredClone(base)
+  change(node)
+  return node
+}
+
+describe('objectPatch', () => {
+  it('is none when nothing of ours differs, whatever others added', () => {
+    const node = stored(({ metadata, spec }) => {
+      metadata!.labels!['theirs'] = 'x'
+      metadata!.annotations!['theirs'] = 'x'
+      spec!.taints!.push(theirs)
+      spec!.unschedulable = true
+    })
+    expect(objectPatch(node, wanted, fine)).toBeUndefined()
+  })
+
+  it('puts back what was taken away, with the version it was seen at', () => {
+    const seen = { ...wanted, metadata: { ...wanted.metadata, resourceVersion: '7' } }
+    const node = stored(({ metadata, spec }) => {
+      delete metadata!.labels!['type']
+      spec!.taints = [theirs]
+    }, seen)
+    expect(objectPatch(node, wanted, fine)).toEqual({
+      metadata: { resourceVersion: '7', labels: { type: 'virtual-kubelet' } },
+      spec: { taints: [theirs, ...(wanted.spec?.taints ?? [])] },
+    })
+  })
+
+  it('takes away what the pool no longer has, and only that', () => {
+    const pool = { labels: { disk: 'ssd' }, taints: [{ key: 'team', effect: 'NoSchedule' }] }
+    const node = stored(({ spec }) => spec!.taints!.push(theirs), nodeObject(nodeInputSample(pool), []))
+    expect(objectPatch(node, wanted, fine)).toMatchObject({
+      metadata: { labels: { disk: null } },
+      spec: { taints: [...(wanted.spec?.taints ?? []), theirs] },
+    })
+  })
+
+  it('keeps new Pods off while the backend is lost, and lets them come again', () => {
+    const lost = { key: 'spillway.dev/backend-unavailable', effect: 'NoSchedule' }
+    const taints = [...(wanted.spec?.taints ?? []), lost]
+    expect(objectPatch(stored(), wanted, { backendLost: true })).toMatchObject({ spec: { taints } })
+    const node = stored(({ spec }) => spec!.taints!.push(lost))
+    expect(objectPatch(node, wanted, { backendLost: true })).toBeUndefined()
+    expect(objectPatch(node, wanted, fine)).toMatchObject({ spec: { taints: wanted.spec?.taints } })
+  })
+
+  it('touches nothing of others when our annotation is broken', () => {
+    const node = stored(({ metadata }) => {
+      metadata!.annotations!['spillway.dev/applied'] = '{"labels":'
+      metadata!.labels!['theirs'] = 'x'
+    })
+    expect(objectPatch(node, wanted, fine)).toEqual({
+      metadata: { annotations: { 'spillway.dev/applied': expect.any(String) } },
+    })
+  })
+})
+
+describe('the status', () => {
+  const status = wanted.status!
+
+  it('does not differ by what others and the API server add', () => {
+    const more = { ...status, conditions: [{ type: 'Theirs', status: 'True' }], volumesInUse: ['v'] }
+    expect(statusDiffers(more, status)).toBe(false)
+  })
+
+  it('differs by an amount, an address or a port of ours', () => {
+    expect(statusDiffers({ ...status, allocatable: { ...status.allocatable, cpu: '1' } }, status)).toBe(true)
+    expect(statusDiffers({ ...status, addresses: [] }, status)).toBe(true)
+    expect(statusDiffers({ ...status, daemonEndpoints: { kubeletEndpoint: { Port: 1 } } }, status)).toBe(true)
+    expect(statusDiffers(undefined, status)).toBe(true)
+  })
+
+  it('loses a resource that the pool no longer offers', () => {
+    const before = { ...status, capacity: { ...status.capacity, 'example.com/old': '1' } }
+    expect(statusDiffers(before, status)).toBe(true)
+    expect(statusPatch(before, status)).toMatchObject({
+      status: { capacity: { ...status.capacity, 'example.com/old': null }, allocatable: status.allocatable },
+    })
+  })
+})
