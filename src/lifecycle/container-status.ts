@@ -101,9 +101,10 @@ function lostStatus(input: ContainerStatusInput, previous: ContainerStatus): Con
     !pod.metadata?.deletionTimestamp &&
     shouldRestart(container, pod, lostExitCode)
   if (!again) return { ...previous, state: lost, ready: false, started: false }
-  const { containerID: _gone, ...rest } = previous
   return {
-    ...rest,
+    name: container.name,
+    image: container.image ?? '',
+    imageID: '',
     restartCount: previous.restartCount + 1,
     state: { waiting: { reason: defaultWaitingReason(pod) } },
     lastState: lost,

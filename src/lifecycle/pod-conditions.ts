@@ -34,13 +34,13 @@ export function podConditions(input: PodConditionsInput): PodCondition[] {
   const others = previous.filter((condition) => !owned.has(condition.type))
   const containersReady = findContainersReady(input)
   const findings: [string, Finding][] = [
+    // The scheduler sets it for what it binds; of a Pod that was given its node by hand nobody else would tell.
+    ...(others.some(({ type }) => type === 'PodScheduled') ? [] : [scheduledByHand]),
     ['PodReadyToStartContainers', findReadyToStart(input)],
     ['Initialized', findInitialized(input)],
     ['Ready', findReady(pod, containersReady, others)],
     ['ContainersReady', containersReady],
   ]
-  // The scheduler sets it for what it binds; of a Pod that was given its node by hand nobody else would tell.
-  if (!others.some(({ type }) => type === 'PodScheduled')) findings.push(['PodScheduled', { status: 'True' }])
   const ours = findings.map(([type, finding]): PodCondition => {
     const before = previous.find((condition) => condition.type === type)
     const since = before?.status === finding.status ? before.lastTransitionTime : undefined
@@ -53,6 +53,8 @@ export function podConditions(input: PodConditionsInput): PodCondition[] {
   })
   return [...others, ...ours]
 }
+
+const scheduledByHand: [string, Finding] = ['PodScheduled', { status: 'True' }]
 
 function findReadyToStart({ pod, observed }: PodConditionsInput): Finding {
   const notReady = (message: string): Finding => ({ status: 'False', reason: 'PodSandboxNotReady', message })

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest'
+import { featuresOf } from '../../src/lifecycle/features.ts'
+import type { PodSpec } from '../../src/model/kubernetes.ts'
+import { aContainer, aPod } from '../support/builders.ts'
+
+function usesOf(spec: Partial<PodSpec>): string[] {
+  return featuresOf(aPod({ spec })).map(({ feature, field }) => `${feature} ${field}`)
+}
+
+describe('the features that a Pod uses', () => {
+  it('are none for a plain one', () => {
+    expect(usesOf({})).toEqual([])
+  })
+
+  it('are named with the field for each volume source and each projection', () => {
+    const token = { serviceAccountToken: { path: 'token' } }
+    const bundle = { clusterTrustBundle: { path: 'ca.crt' } } as object
+    const volumes = [
+      { name: 'a', emptyDir: { medium: 'Memory' } },
+      { name: 'b', nfs: { server: 'nfs', path: '/' } },
+      { name: 'c', projected: { sources: [token, bundle] } },
+    ]
+    expect(usesOf({ volumes })).toEqual([
+      'emptyDirVolume spec.volumes[0].emptyDir',
+      'emptyDirMemory spec.volumes[0].emptyDir.medium',
+      'legacyNetworkVolume spec.volumes[1].nfs',
+      'serviceAccountToken spec.volumes[2].projected.sources[0].serviceAccountToken',
+      'projectedBeyondTokens spec.volumes[2].projected.sources[1].clusterTrustBundle',
+    ])
+  })
+
+  it('tell sidecars from init containers, and look into both', () => {
+    const exec = { command: ['true'] }
+    const initContainers = [
+      aContainer({ name: 'setup', securityContext: { privileged: true } }),
+      aContainer({ name: 'proxy', restartPolicy: 'Always', startupProbe: { exec } }),
+    ]
+    expect(usesOf({ initContainers })).toEqual([
+      'initContainers spec.initContainers[0]',
+      'privileged spec.initContainers[0].securityContext.privileged',
+      'sidecarContainers spec.initContainers[1]',
+      'startupProbe spec.initContainers[1].startupProbe',
+      'execProbe spec.initContainers[1].startupProbe.exec',
+    ])
+  })
+})

@@ -1,0 +1,212 @@
+import { globSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { parse, stringify } from 'yaml'
+import { podStatus, type PodStatusInput } from '../../src/lifecycle/pod-status.ts'
+import type { PodStatus } from '../../src/model/kubernetes.ts'
+import type { ContainerKind, ContainerObservation, PodObservation } from '../../src/model/pod-observation.ts'
+import { aContainer, aPod } from '../support/builders.ts'
+import { at, container, ended, exited, observed, running } from './observations.ts'
+
+interface Exit {
+  readonly code: number
+  readonly from: number
+  readonly to: number
+}
+
+/** What a golden file says, in fewer words than the types want. */
+interface Golden {
+  readonly about: string
+  readonly pod: {
+    readonly init?: readonly string[]
+    readonly sidecar?: readonly string[]
+    readonly main: readonly string[]
+    readonly restartPolicy?: string
+    readonly readinessGates?: readonly string[]
+    readonly deleted?: boolean
+  }
+  readonly observed?: {
+    readonly phase: PodObservation['phase']
+    readonly sandboxReady?: boolean
+    readonly containers: readonly {
+      readonly name: string
+      readonly kind: ContainerKind
+      readonly running?: number
+      readonly waiting?: string
+      readonly exit?: Exit
+      readonly lastExit?: Exit
+      readonly restartCount?: number
+    }[]
+  }
+  readonly refusal?: { readonly reason: string; readonly message: string }
+  readonly previous: PodStatus
+}
+
+function inputOf({ pod, observed: seen, refusal, previous }: Golden): PodStatusInput {
+  const init = [
+    ...(pod.init ?? []).map((name) => aContainer({ name })),
+    ...(pod.sidecar ?? []).map((name) => aContainer({ name, restartPolicy: 'Always' })),
+  ]
+  return {
+    pod: aPod({
+      metadata: { generation: 3, ...(pod.deleted && { deletionTimestamp: '2026-01-01T00:00:20Z' }) },
+      spec: {
+        restartPolicy: pod.restartPolicy ?? 'Always',
+        ...(init.length > 0 && { initContainers: init }),
+        containers: pod.main.map((name) => aContainer({ name, resources: { requests: { cpu: '1' } } })),
+        readinessGates: (pod.readinessGates ?? []).map((conditionType) => ({ conditionType })),
+      },
+    }),
+    observed:
+      seen &&
+      observed({
+        phase: seen.phase,
+        sandbox: {
+          id: 'sandbox-0',
+          createdAtMs: at(5),
+          ready: seen.sandboxReady ?? true,
+          podIps: seen.sandboxReady === false ? [] : ['10.245.0.7'],
+        },
+        containers: seen.containers.map(containerOf),
+      }),
+    refusal,
+    previous,
+    node: { hostIps: ['10.200.0.1'] },
+    nowMs: at(30),
+  }
+}
+
+type GoldenContainer = NonNullable<Golden['observed']>['containers'][number]
+
+function containerOf({
+  name,
+  kind,
+  lastExit,
+  restartCount = 0,
+  ...golden
+}: GoldenContainer): ContainerObservation {
+  const over = {
+    kind,
+    restartCount,
+    ...(lastExit && { lastTerminated: ended(lastExit.code, lastExit.from, lastExit.to) }),
+  }
+  if (golden.running !== undefined) return running(name, golden.running, over)
+  if (golden.exit) {
+    const { code, from, to } = golden.exit
+    return exited(name, code, { ...over, state: ended(code, from, to) })
+  }
+  return container(name, { ...over, state: { kind: 'waiting', reason: golden.waiting ?? '' } })
+}
+
+const folder = join(import.meta.dirname, 'golden/pod-status')
+const goldens = globSync('*.yaml', { cwd: folder }).filter((file) => !file.endsWith('.expected.yaml'))
+
+describe('the status that is reported', () => {
+  it.each(goldens.sort())('is as written down: %s', async (file) => {
+    const golden = parse(readFileSync(join(folder, file), 'utf8')) as Golden
+    const status = podStatus(inputOf(golden))
+    const expected = join(folder, `${basename(file, '.yaml')}.expected.yaml`)
+    await expect(stringify(status)).toMatchFileSnapshot(expected)
+  })
+
+  it('does not change when nothing has changed', () => {
+    for (const file of goldens) {
+      const input = inputOf(parse(readFileSync(join(folder, file), 'utf8')) as Golden)
+      const once = podStatus(input)
+      expect(podStatus({ ...input, previous: once, nowMs: at(3_000) }), file).toEqual(once)
+    }
+  })
+})
+
+const codes = fc.integer({ min: 0, max: 255 })
+const state = fc.oneof(
+  fc
+    .constantFrom('ContainerCreating', 'CrashLoopBackOff')
+    .map((reason) => ({ kind: 'waiting', reason }) as const),
+  fc.nat(60).map((seconds) => ({ kind: 'running', startedAtMs: at(seconds) }) as const),
+  codes.map((code) => ended(code, 10, 20)),
+)
+const anyContainer = (name: string, kind: ContainerKind) =>
+  fc.record({ state, restartCount: fc.nat(5), started: fc.boolean(), ready: fc.boolean() }).chain((over) =>
+    fc.option(codes, { nil: undefined }).map((code) =>
+      container(name, {
+        kind,
+        ...over,
+        ...(code !== undefined && { lastTerminated: ended(code, 1, 5) }),
+      }),
+    ),
+  )
+const anyObserved = fc.option(
+  fc
+    .record({
+      phase: fc.constantFrom('starting', 'running', 'stopping', 'stopped'),
+      containers: fc.tuple(anyContainer('setup', 'init'), anyContainer('main', 'main')),
+    })
+    .map((over) => observed(over)),
+  { nil: undefined },
+)
+const anyStory = fc.record({
+  restartPolicy: fc.constantFrom('Always', 'OnFailure', 'Never'),
+  deleted: fc.boolean(),
+  pictures: fc.array(anyObserved, { minLength: 2, maxLength: 8 }),
+})
+
+/** The statuses that follow from one another when these pictures are seen. */
+function statusesOf({
+  restartPolicy,
+  deleted,
+  pictures,
+}: typeof anyStory extends fc.Arbitrary<infer T> ? T : never) {
+  let previous: PodStatus = { phase: 'Pending' }
+  return pictures.map((picture, index) => {
+    const golden = { about: '', pod: { init: ['setup'], main: ['main'], restartPolicy, deleted }, previous }
+    previous = podStatus({ ...inputOf(golden), observed: picture, nowMs: at(100 + index) })
+    return previous
+  })
+}
+
+describe('over any course of events', () => {
+  it('a terminal phase is never taken back', () => {
+    fc.assert(
+      fc.property(anyStory, (story) => {
+        const phases = statusesOf(story).map(({ phase }) => phase)
+        const end = phases.findIndex((phase) => phase === 'Succeeded' || phase === 'Failed')
+        if (end >= 0) expect(new Set(phases.slice(end)).size).toBe(1)
+      }),
+    )
+  })
+
+  it('restart counts never go down, and the start time never changes', () => {
+    fc.assert(
+      fc.property(anyStory, (story) => {
+        const statuses = statusesOf(story)
+        const counts = statuses.map(({ containerStatuses }) => containerStatuses?.[0]?.restartCount ?? 0)
+        expect(counts).toEqual([...counts].sort((a, b) => a - b))
+        expect(new Set(statuses.map(({ startTime }) => startTime)).size).toBe(1)
+      }),
+    )
+  })
+
+  it('a Pod is terminal only when nothing of it is left to run', () => {
+    fc.assert(
+      fc.property(anyStory, ({ pictures: [first], ...story }) => {
+        const [status] = statusesOf({ ...story, pictures: [first] })
+        if (first && first.phase !== 'stopped') expect(['Pending', 'Running']).toContain(status?.phase)
+        if (first?.phase === 'stopped') expect(['Succeeded', 'Failed']).toContain(status?.phase)
+      }),
+    )
+  })
+
+  it('every container of the spec has a status with exactly one state', () => {
+    fc.assert(
+      fc.property(anyStory, (story) => {
+        for (const status of statusesOf(story)) {
+          const all = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]
+          expect(all.map(({ name }) => name)).toEqual(['setup', 'main'])
+          for (const one of all) expect(Object.keys(one.state ?? {})).toHaveLength(1)
+        }
+      }),
+    )
+  })
+})
