@@ -85,19 +85,20 @@ export class PodDriver {
   tick(): void {
     if (this.#ended.signal.aborted) return
     const { clock } = this.#world
-    const wakeAtMs = this.#sources && !this.#record.ending ? this.#act(clock.wallMs()) : undefined
+    // One instant for the whole look: what falls between two readings of the clock would be seen by neither.
+    const nowMs = clock.wallMs()
+    const wakeAtMs = this.#sources && !this.#record.ending ? this.#act(nowMs) : undefined
     if (this.#record.ending) {
       this.#waiting = new Map()
       this.#trouble = undefined
     }
-    this.#announceRuns(clock.wallMs())
+    this.#announceRuns(nowMs)
     this.#tell()
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
-    const nowMs = clock.wallMs()
     const times = [nextChangeMs(this.#record, nowMs), wakeAtMs].filter((atMs) => atMs !== undefined)
     if (times.length === 0) return
-    this.#cancelTimer = clock.timer(Math.max(Math.min(...times) - nowMs, 1), () => this.tick())
+    this.#cancelTimer = clock.timer(Math.max(Math.min(...times) - clock.wallMs(), 1), () => this.tick())
   }
 
   #tell(): void {
