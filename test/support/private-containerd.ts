@@ -235,8 +235,11 @@ async function pause(): Promise<ImageSpec> {
   const content = await busyboxFiles()
   return {
     name: pauseImage,
-    files: [{ path: 'pause', content }],
-    // The applet is chosen by argv[1] here, since a static busybox named otherwise takes it from there.
-    config: { Entrypoint: ['/pause', 'sleep', '2147483'], Env: ['PATH=/'] },
+    files: [
+      { path: 'bin', directory: true },
+      { path: 'bin/busybox', content },
+      { path: 'bin/sleep', linkTo: 'busybox' },
+    ],
+    config: { Entrypoint: ['/bin/sleep', '2147483'], Env: ['PATH=/bin'] },
   }
 }

@@ -68,6 +68,12 @@ export class Cgroups {
     for (const root of roots) await removeTree(join(root, this.pathOf(uid)))
   }
 
+  /** Removes our parent itself, once no Pod is left. */
+  async removeParent(): Promise<void> {
+    const roots = this.#layout.version === 2 ? [this.#layout.root] : this.#layout.roots
+    for (const root of roots) await removeTree(join(root, this.#parent))
+  }
+
   /** UIDs of the Pods that have a cgroup here. */
   async list(): Promise<string[]> {
     const roots = this.#layout.version === 2 ? [this.#layout.root] : this.#layout.roots

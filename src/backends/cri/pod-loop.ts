@@ -1,13 +1,14 @@
 import { rm } from 'node:fs/promises'
-import { podActions, type PodActions } from '../../lifecycle/pod-actions.ts'
+import type { PodActions } from '../../lifecycle/pod-actions.ts'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import type { PodRef } from '../../model/pod-key.ts'
 import type { PodObservation } from '../../model/pod-observation.ts'
 import type { BackendEvent, PodHappening, PodSources } from '../backend.ts'
+import { decideActions, hasStarts, sandboxRestMs, waitingFor, type Waiting } from './decide-actions.ts'
 import { endPod, stopAll, type PodEndInput } from './end-pod.ts'
 import type { ContainerPlan } from './marks.ts'
-import { observePod, rawContainer, type ObserveInput } from './observe.ts'
+import { observePod, type ObserveInput } from './observe.ts'
 import { podPaths, type PodPaths } from './paths.ts'
 import type { CriTools } from './pod-context.ts'
 import type { Ending } from './pod-store.ts'
@@ -47,8 +48,10 @@ export class PodLoop {
   #ending: Ending | undefined
   #ended = false
   #trouble: ObserveInput['trouble']
-  #waiting: ReadonlyMap<string, { readonly reason: string; readonly message?: string }> = new Map()
+  #waiting: ReadonlyMap<string, Waiting> = new Map()
   #failures = 0
+  /** Monotonic: until then nothing is started, whatever wakes the loop. */
+  #heldUntilMs = 0
   #dirty = false
   #round: Promise<void> | undefined
   #cancelTimer: (() => void) | undefined
@@ -96,6 +99,7 @@ export class PodLoop {
         adopting: !this.picture.empty,
         isStopping: () => this.ending,
         onChange: () => this.changed(),
+        onSourceChange: () => this.retry(),
         tell: (happening) => this.#tell(happening),
       })
     }
@@ -116,6 +120,12 @@ export class PodLoop {
   changed(): void {
     this.publish()
     this.nudge()
+  }
+
+  /** What was missing may be there now: does not wait for the back-off. */
+  retry(): void {
+    this.#heldUntilMs = 0
+    this.changed()
   }
 
   nudge(): void {
@@ -154,9 +164,10 @@ export class PodLoop {
     while (this.#dirty && !this.#life.signal.aborted) {
       this.#dirty = false
       try {
-        await this.#oneRound(this.#life.signal)
-        this.#failures = 0
-        this.#trouble = undefined
+        if (await this.#oneRound(this.#life.signal)) {
+          this.#failures = 0
+          this.#trouble = undefined
+        }
       } catch (error) {
         this.#failed(error)
       }
@@ -164,53 +175,42 @@ export class PodLoop {
     }
   }
 
-  async #oneRound(signal: AbortSignal): Promise<void> {
-    if (this.#ended) return
+  /** False when there was something to start that has to wait for its back-off. */
+  async #oneRound(signal: AbortSignal): Promise<boolean> {
+    if (this.#ended) return true
     if (this.#ending) await this.#takeDown(signal)
-    else if (this.#support) await this.#act(this.#support, signal)
+    else if (this.#support) return await this.#act(this.#support, signal)
+    return true
   }
 
-  #decide(support: PodSupport): PodActions {
-    const input = this.#observeInput()
-    const sandbox = this.picture.current
-    const here = (name: string): boolean =>
-      this.picture.containers.some(
-        ({ status, sandboxId }) => status.metadata.name === name && sandboxId === sandbox?.id,
-      )
-    return podActions({
-      pod: support.pod,
-      sandbox: sandbox && {
-        ready: sandbox.state === 'SANDBOX_READY',
-        attempt: sandbox.metadata.attempt,
-      },
-      containers: this.#plans.flatMap((plan) => rawContainer(plan, input) ?? []),
-      ofEarlierSandbox: new Set(this.#plans.map(({ name }) => name).filter((name) => !here(name))),
-      failedProbes: support.probes.failed,
-      stopping: false,
-      nowMs: this.#tools.clock.wallMs(),
-    })
-  }
-
-  async #act(support: PodSupport, signal: AbortSignal): Promise<void> {
+  async #act(support: PodSupport, signal: AbortSignal): Promise<boolean> {
     support.followProbes(this.picture)
-    const actions = this.#decide(support)
-    this.#waiting = new Map(actions.waiting.map(({ name, ...wait }) => [name, wait]))
+    const { clock } = this.#tools
+    const actions = decideActions(support, this.#observeInput(), clock.wallMs())
+    this.#waiting = waitingFor(actions, this.#waiting)
     if (actions.finished) {
       await this.#end({ deadlineMs: this.#tools.clock.wallMs() + support.graceSeconds * 1000 })
       this.#dirty = true
-      return
+      return true
     }
     this.publish()
     await this.#kill(actions, support, signal)
+    const youngMs = sandboxRestMs(actions, this.picture.current, clock.wallMs())
+    const heldMs = Math.max(hasStarts(actions) ? this.#heldUntilMs - clock.monotonicMs() : 0, youngMs)
+    if (heldMs > 0) {
+      this.#wakeIn(heldMs)
+      return false
+    }
     if (actions.createSandbox) {
       support.prepare(this.#waits.signal)
       const { attempt } = actions.createSandbox
       await startSandbox(this.#start(support), attempt, (happening) => this.#tell(happening), signal)
       this.#dirty = true
-      return
+      return true
     }
     await this.#startAll(actions, support, signal)
     if (actions.wakeAtMs !== undefined) this.#wakeIn(actions.wakeAtMs - this.#tools.clock.wallMs())
+    return true
   }
 
   async #kill(actions: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
@@ -282,6 +282,8 @@ export class PodLoop {
 
   /** Removes the evidence. The Pod has stopped. */
   async erase(signal: AbortSignal): Promise<void> {
+    // First: nobody is to be told of a Pod that is half gone.
+    await this.close()
     for (const { id } of this.picture.sandboxes) {
       await this.#tools.client.removeSandbox(id, signal)
     }
@@ -289,7 +291,6 @@ export class PodLoop {
     await this.#tools.cgroups.remove(this.ref.uid)
     // Last: while the directory is there, a new process still knows of the Pod.
     await this.#tools.store.remove(this.paths.podDir)
-    await this.close()
   }
 
   async #end(ending: Ending): Promise<void> {
@@ -335,6 +336,7 @@ export class PodLoop {
     const trouble = troubleOf(error)
     this.#trouble = trouble
     const delayMs = retryDelayMs(error, this.#failures)
+    this.#heldUntilMs = this.#tools.clock.monotonicMs() + delayMs
     this.#tools.log.warn({ pod: this.ref.uid, ...trouble, delayMs }, 'the Pod cannot get further')
     if (trouble.reason.startsWith('Failed')) this.#tell({ type: 'Warning', ...trouble })
     this.#wakeIn(delayMs)

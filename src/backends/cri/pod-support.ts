@@ -23,6 +23,8 @@ export interface PodSupportInput {
   readonly adopting: boolean
   readonly isStopping: () => boolean
   readonly onChange: () => void
+  /** A ConfigMap or Secret that was read has changed. */
+  readonly onSourceChange: () => void
   readonly tell: (happening: PodHappening) => void
 }
 
@@ -49,12 +51,11 @@ export class PodSupport {
     this.#pod = input.pod
     this.sources = input.sources
     this.#adopted = adoptionOf(input.adopting ? input.pod.status : undefined)
-    const { tools, isStopping, onChange, tell } = input
+    const { tools, isStopping, onChange, onSourceChange, tell } = input
     this.probes = new ProbeBoard({ tools, isStopping, onChange, onHappening: tell })
     this.#unsubscribe = input.sources.onChange(() => {
       this.#refreshIn(refreshDelayMs)
-      // Something that a container waits for may be there now.
-      onChange()
+      onSourceChange()
     })
   }
 

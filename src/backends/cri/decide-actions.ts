@@ -1,0 +1,67 @@
+import { podActions, type PodActions } from '../../lifecycle/pod-actions.ts'
+import type { Pod } from '../../model/kubernetes.ts'
+import { nanosToMs, type SandboxStatus } from './cri-types.ts'
+import { currentSandbox, rawContainer, type ObserveInput } from './observe.ts'
+
+export interface Waiting {
+  readonly reason: string
+  readonly message?: string
+}
+
+interface Supported {
+  readonly pod: Pod
+  readonly probes: { readonly failed: ReadonlyMap<string, 'liveness' | 'startup'> }
+}
+
+/** What has to be done next, by the pure rules, for what the runtime has. */
+export function decideActions(support: Supported, observed: ObserveInput, nowMs: number): PodActions {
+  const { view, plans } = observed
+  const sandbox = currentSandbox(view.sandboxes)
+  const isHere = (name: string): boolean =>
+    view.containers.some(
+      ({ status, sandboxId }) => status.metadata.name === name && sandboxId === sandbox?.id,
+    )
+  return podActions({
+    pod: support.pod,
+    sandbox: sandbox && {
+      ready: sandbox.state === 'SANDBOX_READY',
+      attempt: sandbox.metadata.attempt,
+    },
+    containers: plans.flatMap((plan) => rawContainer(plan, observed) ?? []),
+    ofEarlierSandbox: new Set(plans.map(({ name }) => name).filter((name) => !isHere(name))),
+    failedProbes: support.probes.failed,
+    stopping: false,
+    nowMs,
+  })
+}
+
+export function hasStarts(actions: PodActions): boolean {
+  return actions.createSandbox !== undefined || actions.start.length > 0
+}
+
+/** Why each container waits; why one could not be started the last time holds until it is. */
+export function waitingFor(
+  actions: PodActions,
+  before: ReadonlyMap<string, Waiting>,
+): ReadonlyMap<string, Waiting> {
+  const waiting = new Map<string, Waiting>(actions.waiting.map(({ name, ...wait }) => [name, wait]))
+  for (const { name } of actions.start) {
+    const known = before.get(name)
+    if (known && known.reason !== 'CrashLoopBackOff') waiting.set(name, known)
+  }
+  return waiting
+}
+
+const firstSpacingMs = 500
+const longestSpacingMs = 10_000
+
+/**
+ * How long the replacement of a sandbox has to wait. From the creation of one to that of the next it takes 0.5 s
+ * doubling to 10 s at the least: one that cannot stay up is not made anew ten times a second, each an incarnation and
+ * a bill.
+ */
+export function sandboxRestMs(actions: PodActions, last: SandboxStatus | undefined, nowMs: number): number {
+  if (!actions.createSandbox || !last) return 0
+  const spacingMs = Math.min(firstSpacingMs * 2 ** Math.min(last.metadata.attempt, 10), longestSpacingMs)
+  return Math.max(nanosToMs(last.createdAt) + spacingMs - nowMs, 0)
+}
