@@ -184,7 +184,8 @@ class CriBackend implements Backend {
 
   async list(signal: AbortSignal): Promise<readonly PodObservation[]> {
     await this.#adopt(signal)
-    await this.#loops.relist(signal)
+    await this.#loops.relist(this.#life.signal)
+    signal.throwIfAborted()
     return this.#loops.observe()
   }
 
@@ -264,9 +265,12 @@ class CriBackend implements Backend {
 
   /** Finds what an earlier life of this process left, before the first answer of any kind; tried anew when it failed. */
   async #adopt(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
     this.#life.signal.throwIfAborted()
     if (this.#adopted) return
-    await this.#loops.relist(signal)
+    // Not by the caller's signal: who asks meanwhile shares the answer.
+    await this.#loops.relist(this.#life.signal)
+    signal.throwIfAborted()
     this.#adopted = true
     this.#running ??= this.#follow()
   }
