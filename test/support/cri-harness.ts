@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createCriBackend } from '../../src/backends/cri/backend.ts'
+import { createCriBackend, type CriBackendSettings } from '../../src/backends/cri/backend.ts'
 import { Cgroups } from '../../src/backends/cri/cgroups.ts'
 import type { Backend } from '../../src/backends/backend.ts'
 import { systemClock } from '../../src/model/clock.ts'
@@ -13,6 +13,8 @@ export interface CriHarness extends BackendHarness {
   readonly stateDir: string
   readonly instance: string
   readonly cgroupParent: string
+  /** What `createCriBackend` was given, but for clock and log. */
+  readonly settings: Pick<CriBackendSettings, 'name' | 'options' | 'owner'>
 }
 
 /** A backend of its own instance on a containerd that is shared by the tests of a file. */
@@ -20,20 +22,19 @@ export async function criHarness(runtime: PrivateContainerd): Promise<CriHarness
   const instance = `test-${randomUUID().slice(0, 8)}`
   const stateDir = join(runtime.dir, instance)
   const cgroupParent = `/spillway-test/${instance}`
+  const settings = {
+    name: 'cri',
+    options: { socket: runtime.socket, stateDir, cgroupParent },
+    owner: { clusterUid: 'test-cluster', instance },
+  }
   const make = (): Promise<Backend> =>
-    createCriBackend({
-      name: 'cri',
-      options: { socket: runtime.socket, stateDir, cgroupParent },
-      owner: { clusterUid: 'test-cluster', instance },
-      clock: systemClock,
-      log: silentLog(),
-      random: () => 0.5,
-    })
+    createCriBackend({ ...settings, clock: systemClock, log: silentLog(), random: () => 0.5 })
   let backend = await make()
   return {
     stateDir,
     instance,
     cgroupParent,
+    settings,
     clock: systemClock,
     backend: () => backend,
     restartProcess: async () => {
@@ -71,7 +72,8 @@ async function removeParents(cgroupParent: string): Promise<void> {
 
 const untilTerm = 'trap "exit 0" TERM; while true; do sleep 0.1; done'
 
-function shell(_container: string, workload: Workload): WorkloadParts {
+/** What a container does, as a shell script of busybox. */
+export function shell(_container: string, workload: Workload): WorkloadParts {
   switch (workload.does) {
     case 'sleep':
       return sh(untilTerm)
@@ -102,7 +104,7 @@ function shell(_container: string, workload: Workload): WorkloadParts {
   }
 }
 
-function sh(script: string): WorkloadParts {
+export function sh(script: string): WorkloadParts {
   return {
     container: { image: busyboxImage, imagePullPolicy: 'IfNotPresent', command: ['sh', '-c', script] },
   }

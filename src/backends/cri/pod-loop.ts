@@ -208,8 +208,19 @@ export class PodLoop {
       this.#dirty = true
       return true
     }
+    if (actions.start.some(({ attempt }) => attempt > 0) && (await this.#sandboxLost(signal))) return true
     await this.#startAll(actions, support, signal)
     if (actions.wakeAtMs !== undefined) this.#wakeIn(actions.wakeAtMs - this.#tools.clock.wallMs())
+    return true
+  }
+
+  /** A container that ended may have ended with its sandbox, whose own end is told later: that is no restart in it. */
+  async #sandboxLost(signal: AbortSignal): Promise<boolean> {
+    const sandbox = this.picture.current
+    if (!sandbox) return false
+    await this.picture.lookAtSandbox(sandbox.id, signal)
+    if (this.picture.current?.state === 'SANDBOX_READY') return false
+    this.#dirty = true
     return true
   }
 
