@@ -30,6 +30,8 @@ export type Step =
 export interface DecideInput {
   readonly desired: DesiredPod
   readonly observed: PodObservation | undefined
+  /** Labels or annotations are not those that the backend was given last: they do not count up the generation. */
+  readonly metadataChanged?: boolean
 }
 
 const nothing: Step = { do: 'nothing' }
@@ -38,7 +40,7 @@ const nothing: Step = { do: 'nothing' }
  * Desired and observed → the next step. Level-triggered: the same question at any time, after any crash, has the same
  * answer. A Pod that began to end is never started again, and a terminal phase is final.
  */
-export function decide({ desired, observed }: DecideInput): Step {
+export function decide({ desired, observed, metadataChanged = false }: DecideInput): Step {
   switch (desired.kind) {
     case 'unknown':
       return nothing
@@ -47,7 +49,7 @@ export function decide({ desired, observed }: DecideInput): Step {
     case 'present':
       return desired.pod.metadata?.deletionTimestamp || isTerminal(desired.pod)
         ? decideEnding(desired.pod, observed)
-        : decideWanted(desired.pod, observed)
+        : decideWanted(desired.pod, observed, metadataChanged)
   }
 }
 
@@ -68,11 +70,11 @@ function decideEnding(pod: Pod, observed: PodObservation | undefined): Step {
   return pod.metadata?.deletionTimestamp ? { do: 'delete' } : nothing
 }
 
-function decideWanted(pod: Pod, observed: PodObservation | undefined): Step {
+function decideWanted(pod: Pod, observed: PodObservation | undefined, metadataChanged: boolean): Step {
   if (!observed) return hasRun(pod) ? { do: 'replaceLost' } : { do: 'admit' }
   if (observed.phase === 'stopping' || observed.phase === 'stopped') return nothing
   if (!observed.supervised) return { do: 'adopt' }
-  return (pod.metadata?.generation ?? 0) > observed.generation ? { do: 'update' } : nothing
+  return metadataChanged || (pod.metadata?.generation ?? 0) > observed.generation ? { do: 'update' } : nothing
 }
 
 /** Succeeded or Failed: nothing may run any more, and the phase never changes again. */

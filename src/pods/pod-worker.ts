@@ -1,6 +1,6 @@
 import type { Backend, PodSources } from '../backends/backend.ts'
 import { admit, type Verdict } from '../lifecycle/admission.ts'
-import { decide, type DesiredPod, type Step } from '../lifecycle/decide.ts'
+import { decide, isTerminal, type DesiredPod, type Step } from '../lifecycle/decide.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
@@ -73,6 +73,8 @@ export class PodWorker {
   readonly #admitted = new Set<PodUid>()
   readonly #held = new Set<PodUid>()
   readonly #acceptedAtMs = new Map<PodUid, number>()
+  /** Labels and annotations as the backend was given them. */
+  readonly #handedOver = new Map<PodUid, string>()
 
   constructor(options: PodWorkerOptions) {
     this.#options = options
@@ -85,7 +87,7 @@ export class PodWorker {
     if (!desiredPods.synced || !observations.synced) return { afterMs: 100 }
     const desired = desiredPods.get(uid)
     const observed = observations.get(uid)
-    const step = decide({ desired, observed })
+    const step = decide({ desired, observed, metadataChanged: this.#hasNewMetadata(desired) })
     const acted = await this.#act(step, desired, signal)
     const metered = await this.#meter(desired, observed, signal)
     const again = await this.#report(desired, observed, acted, signal)
@@ -110,7 +112,8 @@ export class PodWorker {
         return await this.#started(pod, () => backend.start(pod, sources(pod), signal))
       case 'replaceLost':
         await meter.closeLost(uid, signal)
-        return await this.#start(pod, signal)
+        // What may not be restarted is over, and is said to be before anything could run twice.
+        return (await this.#isOverWithoutTrace(pod, signal)) ? {} : await this.#start(pod, signal)
       case 'update':
         return await this.#started(pod, () => backend.update(pod, signal))
       case 'stop': {
@@ -178,8 +181,26 @@ export class PodWorker {
     return await this.#started(pod, () => backend.start(pod, sources(pod), signal))
   }
 
+  async #isOverWithoutTrace(pod: Pod, signal: AbortSignal): Promise<boolean> {
+    const { desired, reporter } = this.#options
+    const none = { observed: undefined, refusal: undefined, acceptedAtMs: undefined }
+    const written = await reporter.report({ pod, ...none }, signal)
+    if (written) desired.wrote(pod.metadata?.uid as PodUid, written)
+    return isTerminal(written ?? pod)
+  }
+
+  /** Only of what this process has handed over: after a restart the Pod is adopted, and with it what it says now. */
+  #hasNewMetadata(desired: DesiredPod): boolean {
+    if (desired.kind !== 'present') return false
+    const before = this.#handedOver.get(desired.pod.metadata?.uid as PodUid)
+    return before !== undefined && before !== metadataText(desired.pod)
+  }
+
   /** Turns the backend's answer to start and update into what follows for the Pod. */
   async #started(pod: Pod, call: () => Promise<void>): Promise<Acted> {
+    const uid = pod.metadata?.uid as PodUid
+    // Before the answer: a change that the backend refuses is not put to it again and again.
+    this.#handedOver.set(uid, metadataText(pod))
     try {
       await call()
       return {}
@@ -188,7 +209,7 @@ export class PodWorker {
       if (hasCode(error, 'Rejected') || hasCode(error, 'Unsupported')) {
         const refusal = { reason: error.reason ?? error.code, message: error.message }
         this.#options.recordEvent(pod, { type: 'Warning', ...refusal })
-        return isRunning(this.#options.observations.get(pod.metadata?.uid as PodUid)) ? {} : { refusal }
+        return isRunning(this.#options.observations.get(uid)) ? {} : { refusal }
       }
       throw error
     }
@@ -253,6 +274,7 @@ export class PodWorker {
       this.#admitted.delete(end.uid)
       this.#held.delete(end.uid)
       this.#acceptedAtMs.delete(end.uid)
+      this.#handedOver.delete(end.uid)
       this.#options.settled(end.uid)
     }
   }
@@ -281,6 +303,10 @@ interface PodEnd {
   readonly desired: DesiredPod
   readonly observed: PodObservation | undefined
   readonly metered: boolean
+}
+
+function metadataText({ metadata }: Pod): string {
+  return JSON.stringify([metadata?.labels, metadata?.annotations])
 }
 
 function podOf(desired: DesiredPod): Pod | undefined {
