@@ -1,0 +1,204 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { SimulatorBackend } from '../../src/backends/simulator/backend.ts'
+import { SimulatedWorld } from '../../src/backends/simulator/world.ts'
+import { ObjectStore } from '../../src/kube/store.ts'
+import type { KubeApi, Patch } from '../../src/kube/api.ts'
+import { SpillwayError } from '../../src/model/errors.ts'
+import type { Pod, PodStatus } from '../../src/model/kubernetes.ts'
+import { asPodUid } from '../../src/model/pod-key.ts'
+import { DesiredPods } from '../../src/pods/desired-pods.ts'
+import { Observations } from '../../src/pods/observations.ts'
+import { PodWorker, type Meter } from '../../src/pods/pod-worker.ts'
+import { StatusReporter } from '../../src/pods/status-reporter.ts'
+import { silentLog } from '../../src/telemetry/log.ts'
+import { aNode, aPod } from '../support/builders.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { FakePodSources } from '../support/pod-sources.ts'
+
+const uid = asPodUid('11111111-1111-4111-8111-111111111111')
+const signal = new AbortController().signal
+
+let clock: FakeClock
+let world: SimulatedWorld
+let backend: SimulatorBackend
+let store: ObjectStore<Pod>
+let worker: PodWorker
+let told: string[]
+let ledgerWorks: boolean
+let watching: AbortController
+let statuses: PodStatus[]
+
+/** Writes down what is asked of it, in order; can be told to be out of order. */
+function meter(): Meter {
+  const write = (what: string): Promise<void> => {
+    if (!ledgerWorks) return Promise.reject(new SpillwayError('LedgerUnavailable', 'the disk is full'))
+    told.push(what)
+    return Promise.resolve()
+  }
+  return {
+    intent: () => write('intent'),
+    record: (_pod, { phase }) => write(`record ${phase}`),
+    stopping: () => write('stopping'),
+    closeLost: () => write('closeLost'),
+    voided: () => write('voided'),
+  }
+}
+
+/** The Pod with the status written, as the API server would have it; conditions merge by type. */
+function applied(status: PodStatus): Pod {
+  const pod = store.byUid(uid) ?? {}
+  const written = status.conditions ?? []
+  const kept = (pod.status?.conditions ?? []).filter(
+    ({ type }) => !written.some((condition) => condition.type === type),
+  )
+  const resourceVersion = String(Number(pod.metadata?.resourceVersion) + 1)
+  const after = {
+    ...pod,
+    metadata: { ...pod.metadata, resourceVersion },
+    status: { ...pod.status, ...status, conditions: [...kept, ...written] },
+  }
+  store.put(after)
+  return after
+}
+
+/** What the worker asks of the API server: statuses and the delete of the object. */
+const api = {
+  patch: (_resource: unknown, _name: unknown, { body }: Patch) => {
+    const { status } = body as { status: PodStatus }
+    statuses.push(status)
+    told.push(`status ${status.phase ?? 'same phase'}`)
+    return Promise.resolve(applied(status))
+  },
+  delete: () => {
+    told.push('object deleted')
+    const pod = store.byUid(uid)
+    if (pod) store.remove(pod)
+    return Promise.resolve()
+  },
+} as unknown as KubeApi
+
+beforeEach(async () => {
+  clock = new FakeClock()
+  world = new SimulatedWorld({ clock })
+  backend = new SimulatorBackend({ name: 'simulated', world })
+  store = new ObjectStore<Pod>({ log: silentLog() })
+  store.replaceAll([])
+  told = []
+  statuses = []
+  ledgerWorks = true
+  watching = new AbortController()
+  const observations = new Observations({ changed: () => {}, happened: () => {} })
+  observations.follow(backend, watching.signal).catch(() => undefined)
+  await clock.advance(1)
+  worker = new PodWorker({
+    backend,
+    desired: new DesiredPods(store, () => {}),
+    observations,
+    sources: () => new FakePodSources(),
+    settled: () => told.push('settled'),
+    node: () => aNode({ name: 'burst-0' }),
+    metered: { pool: 'burst', node: 'burst-0', priceBook: 'flat-demo' },
+    meter: meter(),
+    reporter: new StatusReporter({ api, nodeIps: ['10.0.0.1'], clock }),
+    recordEvent: (_pod, { reason }) => told.push(`event ${reason}`),
+    clock,
+    log: silentLog(),
+  })
+})
+afterEach(async () => {
+  watching.abort()
+  await backend.close()
+})
+
+function put(change: Pod = {}): void {
+  const pod = aPod({
+    metadata: { uid, name: 'p', namespace: 'n' },
+    spec: { nodeName: 'burst-0', restartPolicy: 'Always' },
+  })
+  const metadata = {
+    ...pod.metadata,
+    resourceVersion: String(Number(store.byUid(uid)?.metadata?.resourceVersion ?? 0) + 1),
+    ...change.metadata,
+  }
+  store.put({ ...pod, ...change, metadata, status: store.byUid(uid)?.status ?? {} })
+}
+
+/** Passes of the worker with the simulated world moving on between them. */
+async function pass(times = 1, stepMs = 1_000): Promise<void> {
+  for (let done = 0; done < times; done += 1) {
+    await worker.syncPod(uid, signal)
+    await clock.advance(stepMs)
+  }
+}
+
+const deleting = { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 1 } }
+
+describe('the straight line', () => {
+  test('intent is durable before anything starts, and the bill before the status', async () => {
+    put()
+    await pass(4)
+    expect(told[0]).toBe('intent')
+    expect(told.indexOf('record running')).toBeGreaterThan(0)
+    expect(told.indexOf('status Running')).toBeGreaterThan(told.indexOf('record running'))
+    expect(told.filter((what) => what === 'status Running')).toHaveLength(1)
+  })
+
+  test('the end: stop, closed, last status, object, and only then the evidence', async () => {
+    put()
+    await pass(4)
+    told.length = 0
+    put(deleting)
+    await pass(6)
+    const order = ['stopping', 'record stopped', 'object deleted', 'settled']
+    expect(
+      told.filter((what) => order.includes(what)).filter((what, index, all) => all.indexOf(what) === index),
+    ).toEqual(order)
+    expect(await backend.list(signal)).toEqual([])
+  })
+})
+
+describe('while the ledger cannot be written', () => {
+  test('nothing new starts, and it is said', async () => {
+    ledgerWorks = false
+    put()
+    await expect(worker.syncPod(uid, signal)).rejects.toMatchObject({ code: 'LedgerUnavailable' })
+    expect(told).toEqual(['event LedgerUnavailable'])
+    expect(await backend.list(signal)).toEqual([])
+  })
+
+  test('what runs is stopped, reported and deleted all the same, but its evidence stays', async () => {
+    put()
+    await pass(4)
+    ledgerWorks = false
+    put(deleting)
+    await pass(6)
+    expect(told).toContain('object deleted')
+    expect((await backend.list(signal)).map(({ phase }) => phase)).toEqual(['stopped'])
+    ledgerWorks = true
+    await pass(2)
+    expect(await backend.list(signal)).toEqual([])
+  })
+})
+
+test('a Pod that the backend rejects is Failed with the reason', async () => {
+  put({ metadata: { annotations: { 'simulator.spillway.dev/fail-start': 'rejected' } } })
+  await pass(2)
+  expect(statuses.at(-1)).toMatchObject({ phase: 'Failed' })
+})
+
+test('a Pod that was deleted before it began is voided, not billed', async () => {
+  put(deleting)
+  await pass(2)
+  expect(told).toContain('voided')
+  expect(told).not.toContain('intent')
+  expect(told).toContain('object deleted')
+})
+
+test('changed labels are handed over, once', async () => {
+  put()
+  await pass(4)
+
+  put({ metadata: { labels: { tier: 'new' } } })
+  await pass(2)
+  expect(world.get(uid)?.pod.metadata?.labels).toEqual({ tier: 'new' })
+})
