@@ -4,7 +4,7 @@ import { parseBytes } from '../model/quantity.ts'
 import { add, noResources, parseResources, podRequests, type Resources } from '../model/resources.ts'
 import { featuresOf } from './features.ts'
 import { hostPortsOf, portsClash } from './host-ports.ts'
-import { matchesNode } from './node-affinity.ts'
+import { nodeMatches } from './node-affinity.ts'
 import { untoleratedTaint } from './tolerations.ts'
 
 export interface AdmissionInput {
@@ -125,7 +125,7 @@ function outOf(name: string, requested: bigint, used: bigint, capacity: bigint):
 }
 
 function refusePlacement({ pod, node, others }: AdmissionInput): Refused | undefined {
-  if (!matchesNode(pod, node)) {
+  if (!nodeMatches(pod, node)) {
     return failed('NodeAffinity', "node(s) didn't match Pod's node affinity/selector")
   }
   if (pod.spec?.nodeName && pod.spec.nodeName !== node.metadata?.name) {

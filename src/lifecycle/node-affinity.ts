@@ -1,14 +1,5 @@
 import type { Node, Pod } from '../model/kubernetes.ts'
 
-/** `spec.nodeSelector` and the required node affinity together (component-helpers nodeaffinity). */
-export function matchesNode(pod: Pod, node: Node): boolean {
-  const labels = node.metadata?.labels ?? {}
-  const { nodeSelector = {}, affinity } = pod.spec ?? {}
-  if (Object.entries(nodeSelector).some(([key, value]) => labels[key] !== value)) return false
-  const required = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution
-  return required === undefined || required.nodeSelectorTerms.some((term) => matchesTerm(term, node))
-}
-
 interface Requirement {
   readonly key: string
   readonly operator: string
@@ -20,44 +11,67 @@ interface Term {
   readonly matchFields?: readonly Requirement[]
 }
 
-/** Terms are alternatives; within one, all has to match. An empty term matches nothing. */
-function matchesTerm({ matchExpressions = [], matchFields = [] }: Term, node: Node): boolean {
-  if (matchExpressions.length + matchFields.length === 0) return false
+/** `nodeSelector` and required node affinity (k8s.io/component-helpers/scheduling/corev1/nodeaffinity). */
+export function nodeMatches(pod: Pod, node: Node): boolean {
   const labels = node.metadata?.labels ?? {}
+  for (const [key, value] of Object.entries(pod.spec?.nodeSelector ?? {})) {
+    if (labels[key] !== value) return false
+  }
+  const terms = requiredTerms(pod)
+  if (!terms) return true
+  const fields = { 'metadata.name': node.metadata?.name ?? '' }
+  return terms.some((term) => termMatches(term, labels, fields))
+}
+
+/** Whether the Pod says anything at all about which nodes it may run on. */
+export function selectsNodes(pod: Pod): boolean {
+  return Object.keys(pod.spec?.nodeSelector ?? {}).length > 0 || requiredTerms(pod) !== undefined
+}
+
+function requiredTerms(pod: Pod): readonly Term[] | undefined {
+  return pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms
+}
+
+type Values = Readonly<Record<string, string>>
+
+/** A term without any requirement matches nothing, unlike an empty label selector. */
+function termMatches(term: Term, labels: Values, fields: Values): boolean {
+  const { matchExpressions = [], matchFields = [] } = term
+  if (matchExpressions.length === 0 && matchFields.length === 0) return false
   return (
-    matchExpressions.every((requirement) => holds(requirement, labels[requirement.key])) &&
-    // The name is the only field that the API server accepts here.
-    matchFields.every(
-      (requirement) => requirement.key === 'metadata.name' && holds(requirement, node.metadata?.name),
-    )
+    matchExpressions.every((requirement) => requirementMatches(requirement, labels)) &&
+    matchFields.every((requirement) => requirementMatches(requirement, fields))
   )
 }
 
-function holds({ operator, values = [] }: Requirement, actual: string | undefined): boolean {
+/** Of node labels and of any others: `NotIn` and `DoesNotExist` also match what has no such key. */
+export function requirementMatches({ key, operator, values = [] }: Requirement, labels: Values): boolean {
+  const value = labels[key]
   switch (operator) {
     case 'In':
-      return actual !== undefined && values.includes(actual)
+      return value !== undefined && values.includes(value)
     case 'NotIn':
-      return actual === undefined || !values.includes(actual)
+      return value === undefined || !values.includes(value)
     case 'Exists':
-      return actual !== undefined
+      return value !== undefined
     case 'DoesNotExist':
-      return actual === undefined
+      return value === undefined
     case 'Gt':
-      return compares(actual, values[0], (a, b) => a > b)
     case 'Lt':
-      return compares(actual, values[0], (a, b) => a < b)
+      return comparesTo(operator, value, values[0])
     default:
       return false
   }
 }
 
-function compares(
-  actual: string | undefined,
-  wanted: string | undefined,
-  compare: (a: bigint, b: bigint) => boolean,
-): boolean {
-  const integer = /^-?\d+$/
-  if (actual === undefined || wanted === undefined) return false
-  return integer.test(actual) && integer.test(wanted) && compare(BigInt(actual), BigInt(wanted))
+function comparesTo(operator: 'Gt' | 'Lt', value: string | undefined, bound: string | undefined): boolean {
+  const whole = /^[+-]?\d+$/
+  if (value === undefined || bound === undefined || !whole.test(value) || !whole.test(bound)) return false
+  const [left, right] = [asBigInt(value), asBigInt(bound)]
+  return operator === 'Gt' ? left > right : left < right
+}
+
+// BigInt('+5') is a SyntaxError; Go's ParseInt takes it.
+function asBigInt(text: string): bigint {
+  return BigInt(text.replace(/^\+/, ''))
 }

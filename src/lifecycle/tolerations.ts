@@ -1,4 +1,4 @@
-import type { Taint, Toleration } from '../model/kubernetes.ts'
+import type { Node, Pod, Taint, Toleration } from '../model/kubernetes.ts'
 
 /** The first of the taints with one of these effects that no toleration covers. */
 export function untoleratedTaint(
@@ -28,4 +28,14 @@ function comparesNumbers(operator: string, taintValue: string, value: string): b
   if (!integer.test(taintValue) || !integer.test(value)) return false
   if (operator === 'Gt') return BigInt(taintValue) > BigInt(value)
   return operator === 'Lt' && BigInt(taintValue) < BigInt(value)
+}
+
+const keepOff: ReadonlySet<string> = new Set(['NoSchedule', 'NoExecute'])
+
+/** The taints that keep the Pod off the node and that it does not tolerate. */
+export function untoleratedTaints({ spec }: Pod, node: Node): Taint[] {
+  const tolerations = spec?.tolerations ?? []
+  return (node.spec?.taints ?? []).filter(
+    (taint) => keepOff.has(taint.effect) && !tolerations.some((toleration) => tolerates(toleration, taint)),
+  )
 }

@@ -9,7 +9,7 @@ import {
   type Resources,
 } from '../model/resources.ts'
 import { poolLabel, virtualNodeType } from '../model/words.ts'
-import { hostPorts, type HostPort } from './host-ports.ts'
+import { hostPortsOf, type HostPort } from '../lifecycle/host-ports.ts'
 
 /** A node and what is left on it. */
 export interface NodeRoom {
@@ -88,7 +88,7 @@ export function pictureOf(objects: ClusterObjects): ClusterPicture {
 function hold(held: Held, pod: Pod): void {
   held.resources = add(held.resources, boundPodRequests(pod))
   held.pods += 1
-  held.ports.push(...hostPorts(pod))
+  held.ports.push(...hostPortsOf(pod))
 }
 
 function roomOf(node: Node, held: Held): NodeRoom {
@@ -109,7 +109,7 @@ export function withPod(room: NodeRoom, pod: Pod): NodeRoom {
     ...room,
     free: subtract(room.free, podRequests(pod)),
     freePods: room.freePods - 1,
-    portsTaken: [...room.portsTaken, ...hostPorts(pod)],
+    portsTaken: [...room.portsTaken, ...hostPortsOf(pod)],
     nominated: room.nominated.filter((other) => other.metadata?.uid !== pod.metadata?.uid),
   }
 }

@@ -5,8 +5,8 @@ import { withPod, type ClusterPicture, type NodeRoom } from './cluster-picture.t
 import { describeFits } from './describe-fits.ts'
 import { fitOn, isServerFor, type Fit } from './fit.ts'
 import { serviceWithLocalTraffic } from './local-traffic.ts'
-import { nodeMatches, selectsNodes } from './node-affinity.ts'
-import { untoleratedTaints } from './taints.ts'
+import { nodeMatches, selectsNodes } from '../lifecycle/node-affinity.ts'
+import { untoleratedTaints } from '../lifecycle/tolerations.ts'
 import { candidacy } from './unschedulable.ts'
 
 /** A pool as overflow sees it, in the order in which pools are tried. */

@@ -1,9 +1,9 @@
 import type { Pod } from '../model/kubernetes.ts'
 import { podRequests, shortages } from '../model/resources.ts'
 import { withPod, type NodeRoom } from './cluster-picture.ts'
-import { hostPorts, portsClash } from './host-ports.ts'
-import { nodeMatches } from './node-affinity.ts'
-import { untoleratedTaints } from './taints.ts'
+import { hostPortsOf, portsClash } from '../lifecycle/host-ports.ts'
+import { nodeMatches } from '../lifecycle/node-affinity.ts'
+import { untoleratedTaints } from '../lifecycle/tolerations.ts'
 
 /**
  * What a node says to a Pod.
@@ -63,7 +63,7 @@ function shortagesOn(pod: Pod, room: NodeRoom): string[] {
   const left = afterNominated(pod, room)
   const short = shortages(podRequests(pod), left.free)
   if (left.freePods < 1) short.push('pods')
-  const wanted = hostPorts(pod)
+  const wanted = hostPortsOf(pod)
   if (wanted.some((port) => left.portsTaken.some((taken) => portsClash(port, taken)))) short.push('ports')
   return short
 }
