@@ -14,9 +14,9 @@ export function podTraces({ podUid, podIp, namespacePid, addressDir }: TraceOpti
   // Folder names have dashes or, under the systemd driver, underscores.
   const names = [podUid, podUid.replaceAll('-', '_')]
   const mentions = (text: string): boolean => names.some((name) => text.includes(name))
-  const cgroups = globSync('/sys/fs/cgroup/**/*', { exclude: (path) => !path.startsWith('/sys/fs/cgroup') })
-    .filter((path) => mentions(path) && path.endsWith('cgroup.procs'))
-    .map((path) => `cgroup ${path}`)
+  const cgroups = names.flatMap((name) =>
+    globSync(`/sys/fs/cgroup/**/*${name}*`).map((path) => `cgroup ${path}`),
+  )
   const mounts = readOr(`/proc/${namespacePid}/mountinfo`)
     .split('\n')
     .filter(mentions)
