@@ -21,7 +21,7 @@ export interface CriHarness extends BackendHarness {
 export async function criHarness(runtime: PrivateContainerd): Promise<CriHarness> {
   const instance = `test-${randomUUID().slice(0, 8)}`
   const stateDir = join(runtime.dir, instance)
-  const cgroupParent = `/spillway-test/${instance}`
+  const cgroupParent = `/spillway-${instance}`
   const settings = {
     name: 'cri',
     options: { socket: runtime.socket, stateDir, cgroupParent },
