@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, globSync } from 'node:fs'
 import { mkdir, mkdtemp, open, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -35,13 +35,16 @@ export interface PrivateContainerdOptions {
   readonly registryConfigPath?: string
 }
 
-/** First `$KUBEBUILDER_ASSETS`, then `PATH`; undefined when it is nowhere. */
+/** On `$KUBEBUILDER_ASSETS`, in the cache that `npm test` fills, or on `PATH`; undefined when it is nowhere. */
 export function findBinary(name: string): string | undefined {
-  const folders = [process.env['KUBEBUILDER_ASSETS'], ...(process.env['PATH'] ?? '').split(':')]
-  return folders
-    .filter((folder) => folder)
-    .map((folder) => join(folder ?? '', name))
-    .find((path) => existsSync(path))
+  const environment = process.env
+  const home = environment['HOME'] ?? '/root'
+  const cache = environment['XDG_CACHE_HOME'] ?? join(home, '.cache')
+  const assets = environment['KUBEBUILDER_ASSETS']
+  const path = (environment['PATH'] ?? '').split(':')
+  // The cache before the PATH: iproute2 has a `bridge` too.
+  const folders = [...(assets ? [assets] : []), ...globSync(join(cache, 'spillway', '*', '*')), ...path]
+  return folders.map((folder) => join(folder, name)).find((file) => existsSync(file))
 }
 
 const needed = ['containerd', 'containerd-shim-runc-v2', 'ctr', 'runc', 'bridge', 'host-local', 'loopback']
