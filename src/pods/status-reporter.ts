@@ -4,7 +4,7 @@ import { pods } from '../kube/resources.ts'
 import { podStatus } from '../lifecycle/pod-status.ts'
 import type { Clock } from '../model/clock.ts'
 import { hasCode } from '../model/errors.ts'
-import type { Pod, PodStatus } from '../model/kubernetes.ts'
+import type { Pod, PodCondition, PodStatus } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import { podRef } from '../model/pod-key.ts'
 
@@ -94,10 +94,16 @@ export function statusPatch(previous: PodStatus, next: PodStatus): Record<string
       patch[key] = [...(value as unknown[]), { $patch: 'replace' }]
     else patch[key] = value
   }
-  const conditions = (next.conditions ?? []).filter(
-    (condition) =>
-      !(previous.conditions ?? []).some((old) => isDeepStrictEqual({ ...old }, { ...condition })),
-  )
+  const conditions = (next.conditions ?? []).flatMap((condition) => {
+    const old = (previous.conditions ?? []).find(({ type }) => type === condition.type)
+    return isDeepStrictEqual({ ...old }, { ...condition }) ? [] : [withoutLeftovers(old, condition)]
+  })
   if (conditions.length > 0) patch['conditions'] = conditions
   return Object.keys(patch).length > 0 ? patch : undefined
+}
+
+/** Merged by type, a condition keeps the fields that are not named: what no longer holds has to be taken away by null. */
+function withoutLeftovers(old: PodCondition | undefined, next: PodCondition): Record<string, unknown> {
+  const gone = Object.keys(old ?? {}).filter((key) => !(key in next))
+  return { ...Object.fromEntries(gone.map((key) => [key, null])), ...next }
 }

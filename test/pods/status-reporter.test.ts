@@ -33,3 +33,10 @@ test('addresses merge by ip in a strategic patch, so they are replaced as a whol
 test('what is no longer said is removed', () => {
   expect(statusPatch({ ...before, reason: 'Evicted' }, before)).toEqual({ reason: null })
 })
+
+test('the reason of a condition that holds again does not stay behind', () => {
+  const unready = { ...ready, status: 'False', reason: 'ContainersNotReady', message: 'of one' }
+  expect(statusPatch({ conditions: [unready] }, { conditions: [ready] })).toEqual({
+    conditions: [{ ...ready, reason: null, message: null }],
+  })
+})
