@@ -95,15 +95,20 @@ export function statusPatch(previous: PodStatus, next: PodStatus): Record<string
     else patch[key] = value
   }
   const conditions = (next.conditions ?? []).flatMap((condition) => {
-    const old = (previous.conditions ?? []).find(({ type }) => type === condition.type)
-    return isDeepStrictEqual({ ...old }, { ...condition }) ? [] : [withoutLeftovers(old, condition)]
+    const old = said((previous.conditions ?? []).find(({ type }) => type === condition.type))
+    return isDeepStrictEqual(old, { ...condition }) ? [] : [withoutLeftovers(old, condition)]
   })
   if (conditions.length > 0) patch['conditions'] = conditions
   return Object.keys(patch).length > 0 ? patch : undefined
 }
 
+/** The API server writes unset times as null: left in, a condition would never equal ours and be written at every look. */
+function said(condition: PodCondition | undefined): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(condition ?? {}).filter(([, value]) => value !== null))
+}
+
 /** Merged by type, a condition keeps the fields that are not named: what no longer holds has to be taken away by null. */
-function withoutLeftovers(old: PodCondition | undefined, next: PodCondition): Record<string, unknown> {
-  const gone = Object.keys(old ?? {}).filter((key) => !(key in next))
+function withoutLeftovers(old: Record<string, unknown>, next: PodCondition): Record<string, unknown> {
+  const gone = Object.keys(old).filter((key) => !(key in next))
   return { ...Object.fromEntries(gone.map((key) => [key, null])), ...next }
 }

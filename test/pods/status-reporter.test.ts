@@ -40,3 +40,8 @@ test('the reason of a condition that holds again does not stay behind', () => {
     conditions: [{ ...ready, reason: null, message: null }],
   })
 })
+
+test('a time that the API server writes as null is no difference', () => {
+  const stored = { ...ready, lastProbeTime: null } as unknown as typeof ready
+  expect(statusPatch({ conditions: [stored] }, { conditions: [ready] })).toBeUndefined()
+})
