@@ -11,6 +11,11 @@ export const outByHand = {
   ],
 } satisfies Partial<PodSpec>
 
+/** On the server node, whatever room there is elsewhere. */
+export const onServer = {
+  nodeSelector: { 'kubernetes.io/hostname': 'server-0' },
+} satisfies Partial<PodSpec>
+
 /** Runs a shell script, sized as half a core and 1 GiB in the Tencent book. */
 export function scriptPod(
   at: { readonly namespace: string; readonly name: string },

@@ -27,6 +27,8 @@ export interface Story {
   pods(): readonly Pod[]
   pod(name: string): Pod | undefined
   kubectl(...args: readonly string[]): Promise<KubectlResult>
+  /** Paths, for a kubectl that is run in a way of the test's own. */
+  readonly binaries: { readonly kubectl: string; readonly kubeconfig: string }
   admin(path: string, query?: Readonly<Record<string, string>>): Promise<unknown>
   /** Resolves when it holds; rejects with what was waited for, and the Pods as they were then. */
   until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs?: number): Promise<void>
@@ -85,6 +87,7 @@ async function open(namespace: string): Promise<{ current: Story; close: () => P
     running,
     pods: () => store.list(),
     pod: (name) => store.get({ namespace, name }),
+    binaries: { kubectl: shared.kubectl, kubeconfig: shared.kubeconfig },
     kubectl: (...args) =>
       kubectl({ binary: shared.kubectl, kubeconfig: shared.kubeconfig }, ['-n', namespace, ...args], signal),
     admin: (path, query = {}) => askAdmin({ target: shared.adminSocket }, path, query, signal),

@@ -1,0 +1,92 @@
+import { beforeAll, expect, test } from 'vitest'
+import { events, pods } from '../../src/kube/resources.ts'
+import type { Pod, PodSpec } from '../../src/model/kubernetes.ts'
+import { isReady, story } from '../support/story.ts'
+import { outByHand, scriptPod } from '../support/story-manifests.ts'
+
+const namespace = 'story-refused'
+const told = story(namespace)
+
+const script = 'exec sleep 3600'
+
+const [plain] = scriptPod({ namespace, name: 'plain' }, script).spec?.containers ?? []
+if (!plain) throw new Error('a script Pod has a container')
+
+interface Refused {
+  readonly name: string
+  readonly reason: string
+  /** Named in the message. */
+  readonly names: string
+  readonly spec: Partial<PodSpec>
+}
+
+const direct = { nodeName: 'burst-0' }
+const refused: readonly Refused[] = [
+  feature('host-network', 'spec.hostNetwork', { hostNetwork: true }),
+  feature('host-pid', 'spec.hostPID', { hostPID: true }),
+  feature('host-path', 'spec.volumes[0].hostPath', {
+    volumes: [{ name: 'data', hostPath: { path: '/' } }],
+  }),
+  feature('claim', 'spec.volumes[0].persistentVolumeClaim', {
+    ...direct,
+    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'none' } }],
+  }),
+  feature('privileged', 'spec.containers[0].securityContext.privileged', {
+    containers: [{ ...plain, securityContext: { privileged: true } }],
+  }),
+  feature('sysctls', 'spec.securityContext.sysctls', {
+    securityContext: { sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }] },
+  }),
+  {
+    name: 'too-many-cores',
+    reason: 'OutOfcpu',
+    names: 'cpu',
+    spec: { ...direct, containers: [{ ...plain, resources: { requests: { cpu: '1000' } } }] },
+  },
+  {
+    name: 'another-selector',
+    reason: 'NodeAffinity',
+    names: 'affinity/selector',
+    spec: { ...direct, nodeSelector: { 'spillway.dev/pool': 'another' } },
+  },
+]
+
+beforeAll(async () => {
+  const { api, signal, until } = told.current
+  await api.create(pods, scriptPod({ namespace, name: 'neighbour' }, script, outByHand), signal)
+  await until('the neighbour is ready', () => isReady(told.current.pod('neighbour')))
+  for (const { name, spec } of refused) {
+    await api.create(pods, scriptPod({ namespace, name }, script, { ...outByHand, ...spec }), signal)
+  }
+  await api.create(pods, scriptPod({ namespace, name: 'late' }, script, outByHand), signal)
+})
+
+test.each(refused)('$name is refused for $reason, and told why', async ({ name, reason, names }) => {
+  const { api, signal, until, pod } = told.current
+  await until(`${name} is Failed`, () => pod(name)?.status?.phase === 'Failed')
+  expect(pod(name)?.status?.reason).toBe(reason)
+  expect(pod(name)?.status?.message).toContain(names)
+  expect(pod(name)?.status?.containerStatuses?.some(({ state }) => state?.running) ?? false).toBe(false)
+  await until(`${name} has its event`, async () => {
+    const fieldSelector = `involvedObject.name=${name}`
+    const { items } = await api.list(events, { namespace, fieldSelector }, signal)
+    return items.some(
+      (event) => event.type === 'Warning' && event.reason === reason && event.message?.includes(names),
+    )
+  })
+})
+
+test('its neighbours run on, and later Pods are let in', async () => {
+  const { until, pod } = told.current
+  await until('the late Pod is ready', () => isReady(pod('late')))
+  expect(isReady(pod('neighbour'))).toBe(true)
+  expect(restartsOf(pod('neighbour'))).toBe(0)
+})
+
+function feature(name: string, field: string, spec: Partial<PodSpec>): Refused {
+  return { name, reason: 'UnsupportedPodSpec', names: field, spec }
+}
+
+function restartsOf(pod: Pod | undefined): number | undefined {
+  return pod?.status?.containerStatuses?.[0]?.restartCount
+}
