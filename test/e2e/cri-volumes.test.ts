@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { CommandShell } from '../../src/backends/cri/command-shell.ts'
 import { prepareVolumes, removeVolumes } from '../../src/backends/cri/volumes/volumes.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
@@ -10,6 +11,7 @@ import { containerOf, FakeSources, podOf, secretOf } from '../backends/cri/fake-
 import { FakeClock } from '../support/fake-clock.ts'
 
 // What needs real mounts, and so root.
+const { run } = new CommandShell()
 const never = new AbortController().signal
 let podDir: string
 let sources: FakeSources
@@ -20,12 +22,12 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await removeVolumes({ podDir }, never)
+  await removeVolumes({ podDir, run }, never)
   await rm(podDir, { recursive: true })
 })
 
 function prepare(pod: Pod) {
-  return prepareVolumes({ pod, podDir, sources, clock: new FakeClock(0), log: silentLog() }, never)
+  return prepareVolumes({ pod, podDir, sources, clock: new FakeClock(0), log: silentLog(), run }, never)
 }
 
 function fileSystemOf(path: string): string {
@@ -101,8 +103,8 @@ describe('volumes of a Pod, as root', () => {
     const prepared = await prepare(podOf({ volumes }))
     const volumeMounts = [{ name: 'e', mountPath: '/d', subPath: 'a' }]
     await prepared.mountsFor(containerOf({ volumeMounts }), never)
-    await removeVolumes({ podDir }, never)
+    await removeVolumes({ podDir, run }, never)
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(podDir)
-    await removeVolumes({ podDir }, never)
+    await removeVolumes({ podDir, run }, never)
   })
 })

@@ -26,6 +26,7 @@ import type {
 import { criCapabilities } from './capabilities.ts'
 import { Cgroups } from './cgroups.ts'
 import { CriClient } from './client.ts'
+import { CommandShell } from './command-shell.ts'
 import { criOptionsSchema, relistMs, type CriOptions } from './config.ts'
 import { Gate } from './gate.ts'
 import { Images } from './images.ts'
@@ -77,6 +78,7 @@ export async function createCriBackend(settings: CriBackendSettings): Promise<Ba
     cgroups: await Cgroups.open(options.cgroupParent),
     store: new PodStore(options.stateDir),
     sandboxGate: new Gate(options.parallelSandboxes ?? Math.max(2 * availableParallelism(), 4)),
+    shell: new CommandShell(),
     machineMemoryBytes,
     hostResolvConf: await readOr(options.resolvConf ?? '/etc/resolv.conf', ''),
     clock,
@@ -261,6 +263,7 @@ class CriBackend implements Backend {
     await this.#running
     await Promise.all(this.#loops.all().map((loop) => loop.close()))
     this.#tools.client.close()
+    this.#tools.shell.close()
   }
 
   /** Finds what an earlier life of this process left, before the first answer of any kind; tried anew when it failed. */

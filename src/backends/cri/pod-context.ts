@@ -1,6 +1,7 @@
 import type { Clock } from '../../model/clock.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { Cgroups } from './cgroups.ts'
+import type { CommandShell } from './command-shell.ts'
 import type { CriClient } from './client.ts'
 import type { CriSettings } from './config.ts'
 import type { Gate } from './gate.ts'
@@ -15,6 +16,8 @@ export interface CriTools {
   readonly cgroups: Cgroups
   readonly store: PodStore
   readonly sandboxGate: Gate
+  /** For mount and umount. */
+  readonly shell: CommandShell
   readonly machineMemoryBytes: bigint
   /** Content of the file that Pods with DNS policy Default inherit. */
   readonly hostResolvConf: string

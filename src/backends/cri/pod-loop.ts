@@ -284,7 +284,7 @@ export class PodLoop {
       throw new SpillwayError('Unavailable', 'a container still runs', { reason: 'FailedKillPod' })
     }
     this.#support?.close()
-    await removeVolumes({ podDir: this.paths.podDir }, signal)
+    await removeVolumes({ podDir: this.paths.podDir, run: this.#tools.shell.run }, signal)
     await this.#tools.cgroups.remove(this.ref.uid)
     this.#tools.images.forget(this.ref.uid)
     this.#waiting = new Map()

@@ -99,8 +99,9 @@ export class PodSupport {
   volumes(signal: AbortSignal): Promise<PreparedVolumes> {
     if (!this.#volumes) {
       const { tools, paths } = this.#input
-      const { clock, log } = tools
-      const input = { pod: this.#pod, podDir: paths.podDir, sources: this.sources, clock, log }
+      const { clock, log, shell } = tools
+      const { podDir } = paths
+      const input = { pod: this.#pod, podDir, sources: this.sources, clock, log, run: shell.run }
       const volumes = prepareVolumes(input, signal)
       this.#volumes = volumes
       volumes.then(

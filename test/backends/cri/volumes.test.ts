@@ -2,6 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { CommandShell } from '../../../src/backends/cri/command-shell.ts'
 import {
   prepareVolumes,
   removeVolumes,
@@ -12,6 +13,7 @@ import { silentLog } from '../../../src/telemetry/log.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { containerOf, FakeSources, podOf, secretOf } from './fake-sources.ts'
 
+const { run } = new CommandShell()
 const never = new AbortController().signal
 let podDir: string
 let sources: FakeSources
@@ -28,7 +30,7 @@ afterEach(async () => {
 })
 
 function prepare(pod: Pod): Promise<PreparedVolumes> {
-  return prepareVolumes({ pod, podDir, sources, clock, log: silentLog(), tmpfs: false }, never)
+  return prepareVolumes({ pod, podDir, sources, clock, log: silentLog(), run, tmpfs: false }, never)
 }
 
 function podWith(
@@ -333,8 +335,8 @@ describe('mounts', () => {
 describe('removeVolumes', () => {
   it('removes what another process made, and is content when nothing is there', async () => {
     await prepare(podWith({ emptyDir: {} }))
-    await removeVolumes({ podDir }, never)
-    await removeVolumes({ podDir }, never)
+    await removeVolumes({ podDir, run }, never)
+    await removeVolumes({ podDir, run }, never)
     expect(await readdir(podDir)).toEqual([])
   })
 })

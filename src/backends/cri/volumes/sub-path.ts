@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { lstat, mkdir, open, realpath, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errorMessage, SpillwayError } from '../../../model/errors.ts'
+import type { RunCommand } from '../command-shell.ts'
 import { isMissing } from './atomic-writer.ts'
 import { bindMount, isBelow, isMountPoint, unmountBelow } from './mounts.ts'
 
@@ -11,6 +12,7 @@ export interface SubPath {
   readonly path: string
   /** Where the checked directory or file is bound to; made here. */
   readonly target: string
+  readonly run: RunCommand
 }
 
 /**
@@ -19,7 +21,7 @@ export interface SubPath {
  * what was opened, not its name, is bound to a place that no container reaches; that place is what gets mounted.
  */
 export async function bindSubPath(subPath: SubPath, signal: AbortSignal): Promise<void> {
-  const { volumeDirectory, path, target } = subPath
+  const { volumeDirectory, path, target, run } = subPath
   if (path.startsWith('/') || path.split('/').includes('..')) {
     throw new SpillwayError('Rejected', `subPath "${path}": must be relative and not contain ".."`)
   }
@@ -35,10 +37,10 @@ export async function bindSubPath(subPath: SubPath, signal: AbortSignal): Promis
       const bound = await stat(target)
       if (bound.dev === source.dev && bound.ino === source.ino) return
       // An updated ConfigMap: a restarted container gets the file of now.
-      await unmountBelow(target, signal)
+      await unmountBelow(target, run, signal)
     }
     await makeTarget(target, source.isDirectory())
-    await bindMount({ source: `/proc/${process.pid}/fd/${handle.fd}`, target }, signal)
+    await bindMount({ source: `/proc/${process.pid}/fd/${handle.fd}`, target, run }, signal)
   } finally {
     await handle.close()
   }

@@ -6,6 +6,7 @@ import type { Container, Pod, Volume } from '../../../model/kubernetes.ts'
 import { parseBytes } from '../../../model/quantity.ts'
 import type { Log } from '../../../telemetry/log.ts'
 import type { PodSources } from '../../backend.ts'
+import type { RunCommand } from '../command-shell.ts'
 import { exists, writeAtomically, type Payload } from './atomic-writer.ts'
 import { mountTmpfs, unmountBelow } from './mounts.ts'
 import { makeNestedMountPoints } from './nested-mount-points.ts'
@@ -21,6 +22,8 @@ export interface VolumesInput {
   readonly sources: PodSources
   readonly clock: Clock
   readonly log: Log
+  /** For mount and umount. */
+  readonly run: RunCommand
   /**
    * Whether secrets go to memory file systems: needs root and the runtime's mount namespace. Without it they are plain
    * files, and an `emptyDir` with medium Memory is refused. Default: whether the process is root.
@@ -56,13 +59,13 @@ export async function prepareVolumes(input: VolumesInput, signal: AbortSignal): 
 
 /** Unmounts and removes the Pod's volumes. Needs only the directory; resolves when gone, also if nothing was there. */
 export async function removeVolumes(
-  { podDir }: { readonly podDir: string },
+  { podDir, run }: Pick<VolumesInput, 'podDir' | 'run'>,
   signal: AbortSignal,
 ): Promise<void> {
   for (const name of ['volume-subpaths', 'volumes']) {
     const directory = join(podDir, name)
     // First the mounts: removing through a bind mount would empty the volume behind it.
-    await unmountBelow(directory, signal)
+    await unmountBelow(directory, run, signal)
     await rm(directory, { recursive: true, force: true })
   }
 }
@@ -147,11 +150,11 @@ export class PreparedVolumes {
     mount: { container: string; index: number; volume: string; path: string },
     signal: AbortSignal,
   ): Promise<string> {
-    const { podDir } = this.#input
+    const { podDir, run } = this.#input
     const target = join(podDir, 'volume-subpaths', mount.volume, mount.container, String(mount.index))
     const volumeDirectory = join(podDir, 'volumes', mount.volume)
     try {
-      await bindSubPath({ volumeDirectory, path: mount.path, target }, signal)
+      await bindSubPath({ volumeDirectory, path: mount.path, target, run }, signal)
     } catch (error) {
       signal.throwIfAborted()
       this.#input.log.warn({ ...mount, error: errorMessage(error) }, 'sub-path not mounted')
@@ -215,7 +218,7 @@ export class PreparedVolumes {
     const options = fsGroup === undefined ? [] : ['mode=3777', `gid=${fsGroup}`]
     if (sizeBytes > 0n) options.push(`size=${sizeBytes}`)
     await mkdir(directory, { recursive: true, mode: 0o777 })
-    const isNew = await mountTmpfs({ directory, options }, signal)
+    const isNew = await mountTmpfs({ directory, options, run: this.#input.run }, signal)
     if (isNew) await makeNestedMountPoints({ pod, volume: volume.name, directory })
     return isNew
   }
@@ -243,7 +246,8 @@ export class PreparedVolumes {
     const isNew = (await mkdir(directory, { recursive: true, mode: 0o750 })) !== undefined
     if (isNew) await chmod(directory, 0o777)
     // Like kubelet: what may be secret never touches a disk.
-    if (this.#tmpfs && !volume.configMap) await mountTmpfs({ directory, options: [] }, signal)
+    if (this.#tmpfs && !volume.configMap)
+      await mountTmpfs({ directory, options: [], run: this.#input.run }, signal)
     await makeNestedMountPoints({ pod, volume: volume.name, directory })
     return await writeAtomically({
       directory,
