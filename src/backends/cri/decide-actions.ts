@@ -1,5 +1,7 @@
 import { podActions, type PodActions } from '../../lifecycle/pod-actions.ts'
 import type { Pod } from '../../model/kubernetes.ts'
+import { podRef } from '../../model/pod-key.ts'
+import type { PodHappening } from '../backend.ts'
 import { nanosToMs, type SandboxStatus } from './cri-types.ts'
 import { currentSandbox, rawContainer, type ObserveInput } from './observe.ts'
 
@@ -50,6 +52,25 @@ export function waitingFor(
     if (known && known.reason !== 'CrashLoopBackOff') waiting.set(name, known)
   }
   return waiting
+}
+
+interface Named {
+  readonly pod: Pod
+  fieldPath(container: string): string
+}
+
+/** What to tell of containers that began to wait for their next restart: once for each wait, in kubelet's words. */
+export function newBackoffs(
+  waiting: ReadonlyMap<string, Waiting>,
+  before: ReadonlyMap<string, Waiting>,
+  support: Named,
+): PodHappening[] {
+  const { name: podName, namespace, uid } = podRef(support.pod)
+  return [...waiting].flatMap(([name, { reason }]): PodHappening[] => {
+    if (reason !== 'CrashLoopBackOff' || before.get(name)?.reason === reason) return []
+    const message = `Back-off restarting failed container ${name} in pod ${podName}_${namespace}(${uid})`
+    return [{ type: 'Warning', reason: 'BackOff', message, fieldPath: support.fieldPath(name) }]
+  })
 }
 
 const firstSpacingMs = 500

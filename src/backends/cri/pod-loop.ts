@@ -5,7 +5,14 @@ import type { Pod } from '../../model/kubernetes.ts'
 import type { PodRef } from '../../model/pod-key.ts'
 import type { PodObservation } from '../../model/pod-observation.ts'
 import type { BackendEvent, PodHappening, PodSources } from '../backend.ts'
-import { decideActions, hasStarts, sandboxRestMs, waitingFor, type Waiting } from './decide-actions.ts'
+import {
+  decideActions,
+  hasStarts,
+  sandboxRestMs,
+  newBackoffs,
+  waitingFor,
+  type Waiting,
+} from './decide-actions.ts'
 import { endPod, stopAll, type PodEndInput } from './end-pod.ts'
 import type { ContainerPlan } from './marks.ts'
 import { observePod, type ObserveInput } from './observe.ts'
@@ -187,7 +194,9 @@ export class PodLoop {
     support.followProbes(this.picture)
     const { clock } = this.#tools
     const actions = decideActions(support, this.#observeInput(), clock.wallMs())
-    this.#waiting = waitingFor(actions, this.#waiting)
+    const waiting = waitingFor(actions, this.#waiting)
+    for (const happening of newBackoffs(waiting, this.#waiting, support)) this.#tell(happening)
+    this.#waiting = waiting
     if (actions.finished) {
       await this.#end({ deadlineMs: this.#tools.clock.wallMs() + support.graceSeconds * 1000 })
       this.#dirty = true
