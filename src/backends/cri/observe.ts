@@ -100,7 +100,18 @@ function phaseOf(ending: ObserveInput['ending'], containers: readonly ContainerO
 export function attemptsOf(view: RuntimeView, name: string): SeenContainer[] {
   return view.containers
     .filter(({ status }) => status.metadata.name === name && status.state !== 'CONTAINER_CREATED')
+    .filter(({ status }) => !isCancelledStart(status))
     .sort((a, b) => b.status.metadata.attempt - a.status.metadata.attempt)
+}
+
+/**
+ * Its start was broken off because whoever asked for it went away: containerd ends the call with the connection, takes
+ * back the process, and calls that an exit (128, StartError). Not an attempt of the Pod's: with restartPolicy Never it
+ * would fail for a restart of ours.
+ */
+export function isCancelledStart({ state, startedAt, reason, message }: ContainerStatus): boolean {
+  const neverStarted = state === 'CONTAINER_EXITED' && nanosToMs(startedAt) === 0
+  return neverStarted && reason === 'StartError' && message.includes('context canceled')
 }
 
 /**

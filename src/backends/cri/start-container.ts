@@ -5,7 +5,7 @@ import type { PodHappening } from '../backend.ts'
 import type { CriImage } from './cri-types.ts'
 import { containerEnvironment } from './environment.ts'
 import { runtimeSentence } from './errors.ts'
-import { attemptsOf, podIpsOf } from './observe.ts'
+import { attemptsOf, isCancelledStart, podIpsOf } from './observe.ts'
 import { logPath, terminationFile } from './paths.ts'
 import { writeEtcHosts } from './pod-files.ts'
 import { configOfSandbox, lookUp, type SandboxStart } from './start-sandbox.ts'
@@ -77,6 +77,7 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
   const { container, plan } = planned
   const sandbox = picture.current
   const podIps = sandbox ? podIpsOf(sandbox) : []
+  await removeCancelledStarts(input, signal)
   const attempt = freeAttempt(input)
   // The image is fetched beside the rest, but its failure is told first, as with kubelet.
   const image = await input.image(input.waits)
@@ -108,6 +109,18 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
     // Not found: the image has been removed since we looked.
     if (hasCode(error, 'NotFound')) tools.images.forgetKnown()
     throw error
+  }
+}
+
+/** Frees their names: what never ran must not count as a restart. */
+async function removeCancelledStarts(
+  { tools, picture, planned }: ContainerStartInput,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { status } of picture.containers) {
+    if (status.metadata.name !== planned.plan.name || !isCancelledStart(status)) continue
+    await tools.client.removeContainer(status.id, signal)
+    picture.drop(status.id)
   }
 }
 

@@ -109,6 +109,15 @@ describe('what is seen of a Pod', () => {
     })
   })
 
+  it('does not count a start that was broken off because its caller died, but one that failed', () => {
+    const start = { ...ended, startedAt: '0', exitCode: 128, reason: 'StartError' }
+    const of = (message: string) =>
+      observePod(input({ view: { sandboxes: [sandbox()], containers: [attempt(0, { ...start, message })] } }))
+        .containers[0]?.state
+    expect(of('failed to create containerd task: context canceled')).toMatchObject({ kind: 'waiting' })
+    expect(of('exec: "nope": not found')).toMatchObject({ kind: 'terminated', exitCode: 128 })
+  })
+
   it('prefers last words to what the runtime says', () => {
     const view = {
       sandboxes: [sandbox()],
