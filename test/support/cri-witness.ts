@@ -19,7 +19,10 @@ export interface WitnessedContainer {
   readonly attempt: number
   /** CRI's word for it, as last seen. */
   readonly state: string
+  /** Undefined when it never ran. */
+  readonly startedMs: number | undefined
   readonly finishedMs: number | undefined
+  readonly exitCode: number
 }
 
 const podUid = 'io.kubernetes.pod.uid'
@@ -51,12 +54,14 @@ export class CriWitness {
     const containers = [...this.#containers.values()].filter(({ labels }) => labels[podUid] === uid)
     return {
       sandboxes: sandboxes.map(({ id, createdAt }) => ({ id, createdMs: wholeMs(createdAt) })),
-      containers: containers.map(({ id, metadata, state, finishedAt }) => ({
+      containers: containers.map(({ id, metadata, state, startedAt, finishedAt, exitCode }) => ({
         id,
         name: metadata.name,
         attempt: metadata.attempt,
         state,
+        startedMs: startedAt === '0' ? undefined : wholeMs(startedAt),
         finishedMs: finishedAt === '0' ? undefined : wholeMs(finishedAt),
+        exitCode,
       })),
     }
   }
