@@ -64,6 +64,8 @@ export interface Again {
 
 // The first status waits a moment: when the container is up by then, "ContainerCreating" and "Running" are one write.
 const firstReportDelayMs = 400
+// One that is on its way is told of this often: "the sandbox is ready" alone is not worth a write.
+const quickReportEveryMs = 2_000
 const retryStartMs = 1_000
 
 /** The life of the Pods of one virtual node. `syncPod` is the straight line; everything else hangs off it. */
@@ -73,6 +75,8 @@ export class PodWorker {
   readonly #admitted = new Set<PodUid>()
   readonly #held = new Set<PodUid>()
   readonly #acceptedAtMs = new Map<PodUid, number>()
+  /** Wall time of the last write about a Pod that was on its way. */
+  readonly #toldOnTheWayMs = new Map<PodUid, number>()
   /** Labels and annotations as the backend was given them. */
   readonly #handedOver = new Map<PodUid, string>()
 
@@ -240,11 +244,20 @@ export class PodWorker {
     if (!observed && !acted.refusal) {
       if (acceptedAtMs === undefined) return {}
     }
-    const waitMs = (acceptedAtMs ?? 0) + firstReportDelayMs - clock.wallMs()
-    if (waitMs > 0 && !acted.refusal && isStillQuick(observed)) return { afterMs: waitMs }
+    if (!acted.refusal && isStillQuick(observed)) {
+      const waitMs = this.#tellOnTheWayAtMs(uid) - clock.wallMs()
+      if (waitMs > 0) return { afterMs: waitMs }
+      this.#toldOnTheWayMs.set(uid, clock.wallMs())
+    }
     const written = await reporter.report({ pod, observed, refusal: acted.refusal, acceptedAtMs }, signal)
     if (written) desiredPods.wrote(uid, written)
     return {}
+  }
+
+  #tellOnTheWayAtMs(uid: PodUid): number {
+    const toldMs = this.#toldOnTheWayMs.get(uid)
+    if (toldMs !== undefined) return toldMs + quickReportEveryMs
+    return (this.#acceptedAtMs.get(uid) ?? 0) + firstReportDelayMs
   }
 
   /** The end, in the order that loses nothing: CLOSED is durable, the last status is written, then object and evidence go. */
@@ -274,6 +287,7 @@ export class PodWorker {
       this.#admitted.delete(end.uid)
       this.#held.delete(end.uid)
       this.#acceptedAtMs.delete(end.uid)
+      this.#toldOnTheWayMs.delete(end.uid)
       this.#handedOver.delete(end.uid)
       this.#options.settled(end.uid)
     }

@@ -96,7 +96,7 @@ export function statusPatch(previous: PodStatus, next: PodStatus): Record<string
   }
   const conditions = (next.conditions ?? []).flatMap((condition) => {
     const old = said((previous.conditions ?? []).find(({ type }) => type === condition.type))
-    return isDeepStrictEqual(old, { ...condition }) ? [] : [withoutLeftovers(old, condition)]
+    return isDeepStrictEqual(old, said(condition)) ? [] : [withoutLeftovers(old, condition)]
   })
   if (conditions.length > 0) patch['conditions'] = conditions
   return Object.keys(patch).length > 0 ? patch : undefined

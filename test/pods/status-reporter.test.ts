@@ -45,3 +45,8 @@ test('a time that the API server writes as null is no difference', () => {
   const stored = { ...ready, lastProbeTime: null } as unknown as typeof ready
   expect(statusPatch({ conditions: [stored] }, { conditions: [ready] })).toBeUndefined()
 })
+
+test('a condition of others is not written back for the null that the API server put into it', () => {
+  const stored = { conditions: [{ ...scheduled, lastProbeTime: null }] } as unknown as PodStatus
+  expect(statusPatch(stored, stored)).toBeUndefined()
+})
