@@ -1,6 +1,6 @@
 /**
- * `npm run check` and `npm test`: runs every suite in order, says how long each took, and closes with one line
- * `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as failed.
+ * `npm run check`, `npm test` and `npm run soak`: runs every suite in order, says how long each took, and closes with
+ * one line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as failed.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -103,6 +103,21 @@ function all(): Outcome[] {
   return outcomes
 }
 
+/** The full counts of what `npm test` repeats less often. */
+function soak(): Outcome[] {
+  const prepared = prepare()
+  if (prepared.failed > 0) return [prepared]
+  if (process.getuid?.() !== 0) {
+    return [prepared, missing('soak', 'the embedded cluster needs root: run "sudo npm run soak"')]
+  }
+  process.env['SPILLWAY_ROUNDS'] ??= '20'
+  process.env['SPILLWAY_OUTAGE_SECONDS'] ??= '60'
+  const stories = ['scale-in', 'faults', 'batch-job'].map((name) => `test/stories/${name}.test.ts`)
+  const { SPILLWAY_ROUNDS: rounds, SPILLWAY_OUTAGE_SECONDS: seconds } = process.env
+  const soaked = suite(`soak: ${rounds} rounds, ${seconds} s of outage`, 'stories', stories)
+  return [prepared, soaked]
+}
+
 function report(outcomes: readonly Outcome[]): number {
   say('')
   const width = Math.max(...outcomes.map(({ name }) => name.length))
@@ -116,7 +131,7 @@ function report(outcomes: readonly Outcome[]): number {
   return sum('failed')
 }
 
-const suites = { check, all }
+const suites = { check, all, soak }
 const wanted = process.argv[2] ?? 'all'
 if (!(wanted in suites)) {
   say(`test/run.ts: found "${wanted}"; allowed: ${Object.keys(suites).join(', ')}`)
