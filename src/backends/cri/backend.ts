@@ -77,7 +77,8 @@ export async function createCriBackend(settings: CriBackendSettings): Promise<Ba
     images: new Images(client, clock),
     cgroups: await Cgroups.open(options.cgroupParent),
     store: new PodStore(options.stateDir),
-    sandboxGate: new Gate(options.parallelSandboxes ?? Math.max(2 * availableParallelism(), 4)),
+    // Fewer leave the CPUs idle while runc and CNI wait; more make the first Pods of a burst wait for the last.
+    sandboxGate: new Gate(options.parallelSandboxes ?? 4 * availableParallelism()),
     shell: new CommandShell(),
     machineMemoryBytes,
     hostResolvConf: await readOr(options.resolvConf ?? '/etc/resolv.conf', ''),
@@ -97,6 +98,7 @@ class CriBackend implements Backend {
   readonly #sources = new Map<PodUid, PodSources>()
   #running: Promise<unknown> | undefined
   #adopted = false
+  #version: Awaited<ReturnType<CriClient['version']>> | undefined
 
   constructor(tools: CriTools) {
     this.#tools = tools
@@ -122,13 +124,16 @@ class CriBackend implements Backend {
       try {
         const [status, version] = await Promise.all([
           client.status({ verbose: false }, signal),
-          client.version(signal),
+          // Asked once, and after each loss: it changes only with a restart of the runtime.
+          this.#version ?? client.version(signal),
         ])
+        this.#version = version
         return {
           ...runtimeHealth(status),
           runtimeVersion: `${version.runtimeName}://${version.runtimeVersion.replace(/^v/, '')}`,
         }
       } catch (error) {
+        this.#version = undefined
         const lost = bad('RuntimeUnreachable', errorMessage(error))
         return { runtime: lost, network: lost, runtimeVersion: 'containerd://unknown' }
       }

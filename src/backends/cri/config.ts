@@ -36,7 +36,7 @@ export const criOptionsSchema = Type.Object(
     parallelSandboxes: Type.Optional(
       Type.Integer({
         minimum: 1,
-        description: 'How many sandboxes are made at once. Default: twice the CPUs, 4 at least.',
+        description: 'How many sandboxes are made at once. Default: four times the CPUs.',
       }),
     ),
     logMaxBytes: Type.Optional(
