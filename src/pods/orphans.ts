@@ -28,7 +28,9 @@ const halt = { share: 0.2, least: 3 }
 /**
  * Finds Pods that run here and that the API server no longer knows. Slow to believe: a synced list, the same
  * suspicion half a minute later, and a live GET by UID. If more than a fifth of all look like orphans at once, it is
- * more likely that we look at the wrong cluster or at an API server restored from a backup: halt and say so.
+ * more likely that we look at the wrong cluster or at an API server restored from a backup: halt and say so. Only what
+ * runs counts for that: of Pods that ended, a restart between the end of the object and `forget` leaves the evidence,
+ * and a crowd of those must not keep anything from being cleared away.
  */
 export class Orphans {
   readonly #options: OrphansOptions
@@ -41,18 +43,22 @@ export class Orphans {
   /** One sweep. Rejects when the backend or the API server cannot be asked; nothing has been done then. */
   async sweep(signal: AbortSignal): Promise<void> {
     const { backend, clock, halted, log } = this.#options
-    const running = await backend.list(signal)
-    const suspects = running.filter((observed) => this.#isUnknown(observed))
+    const all = await backend.list(signal)
+    const suspects = all.filter((observed) => this.#isUnknown(observed))
     this.#forgetCleared(suspects)
-    if (suspects.length >= halt.least && suspects.length > running.length * halt.share) {
-      const reason = `${suspects.length} of ${running.length} Pods here are unknown to the API server; none is ended`
-      log.error({ suspects: suspects.length, pods: running.length }, 'too many orphans at once: halted')
-      halted(reason)
-      return
+    const running = all.filter(isRunning).length
+    const runningSuspects = suspects.filter(isRunning).length
+    const tooMany = runningSuspects >= halt.least && runningSuspects > running * halt.share
+    if (tooMany) {
+      log.error({ suspects: runningSuspects, pods: running }, 'too many orphans at once: halted')
     }
-    halted(undefined)
+    halted(
+      tooMany
+        ? `${runningSuspects} of ${running} Pods here are unknown to the API server; none is ended`
+        : undefined,
+    )
     const now = clock.monotonicMs()
-    for (const suspect of suspects) {
+    for (const suspect of tooMany ? suspects.filter((pod) => !isRunning(pod)) : suspects) {
       const since = this.#suspectedAtMs.get(suspect.uid)
       if (since === undefined) this.#suspectedAtMs.set(suspect.uid, now)
       else if (now - since >= suspicionMs) await this.#judge(suspect, signal)
@@ -87,4 +93,8 @@ export class Orphans {
     desiredOf(nodeName)?.confirmDeleted(uid, lastSeen)
     confirmed(uid)
   }
+}
+
+function isRunning({ phase }: PodObservation): boolean {
+  return phase !== 'stopped'
 }

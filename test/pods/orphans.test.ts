@@ -120,3 +120,12 @@ test('when too many look like orphans at once, none is ended and a reason is giv
   expect(confirmed).toEqual([])
   expect(halted).toMatch(/3 of 4 Pods here are unknown/)
 })
+
+test('a crowd of Pods that have ended is cleared away, and does not stop the sweep', async () => {
+  store.replaceAll([known('a')])
+  const ended = ['b', 'c', 'd', 'e'].map((uid): PodObservation => ({ ...running(uid), phase: 'stopped' }))
+  runs = [running('a'), running('f'), ...ended]
+  await sweepTwice()
+  expect(confirmed).toEqual(['f', 'b', 'c', 'd', 'e'])
+  expect(halted).toBeUndefined()
+})
