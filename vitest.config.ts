@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+// Where nobody looks on, a test on real components gets a second try; the report says which needed it ("retry x1").
+const secondTry = process.env['CI'] ? 1 : 0
+
 // Projects by cost: `check` needs nothing, `journeys` needs the control-plane binaries, `e2e` needs root, `stories`
 // share one embedded cluster. test/run.ts chooses.
 export default defineConfig({
@@ -15,6 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'journeys',
+          retry: secondTry,
           include: ['test/journeys/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000,
@@ -24,6 +28,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          retry: secondTry,
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 600_000,
@@ -33,6 +38,7 @@ export default defineConfig({
       {
         test: {
           name: 'stories',
+          retry: secondTry,
           include: ['test/stories/**/*.test.ts'],
           globalSetup: ['test/support/shared-cluster.ts'],
           testTimeout: 180_000,
