@@ -147,12 +147,31 @@ export function cpuWeight(shares: number): number {
   return Math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34))
 }
 
+/**
+ * Removes a Pod's cgroup with what is left in it. Called when no container runs any more by the runtime's word, so what
+ * is still inside is a leftover: a `runc init` whose creator was killed before it started it stays for ever, and no CRI
+ * call reaches it. Kubelet kills what it finds in a Pod's cgroup too.
+ */
 async function removeTree(path: string): Promise<void> {
   for (const name of await entriesOf(path)) await removeTree(join(path, name))
+  await killProcesses(path)
   try {
     await rmdir(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+async function killProcesses(path: string): Promise<void> {
+  const pids = await readFile(join(path, 'cgroup.procs'), 'utf8').catch(() => '')
+  for (const pid of pids.split('\n').map(Number)) {
+    // 0 stands for a process of another PID namespace.
+    if (!(pid > 0)) continue
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
   }
 }
 
