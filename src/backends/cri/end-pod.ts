@@ -29,8 +29,10 @@ export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<v
   sidecars.sort((a, b) => Number(BigInt(b.status.startedAt) - BigInt(a.status.startedAt)))
   for (const sidecar of sidecars) await stopOne(input, sidecar, signal)
   await Promise.all(
-    picture.sandboxes.map(async ({ id, state }) => {
-      if (state === 'SANDBOX_READY') await tools.client.stopSandbox(id, signal)
+    picture.sandboxes.map(async ({ id }) => {
+      // Also one that is not ready: its making may have been broken off (its caller was killed), and then containerd
+      // shows it so while its address is still taken, which the stop gives back. On a stopped one it does nothing.
+      await tools.client.stopSandbox(id, signal)
       await picture.lookAtSandbox(id, signal)
     }),
   )
