@@ -4,6 +4,7 @@ import { systemClock } from '../../src/model/clock.ts'
 
 /** All that containerd was seen to have of one Pod, also what it has forgotten since. */
 export interface WitnessedPod {
+  /** The latest attempt last. */
   readonly sandboxes: readonly WitnessedSandbox[]
   readonly containers: readonly WitnessedContainer[]
 }
@@ -50,7 +51,9 @@ export class CriWitness {
   }
 
   of(uid: string | undefined): WitnessedPod {
-    const sandboxes = [...this.#sandboxes.values()].filter(({ labels }) => labels[podUid] === uid)
+    const sandboxes = [...this.#sandboxes.values()]
+      .filter(({ labels }) => labels[podUid] === uid)
+      .sort((a, b) => a.metadata.attempt - b.metadata.attempt)
     const containers = [...this.#containers.values()].filter(({ labels }) => labels[podUid] === uid)
     return {
       sandboxes: sandboxes.map(({ id, createdAt }) => ({ id, createdMs: wholeMs(createdAt) })),
@@ -67,9 +70,11 @@ export class CriWitness {
   }
 
   /** UIDs of the namespace's Pods that containerd has sandboxes of, asked for now; one entry a sandbox. */
-  async present(namespace: string): Promise<readonly string[]> {
+  async present(namespace: string, only: { readonly ready: boolean } = { ready: false }): Promise<string[]> {
     const sandboxes = await this.#client.listSandboxes({ [podNamespace]: namespace }, this.#end.signal)
-    return sandboxes.map(({ labels }) => labels[podUid] ?? '')
+    return sandboxes
+      .filter(({ state }) => state === 'SANDBOX_READY' || !only.ready)
+      .map(({ labels }) => labels[podUid] ?? '')
   }
 
   async close(): Promise<void> {
