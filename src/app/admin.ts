@@ -1,0 +1,43 @@
+import { join } from 'node:path'
+import { BillingReader } from '../billing/billing-reader.ts'
+import { startAdminServer } from '../console/api/admin-server.ts'
+import { readModel } from '../console/api/read-model.ts'
+import { isTerminal } from '../lifecycle/decide.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import { createMetrics } from '../telemetry/metrics.ts'
+import type { BackendStack } from './backend-stack.ts'
+import type { House } from './house.ts'
+import { nodeNames } from './pool-nodes.ts'
+
+/** What `spillway status` and `bill` talk to. */
+export async function serveAdmin(
+  { config, world, cluster, ledger, events, ground }: House,
+  stacks: readonly BackendStack[],
+): Promise<void> {
+  const podsOn = (node: string): readonly Pod[] =>
+    stacks.flatMap(({ pods: backendPods }) => backendPods.podsOn(node))
+  const metrics = createMetrics({
+    podsByNode: () =>
+      new Map(
+        config.pools
+          .flatMap(nodeNames)
+          .map((node) => [node, podsOn(node).filter((pod) => !isTerminal(pod)).length]),
+      ),
+    openIntervals: async () => (await ledger.openIntervals(new AbortController().signal)).length,
+    eventsDropped: () => events.dropped,
+  })
+  const server = await startAdminServer({
+    socket: join(config.runDir, 'admin.sock'),
+    model: readModel({
+      clusterName: config.clusterName,
+      pools: config.pools,
+      nodes: cluster.nodes,
+      podsOn,
+      billing: new BillingReader(ledger, world.clock),
+      metrics: () => metrics.metrics(),
+      clock: world.clock,
+    }),
+    log: world.log,
+  })
+  ground.defer(() => server.close())
+}

@@ -1,0 +1,28 @@
+import type { LedgerStore } from '../billing/ledger.ts'
+import type { LedgerMeter } from '../billing/meter.ts'
+import type { Config } from '../config/load.ts'
+import type { Cluster } from '../kube/cluster.ts'
+import type { EventRecorder } from '../kube/events.ts'
+import type { Clock } from '../model/clock.ts'
+import type { Log } from '../telemetry/log.ts'
+
+/** What the house gets from the world around it. */
+export interface World {
+  readonly clock: Clock
+  /** In [0, 1). */
+  readonly random: () => number
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly log: Log
+}
+
+/** Everything that is there once. */
+export interface House {
+  readonly config: Config
+  readonly world: World
+  readonly cluster: Cluster
+  readonly ledger: LedgerStore
+  readonly meter: LedgerMeter
+  readonly events: EventRecorder
+  /** Closed in reverse when the house comes down. */
+  readonly ground: AsyncDisposableStack
+}
