@@ -1,23 +1,15 @@
-import { errorMessage, hasCode } from '../../model/errors.ts'
-import type { PodHappening } from '../backend.ts'
-import type { SeenContainer } from './observe.ts'
+import { rm } from 'node:fs/promises'
+import { SpillwayError } from '../../model/errors.ts'
+import { stopAll, stopOne, type StopInput } from './kill.ts'
 import { kindOf } from './marks.ts'
-import type { CriTools } from './pod-context.ts'
-import type { RuntimePicture } from './runtime-picture.ts'
-
-export interface PodEndInput {
-  readonly tools: CriTools
-  readonly picture: RuntimePicture
-  /** Asked again for each container: a second `stop` may have shortened it. */
-  readonly leftMs: () => number
-  readonly tell: (happening: PodHappening) => void
-}
+import type { PodHandle } from './pod-context.ts'
+import { removeVolumes } from './volumes/volumes.ts'
 
 /**
  * Ends every process of the Pod: SIGTERM to all containers at once, SIGKILL when the grace is over; sidecars after the
  * containers that they serve, the last to have started first; then the sandboxes, which frees the addresses.
  */
-export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<void> {
+export async function endPod(input: StopInput, signal: AbortSignal): Promise<void> {
   const { tools, picture } = input
   const running = picture.running
   const sidecars = running.filter(({ status }) => kindOf(status.labels) === 'sidecar')
@@ -38,33 +30,23 @@ export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<v
   )
 }
 
-export async function stopAll(
-  input: PodEndInput,
-  containers: readonly SeenContainer[],
-  signal: AbortSignal,
-): Promise<void> {
-  const outcomes = await Promise.allSettled(containers.map((seen) => stopOne(input, seen, signal)))
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+/** Ends the Pod and gives back what it held on this machine; exit codes and logs stay. Rejects while something runs. */
+export async function takeDown(input: StopInput, signal: AbortSignal): Promise<void> {
+  const { tools, ref, paths, picture } = input
+  await endPod(input, signal)
+  if (picture.running.length > 0) {
+    throw new SpillwayError('Unavailable', 'a container still runs', { reason: 'FailedKillPod' })
+  }
+  await removeVolumes({ podDir: paths.podDir, run: tools.shell.run }, signal)
+  await tools.cgroups.remove(ref.uid)
+  tools.images.forget(ref.uid)
 }
 
-async function stopOne(
-  { tools, picture, leftMs, tell }: PodEndInput,
-  { status, sandboxId }: SeenContainer,
-  signal: AbortSignal,
-): Promise<void> {
-  const { name } = status.metadata
-  const fieldPath = `spec.${kindOf(status.labels) === 'main' ? 'containers' : 'initContainers'}{${name}}`
-  tell({ type: 'Normal', reason: 'Killing', message: `Stopping container ${name}`, fieldPath })
-  // A whole second at least, so that SIGTERM comes before SIGKILL at all.
-  const seconds = Math.max(Math.ceil(leftMs() / 1000), 1)
-  try {
-    await tools.client.stopContainer(status.id, seconds, signal)
-  } catch (error) {
-    if (!hasCode(error, 'NotFound')) {
-      const message = `error killing pod: ${errorMessage(error)}`
-      tell({ type: 'Warning', reason: 'FailedKillPod', message, fieldPath })
-      throw error
-    }
-  }
-  await picture.lookAtContainer(status.id, sandboxId, signal)
+/** Removes the evidence of a Pod that was taken down. */
+export async function erase({ tools, ref, paths, picture }: PodHandle, signal: AbortSignal): Promise<void> {
+  for (const { id } of picture.sandboxes) await tools.client.removeSandbox(id, signal)
+  await rm(paths.logDir, { recursive: true, force: true })
+  await tools.cgroups.remove(ref.uid)
+  // Last: while the directory is there, a new process still knows of the Pod.
+  await tools.store.remove(paths.podDir)
 }

@@ -1,12 +1,16 @@
 import type { Clock } from '../../model/clock.ts'
+import type { PodRef } from '../../model/pod-key.ts'
 import type { Log } from '../../telemetry/log.ts'
+import type { PodHappening } from '../backend.ts'
 import type { Cgroups } from './cgroups.ts'
 import type { CommandShell } from './command-shell.ts'
 import type { CriClient } from './client.ts'
 import type { CriSettings } from './config.ts'
 import type { Gate } from './gate.ts'
 import type { Images } from './images.ts'
+import type { PodPaths } from './paths.ts'
 import type { PodStore } from './pod-store.ts'
+import type { RuntimePicture } from './runtime-picture.ts'
 
 /** What all loops of Pods share. */
 export interface CriTools {
@@ -25,4 +29,14 @@ export interface CriTools {
   readonly log: Log
   /** In [0, 1). */
   readonly random: () => number
+}
+
+/** One Pod on the runtime: what everyone who acts on it is given. */
+export interface PodHandle {
+  readonly tools: CriTools
+  readonly ref: PodRef
+  readonly paths: PodPaths
+  readonly picture: RuntimePicture
+  /** For the Pod's events. */
+  readonly tell: (happening: PodHappening) => void
 }

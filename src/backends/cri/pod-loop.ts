@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises'
 import type { PodActions } from '../../lifecycle/pod-actions.ts'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
@@ -13,20 +12,21 @@ import {
   waitingFor,
   type Waiting,
 } from './decide-actions.ts'
-import { endPod, stopAll, type PodEndInput } from './end-pod.ts'
+import { endPod, erase, takeDown } from './end-pod.ts'
+import { killContainers, stopAll } from './kill.ts'
 import type { ContainerPlan } from './marks.ts'
 import { observePod, type ObserveInput } from './observe.ts'
 import { podPaths, type PodPaths } from './paths.ts'
-import type { CriTools } from './pod-context.ts'
+import type { CriTools, PodHandle } from './pod-context.ts'
 import type { Ending } from './pod-store.ts'
 import { PodSupport } from './pod-support.ts'
-import { retryDelayMs, troubleOf } from './retry.ts'
+import { Rounds } from './rounds.ts'
 import { RuntimePicture } from './runtime-picture.ts'
-import { removeOldAttempts, startContainer } from './start-container.ts'
+import { Setback } from './setback.ts'
+import { startAll } from './start-all.ts'
 import { startSandbox } from './start-sandbox.ts'
 import { terminationMessage } from './termination-message.ts'
 import { plannedContainers } from './translate.ts'
-import { removeVolumes } from './volumes/volumes.ts'
 
 export interface PodLoopInput {
   readonly tools: CriTools
@@ -39,43 +39,51 @@ export interface PodLoopInput {
 
 /**
  * One Pod's life on the runtime: look, decide by `podActions`, act, again, for as long as there is something to do.
- * Everything that wakes it only says that something may have changed. One round at a time.
+ * Everything that wakes it only says that something may have changed. One round at a time. What an act takes is told
+ * by the files of that name: `kill.ts`, `start-sandbox.ts`, `start-all.ts`, `end-pod.ts`.
  */
 export class PodLoop {
-  readonly ref: PodRef
   readonly picture: RuntimePicture
-  readonly paths: PodPaths
-  readonly #tools: CriTools
+  readonly #handle: PodHandle
   readonly #publish: (event: BackendEvent) => void
-  readonly #life = new AbortController()
+  readonly #rounds: Rounds
+  readonly #setback: Setback
   readonly #waits = new AbortController()
   #nodeName: string
   #plans: readonly ContainerPlan[]
   #support: PodSupport | undefined
   #ending: Ending | undefined
   #ended = false
-  #trouble: ObserveInput['trouble']
   #waiting: ReadonlyMap<string, Waiting> = new Map()
-  #failures = 0
-  /** Monotonic: until then nothing is started, whatever wakes the loop. */
-  #heldUntilMs = 0
-  #dirty = false
-  #round: Promise<void> | undefined
-  #cancelTimer: (() => void) | undefined
   #lastPublished = ''
 
   constructor({ tools, ref, nodeName, plans, ending, publish }: PodLoopInput) {
-    this.ref = ref
-    this.#tools = tools
+    const { clock, log } = tools
+    const paths = podPaths(tools.settings.options.stateDir, ref)
+    this.picture = new RuntimePicture(tools.client, (status, signal) =>
+      terminationMessage({ status, paths, clock, log }, signal),
+    )
+    this.#handle = {
+      tools,
+      ref,
+      paths,
+      picture: this.picture,
+      tell: (happening) => this.#tell(happening),
+    }
     this.#nodeName = nodeName
     this.#plans = plans
     this.#ending = ending
     this.#publish = publish
-    this.paths = podPaths(tools.settings.options.stateDir, ref)
-    const { clock, log } = tools
-    this.picture = new RuntimePicture(tools.client, (status, signal) =>
-      terminationMessage({ status, paths: this.paths, clock, log }, signal),
-    )
+    this.#setback = new Setback(clock)
+    this.#rounds = new Rounds(clock, (signal) => this.#round(signal))
+  }
+
+  get ref(): PodRef {
+    return this.#handle.ref
+  }
+
+  get paths(): PodPaths {
+    return this.#handle.paths
   }
 
   get pod(): Pod | undefined {
@@ -98,16 +106,13 @@ export class PodLoop {
     if (this.#support) this.#support.update(pod)
     else {
       this.#support = new PodSupport({
-        tools: this.#tools,
-        ref: this.ref,
+        ...this.#handle,
         pod,
         sources,
-        paths: this.paths,
         adopting: !this.picture.empty,
         isStopping: () => this.ending,
         onChange: () => this.changed(),
         onSourceChange: () => this.retry(),
-        tell: (happening) => this.#tell(happening),
       })
     }
     this.nudge()
@@ -115,7 +120,7 @@ export class PodLoop {
 
   /** Ends the Pod for good. Durable before it resolves. A later call may shorten the grace. */
   async stop(graceSeconds: number): Promise<void> {
-    const deadlineMs = this.#tools.clock.wallMs() + graceSeconds * 1000
+    const deadlineMs = this.#nowMs() + graceSeconds * 1000
     const before = this.#ending
     if (this.#ended || (before && before.deadlineMs <= deadlineMs)) return
     await this.#end({ deadlineMs })
@@ -131,24 +136,18 @@ export class PodLoop {
 
   /** What was missing may be there now: does not wait for the back-off. */
   retry(): void {
-    this.#heldUntilMs = 0
+    this.#setback.lift()
     this.changed()
   }
 
   nudge(): void {
-    this.#dirty = true
-    this.#cancelTimer?.()
-    if (this.#life.signal.aborted) return
-    this.#round ??= this.#rounds().finally(() => {
-      this.#round = undefined
-      if (this.#dirty && !this.#life.signal.aborted) this.nudge()
-    })
+    this.#rounds.nudge()
   }
 
   publish(): void {
     const pod = this.observe()
     const text = JSON.stringify(pod)
-    if (text === this.#lastPublished || this.#life.signal.aborted) return
+    if (text === this.#lastPublished || this.#rounds.signal.aborted) return
     this.#lastPublished = text
     this.#publish({ kind: 'observed', pod })
   }
@@ -160,67 +159,86 @@ export class PodLoop {
   /** Ends this loop; the Pod goes on. Resolves when nothing of it is under way any more. */
   async close(): Promise<void> {
     const reason = new SpillwayError('Unavailable', 'the backend is closing')
-    this.#life.abort(reason)
+    const over = this.#rounds.close(reason)
     this.#waits.abort(reason)
-    this.#cancelTimer?.()
     this.#support?.close()
-    await this.#round
+    await over
   }
 
-  async #rounds(): Promise<void> {
-    while (this.#dirty && !this.#life.signal.aborted) {
-      this.#dirty = false
-      try {
-        if (await this.#oneRound(this.#life.signal)) {
-          this.#failures = 0
-          this.#trouble = undefined
-        }
-      } catch (error) {
-        this.#failed(error)
-      }
-      this.publish()
+  /** Removes the evidence. The Pod has stopped. */
+  async erase(signal: AbortSignal): Promise<void> {
+    // First: nobody is to be told of a Pod that is half gone.
+    await this.close()
+    await erase(this.#handle, signal)
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    try {
+      if (await this.#lookAndAct(signal)) this.#setback.over()
+    } catch (error) {
+      this.#failed(error)
     }
+    this.publish()
   }
 
   /** False when there was something to start that has to wait for its back-off. */
-  async #oneRound(signal: AbortSignal): Promise<boolean> {
+  async #lookAndAct(signal: AbortSignal): Promise<boolean> {
     if (this.#ended) return true
     if (this.#ending) await this.#takeDown(signal)
-    else if (this.#support) return await this.#act(this.#support, signal)
+    else if (this.#support) return await this.#act(this.#decide(this.#support), this.#support, signal)
     return true
   }
 
-  async #act(support: PodSupport, signal: AbortSignal): Promise<boolean> {
+  #decide(support: PodSupport): PodActions {
     support.followProbes(this.picture)
-    const { clock } = this.#tools
-    const actions = decideActions(support, this.#observeInput(), clock.wallMs())
+    const actions = decideActions(support, this.#observeInput(), this.#nowMs())
     const waiting = waitingFor(actions, this.#waiting)
     for (const happening of newBackoffs(waiting, this.#waiting, support)) this.#tell(happening)
     this.#waiting = waiting
+    return actions
+  }
+
+  /** In this order: finish, kill, make a sandbox, start. What was changed is looked at again before anything else. */
+  async #act(actions: PodActions, support: PodSupport, signal: AbortSignal): Promise<boolean> {
     if (actions.finished) {
-      await this.#end({ deadlineMs: this.#tools.clock.wallMs() + support.graceSeconds * 1000 })
-      this.#dirty = true
+      await this.#end({ deadlineMs: this.#nowMs() + support.graceSeconds * 1000 })
+      this.nudge()
       return true
     }
     this.publish()
     await this.#kill(actions, support, signal)
-    const youngMs = sandboxRestMs(actions, this.picture.current, clock.wallMs())
-    const heldMs = Math.max(hasStarts(actions) ? this.#heldUntilMs - clock.monotonicMs() : 0, youngMs)
+    const heldMs = this.#heldMs(actions)
     if (heldMs > 0) {
-      this.#wakeIn(heldMs)
+      this.#rounds.wakeIn(heldMs)
       return false
     }
-    if (actions.createSandbox) {
+    const { createSandbox, start, wakeAtMs } = actions
+    if (createSandbox) {
       support.prepare(this.#waits.signal)
-      const { attempt } = actions.createSandbox
-      await startSandbox(this.#start(support), attempt, (happening) => this.#tell(happening), signal)
-      this.#dirty = true
+      const { pod, sources } = support
+      await startSandbox({ ...this.#handle, pod, sources }, createSandbox.attempt, signal)
+      this.nudge()
       return true
     }
-    if (actions.start.some(({ attempt }) => attempt > 0) && (await this.#sandboxLost(signal))) return true
-    await this.#startAll(actions, support, signal)
-    if (actions.wakeAtMs !== undefined) this.#wakeIn(actions.wakeAtMs - this.#tools.clock.wallMs())
+    if (start.some(({ attempt }) => attempt > 0) && (await this.#sandboxLost(signal))) return true
+    if (start.length > 0) await this.#startAll(actions, support, signal)
+    if (wakeAtMs !== undefined) this.#rounds.wakeIn(wakeAtMs - this.#nowMs())
     return true
+  }
+
+  async #kill({ killPod, kill }: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
+    const leftMs = (): number => support.graceSeconds * 1000
+    if (killPod) await endPod({ ...this.#handle, leftMs }, signal)
+    else if (kill.length > 0) {
+      const killed = await killContainers({ ...this.#handle, support, kills: kill }, signal)
+      if (killed) this.nudge()
+    }
+  }
+
+  /** How long what is to be started has to wait: for a back-off, or because the last sandbox is too young. */
+  #heldMs(actions: PodActions): number {
+    const youngMs = sandboxRestMs(actions, this.picture.current, this.#nowMs())
+    return Math.max(hasStarts(actions) ? this.#setback.leftMs : 0, youngMs)
   }
 
   /** A container that ended may have ended with its sandbox, whose own end is told later: that is no restart in it. */
@@ -229,146 +247,76 @@ export class PodLoop {
     if (!sandbox) return false
     await this.picture.lookAtSandbox(sandbox.id, signal)
     if (this.picture.current?.state === 'SANDBOX_READY') return false
-    this.#dirty = true
+    this.nudge()
     return true
   }
 
-  async #kill(actions: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
-    if (actions.killPod) return endPod(this.#endInput(support.graceSeconds * 1000), signal)
-    const names = new Set(actions.kill.map(({ name }) => name))
-    for (const { name, message } of actions.kill) {
-      this.#tell({ type: 'Normal', reason: 'Killing', message, fieldPath: support.fieldPath(name) })
-    }
-    const doomed = this.picture.running.filter(({ status }) => names.has(status.metadata.name))
-    if (doomed.length === 0) return
-    const graceMs = support.graceSeconds * 1000
-    await stopAll({ ...this.#endInput(graceMs), tell: () => undefined }, doomed, signal)
-    this.#dirty = true
-  }
-
-  /** In the order of the spec; one that cannot be started does not keep the next from it. */
-  async #startAll(actions: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
+  async #startAll({ start }: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
     const waiting = new Map(this.#waiting)
-    let failure: unknown
-    for (const { name, attempt } of actions.start) {
-      if (this.#ending) break
-      const planned = plannedContainers(support.pod).find(({ plan }) => plan.name === name)
-      if (!planned) continue
-      try {
-        const volumes = await support.volumes(this.#waits.signal)
-        await startContainer(
-          {
-            ...this.#start(support),
-            planned,
-            attempt,
-            volumes,
-            image: (waits) => support.image(planned, waits),
-            tell: (happening) => this.#tell(happening),
-            waits: this.#waits.signal,
-          },
-          signal,
-        )
-        waiting.delete(name)
-        this.#dirty = true
-      } catch (error) {
-        if (this.#waits.signal.aborted) return
-        failure = error
-        const { reason, message } = troubleOf(error)
-        if (reason !== 'FailedMount') waiting.set(name, { reason, message })
-      }
-      this.#waiting = waiting
+    const stepped = (): void => {
+      this.#waiting = new Map(waiting)
       support.followProbes(this.picture)
       this.publish()
     }
-    if (failure !== undefined) throw failure
-    // Behind the hot path: what only keeps the disk tidy.
-    for (const { name } of actions.start) await removeOldAttempts(this.#start(support), name, signal)
+    const steps = {
+      onStarted: (name: string): void => {
+        waiting.delete(name)
+        this.nudge()
+        stepped()
+      },
+      onFailed: (name: string, trouble: Waiting): void => {
+        if (trouble.reason !== 'FailedMount') waiting.set(name, trouble)
+        stepped()
+      },
+    }
+    await startAll({ ...this.#handle, support, starts: start, waits: this.#waits.signal, ...steps }, signal)
   }
 
   async #takeDown(signal: AbortSignal): Promise<void> {
     this.#support?.stopWaiting()
-    const leftMs = this.#leftMs.bind(this)
-    await endPod({ ...this.#endInput(0), leftMs }, signal)
-    if (this.picture.running.length > 0) {
-      throw new SpillwayError('Unavailable', 'a container still runs', { reason: 'FailedKillPod' })
-    }
+    await takeDown({ ...this.#handle, leftMs: () => this.#leftMs() }, signal)
     this.#support?.close()
-    await removeVolumes({ podDir: this.paths.podDir, run: this.#tools.shell.run }, signal)
-    await this.#tools.cgroups.remove(this.ref.uid)
-    this.#tools.images.forget(this.ref.uid)
     this.#waiting = new Map()
     this.#ended = true
   }
 
-  /** Removes the evidence. The Pod has stopped. */
-  async erase(signal: AbortSignal): Promise<void> {
-    // First: nobody is to be told of a Pod that is half gone.
-    await this.close()
-    for (const { id } of this.picture.sandboxes) {
-      await this.#tools.client.removeSandbox(id, signal)
-    }
-    await rm(this.paths.logDir, { recursive: true, force: true })
-    await this.#tools.cgroups.remove(this.ref.uid)
-    // Last: while the directory is there, a new process still knows of the Pod.
-    await this.#tools.store.remove(this.paths.podDir)
-  }
-
   async #end(ending: Ending): Promise<void> {
-    await this.#tools.store.writeEnding(this.paths.podDir, ending)
+    await this.#handle.tools.store.writeEnding(this.paths.podDir, ending)
     this.#ending = ending
     this.#waits.abort(new SpillwayError('Unavailable', 'the Pod is being stopped'))
     this.publish()
   }
 
   async #shorten(): Promise<void> {
+    const { running } = this.picture
+    const input = { ...this.#handle, leftMs: () => this.#leftMs(), tell: () => undefined }
     try {
-      await stopAll(
-        { ...this.#endInput(0), leftMs: this.#leftMs.bind(this), tell: () => undefined },
-        this.picture.running,
-        this.#life.signal,
-      )
+      await stopAll(input, running, this.#rounds.signal)
     } catch (error) {
-      this.#tools.log.warn({ pod: this.ref.uid, error: errorMessage(error) }, 'shortening the grace failed')
+      const { tools, ref } = this.#handle
+      tools.log.warn({ pod: ref.uid, error: errorMessage(error) }, 'shortening the grace failed')
     }
   }
 
   #leftMs(): number {
-    return (this.#ending?.deadlineMs ?? 0) - this.#tools.clock.wallMs()
+    return (this.#ending?.deadlineMs ?? 0) - this.#nowMs()
   }
 
-  #endInput(graceMs: number): PodEndInput {
-    return {
-      tools: this.#tools,
-      picture: this.picture,
-      leftMs: () => graceMs,
-      tell: (happening) => this.#tell(happening),
-    }
-  }
-
-  #start(support: PodSupport) {
-    const { pod, sources } = support
-    return { tools: this.#tools, pod, ref: this.ref, sources, paths: this.paths, picture: this.picture }
+  #nowMs(): number {
+    return this.#handle.tools.clock.wallMs()
   }
 
   #failed(error: unknown): void {
-    if (this.#life.signal.aborted || (this.#waits.signal.aborted && !this.#ending)) return
-    this.#failures++
-    const trouble = troubleOf(error)
-    this.#trouble = trouble
-    const delayMs = retryDelayMs(error, this.#failures)
-    this.#heldUntilMs = this.#tools.clock.monotonicMs() + delayMs
-    this.#tools.log.warn({ pod: this.ref.uid, ...trouble, delayMs }, 'the Pod cannot get further')
+    if (this.#rounds.signal.aborted || (this.#waits.signal.aborted && !this.#ending)) return
+    const { trouble, delayMs } = this.#setback.failed(error)
+    this.#handle.tools.log.warn({ pod: this.ref.uid, ...trouble, delayMs }, 'the Pod cannot get further')
     if (trouble.reason.startsWith('Failed')) this.#tell({ type: 'Warning', ...trouble })
-    this.#wakeIn(delayMs)
-  }
-
-  #wakeIn(delayMs: number): void {
-    this.#cancelTimer?.()
-    this.#cancelTimer = this.#tools.clock.timer(Math.max(delayMs, 0), () => this.nudge())
+    this.#rounds.wakeIn(delayMs)
   }
 
   #tell(happening: PodHappening): void {
-    if (!this.#life.signal.aborted) this.#publish({ kind: 'happened', uid: this.ref.uid, happening })
+    if (this.#rounds.signal.aborted) return
+    this.#publish({ kind: 'happened', uid: this.ref.uid, happening })
   }
 
   #observeInput(): ObserveInput {
@@ -381,7 +329,7 @@ export class PodLoop {
       view: this.picture,
       waiting: this.#waiting,
       wellness: this.#support?.probes.wellness ?? new Map(),
-      trouble: this.#trouble,
+      trouble: this.#setback.trouble,
       ending: this.#ended ? 'done' : this.#ending ? 'under way' : 'no',
     }
   }

@@ -1,31 +1,25 @@
 import { adoptionOf } from './adoption.ts'
 import { errorMessage } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
-import type { PodRef } from '../../model/pod-key.ts'
-import type { PodHappening, PodSources } from '../backend.ts'
+import type { PodSources } from '../backend.ts'
 import type { CriImage } from './cri-types.ts'
 import { currentSandbox, podIpsOf } from './observe.ts'
-import type { PodPaths } from './paths.ts'
-import type { CriTools } from './pod-context.ts'
+import type { PodHandle } from './pod-context.ts'
 import { ProbeBoard, type FollowedContainer } from './probe-board.ts'
 import type { RuntimePicture } from './runtime-picture.ts'
 import { fieldPathOf } from './start-container.ts'
 import { plannedContainers, type PlannedContainer } from './translate.ts'
 import { prepareVolumes, type PreparedVolumes } from './volumes/volumes.ts'
 
-export interface PodSupportInput {
-  readonly tools: CriTools
-  readonly ref: PodRef
+export interface PodSupportInput extends PodHandle {
   readonly pod: Pod
   readonly sources: PodSources
-  readonly paths: PodPaths
   /** Its containers were started by an earlier life of this process. */
   readonly adopting: boolean
   readonly isStopping: () => boolean
   readonly onChange: () => void
   /** A ConfigMap or Secret that was read has changed. */
   readonly onSourceChange: () => void
-  readonly tell: (happening: PodHappening) => void
 }
 
 // Changes of ConfigMaps and Secrets come in bursts.

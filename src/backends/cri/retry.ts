@@ -12,7 +12,12 @@ export function retryDelayMs(error: unknown, failures: number): number {
 }
 
 /** kubelet's word and sentence for what holds a Pod up. */
-export function troubleOf(error: unknown): { readonly reason: string; readonly message: string } {
+export interface Trouble {
+  readonly reason: string
+  readonly message: string
+}
+
+export function troubleOf(error: unknown): Trouble {
   const reason = error instanceof SpillwayError ? error.reason : undefined
   return { reason: reason ?? 'FailedSync', message: errorMessage(error) }
 }

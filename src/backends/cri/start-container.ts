@@ -8,16 +8,16 @@ import { runtimeSentence } from './errors.ts'
 import { attemptsOf, isCancelledStart, podIpsOf } from './observe.ts'
 import { logPath, terminationFile } from './paths.ts'
 import { writeEtcHosts } from './pod-files.ts'
-import { configOfSandbox, lookUp, type SandboxStart } from './start-sandbox.ts'
+import type { PodHandle } from './pod-context.ts'
+import { configOfSandbox, lookUp, type PodStart } from './start-sandbox.ts'
 import { containerConfig, type PlannedContainer } from './translate.ts'
 import type { PreparedVolumes } from './volumes/volumes.ts'
 
-export interface ContainerStartInput extends SandboxStart {
+export interface ContainerStartInput extends PodStart {
   readonly planned: PlannedContainer
   readonly attempt: number
   readonly volumes: PreparedVolumes
   readonly image: (signal: AbortSignal) => Promise<CriImage>
-  readonly tell: (happening: PodHappening) => void
   /** Aborted when the Pod is to end: for whatever waits on others. Calls to the runtime are never cut short by it. */
   readonly waits: AbortSignal
 }
@@ -159,7 +159,7 @@ function failure(
 
 /** Of each container the last two attempts are evidence; older ones go, with their logs and messages. */
 export async function removeOldAttempts(
-  { tools, picture, paths }: Pick<SandboxStart, 'tools' | 'picture' | 'paths'>,
+  { tools, picture, paths }: PodHandle,
   name: string,
   signal: AbortSignal,
 ): Promise<void> {

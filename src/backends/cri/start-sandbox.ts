@@ -1,30 +1,23 @@
 import { mkdir } from 'node:fs/promises'
 import { hasCode } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
-import type { PodRef } from '../../model/pod-key.ts'
 import type { PodHappening, PodSources } from '../backend.ts'
 import { dnsConfig } from './dns-config.ts'
 import { podCgroupLimits } from './linux-resources.ts'
 import { podSelector } from './marks.ts'
-import type { PodPaths } from './paths.ts'
-import type { CriTools } from './pod-context.ts'
+import type { PodHandle } from './pod-context.ts'
 import { podHostname } from './pod-files.ts'
-import type { RuntimePicture } from './runtime-picture.ts'
 import { sandboxConfig } from './translate.ts'
 import type { SandboxConfig } from './cri-types.ts'
 
-export interface SandboxStart {
-  readonly tools: CriTools
+export interface PodStart extends PodHandle {
   readonly pod: Pod
-  readonly ref: PodRef
   readonly sources: PodSources
-  readonly paths: PodPaths
-  readonly picture: RuntimePicture
 }
 
 /** Also wanted by every CreateContainer. */
 export function configOfSandbox(
-  { tools, pod, ref, sources, paths }: SandboxStart,
+  { tools, pod, ref, sources, paths }: PodStart,
   attempt: number,
   tell?: (happening: PodHappening) => void,
 ): SandboxConfig {
@@ -47,13 +40,8 @@ export function configOfSandbox(
  * that name, which happens when an earlier life of this process was killed meanwhile; what has come of it is then
  * looked up, so that it is adopted and never made twice.
  */
-export async function startSandbox(
-  start: SandboxStart,
-  attempt: number,
-  tell: (happening: PodHappening) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const { tools, pod, ref, paths, picture } = start
+export async function startSandbox(start: PodStart, attempt: number, signal: AbortSignal): Promise<void> {
+  const { tools, pod, ref, paths, picture, tell } = start
   const config = configOfSandbox(start, attempt, tell)
   await Promise.all([
     mkdir(paths.logDir, { recursive: true, mode: 0o755 }),
@@ -70,10 +58,7 @@ export async function startSandbox(
 }
 
 /** Asks the runtime for everything of this Pod. */
-export async function lookUp(
-  { tools, ref, picture }: Pick<SandboxStart, 'tools' | 'ref' | 'picture'>,
-  signal: AbortSignal,
-): Promise<void> {
+export async function lookUp({ tools, ref, picture }: PodHandle, signal: AbortSignal): Promise<void> {
   const selector = podSelector(tools.settings, ref.uid)
   const [sandboxes, containers] = await Promise.all([
     tools.client.listSandboxes(selector, signal),
