@@ -1,7 +1,6 @@
-import { readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { nodes as nodeResource } from '../src/kube/resources.ts'
+import { readFile } from 'node:fs/promises'
 import { systemClock } from '../src/model/clock.ts'
+import { countRequests, type AuditLog } from './audit-log.ts'
 import type { BenchCluster } from './bench-cluster.ts'
 
 export interface IdleCost {
@@ -17,88 +16,36 @@ export interface ProcessCost {
   readonly cpuSecondsPerMinute: number
 }
 
-interface AuditEvent {
-  readonly stage: string
-  readonly verb: string
-  readonly userAgent?: string
-  readonly objectRef?: { readonly resource?: string; readonly subresource?: string }
-  readonly requestURI: string
-  readonly stageTimestamp: string
-}
-
-/**
- * What stands still costs: requests that the API server's audit log shows, memory and CPU of the processes. The API
- * server is started anew with the log, which the measurements of speed are better off without.
- */
+/** What stands still costs: requests that the API server's audit log shows, memory and CPU of the processes. */
 export async function idleCost(
-  { api, cluster, running }: BenchCluster,
+  { running }: BenchCluster,
+  audit: AuditLog,
   seconds: number,
   signal: AbortSignal,
 ): Promise<IdleCost> {
-  const logFile = join(cluster.stateDir, 'audit.log')
-  const policyFile = join(cluster.stateDir, 'audit-policy.yaml')
-  const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [{ level: 'Metadata' }] }
-  await writeFile(policyFile, JSON.stringify(policy))
-  await rm(logFile, { force: true })
-  const component = running.file.components['kube-apiserver']
-  if (!component) throw new Error('the cluster has no kube-apiserver')
-  const flags = [`--audit-policy-file=${policyFile}`, `--audit-log-path=${logFile}`]
-  const { process: _gone, ...recipe } = component
-  const args = [...recipe.program.args.filter((flag) => !flag.startsWith('--audit-')), ...flags]
-  await running.killComponent('kube-apiserver', signal, 5_000)
-  await running.launch('kube-apiserver', { ...recipe, program: { ...recipe.program, args } }, signal)
-  await untilAnswers(async () => api.list(nodeResource, {}, signal), signal)
-  // Everyone reconnects, lists anew and renews leases; that is not idling.
-  await systemClock.sleep(25_000, signal)
   const before = await processes(running)
   const fromMs = systemClock.wallMs()
   await systemClock.sleep(seconds * 1000, signal)
   const toMs = systemClock.wallMs()
   const after = await processes(running)
-  const events = (await readFile(logFile, 'utf8')).split('\n').filter(Boolean)
   return {
     seconds,
-    requestsPerMinute: perMinute(events, { fromMs, toMs }),
+    requestsPerMinute: perMinute(countRequests(await audit.requests({ fromMs, toMs })), seconds),
     spillway: cost(before.spillway, after.spillway, seconds),
     kubelet: cost(before.kubelet, after.kubelet, seconds),
   }
 }
 
-async function untilAnswers(ask: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    try {
-      await ask()
-      return
-    } catch {
-      await systemClock.sleep(200, signal)
-    }
-  }
-}
-
 function perMinute(
-  lines: readonly string[],
-  { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
-): ReadonlyMap<string, ReadonlyMap<string, number>> {
-  const counts = new Map<string, Map<string, number>>()
-  for (const line of lines) {
-    const event = JSON.parse(line) as AuditEvent
-    // A watch counts when it is opened: its end is no request.
-    if (event.stage !== (event.verb === 'watch' ? 'ResponseStarted' : 'ResponseComplete')) continue
-    const atMs = Date.parse(event.stageTimestamp)
-    if (atMs < fromMs || atMs > toMs) continue
-    const agent = agentOf(event.userAgent ?? '')
-    const { resource = event.requestURI, subresource } = event.objectRef ?? {}
-    const what = `${event.verb} ${resource}${subresource ? `/${subresource}` : ''}`
-    const ofAgent = counts.get(agent) ?? new Map<string, number>()
-    ofAgent.set(what, (ofAgent.get(what) ?? 0) + 60_000 / (toMs - fromMs))
-    counts.set(agent, ofAgent)
-  }
-  return counts
-}
-
-/** "kubelet" of a kubelet's long name; ours tell the controller from each node. */
-function agentOf(userAgent: string): string {
-  return userAgent.startsWith('spillway') ? userAgent : (userAgent.split('/')[0] ?? userAgent)
+  counts: ReadonlyMap<string, ReadonlyMap<string, number>>,
+  seconds: number,
+): IdleCost['requestsPerMinute'] {
+  return new Map(
+    [...counts].map(([agent, ofAgent]) => [
+      agent,
+      new Map([...ofAgent].map(([what, count]) => [what, (count * 60) / seconds])),
+    ]),
+  )
 }
 
 interface ProcessSample {
