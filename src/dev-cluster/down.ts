@@ -9,7 +9,8 @@ import type { CommandOptions } from './command.ts'
 import { searchPath } from './find-program.ts'
 import { restoreKernelSettings } from './kernel-settings.ts'
 import { withMachineLock } from './machine-lock.ts'
-import { endNamespaces, type OpenClusterOptions } from './open-cluster.ts'
+import { endNamespaces } from './namespace.ts'
+import type { OpenClusterOptions } from './open-cluster.ts'
 import { removeLink } from './network-link.ts'
 import { stopProcess } from './process.ts'
 
@@ -78,7 +79,7 @@ async function remove(
 ): Promise<void> {
   const spillway = file?.components['spillway']?.process
   if (spillway !== undefined) await stopProcess(spillway, { graceMs: spillwayGraceMs, clock }, signal)
-  await endNamespaces(name, clock, signal)
+  await endNamespaces({ name, known: file?.namespace }, clock, signal)
   const layout = clusterLayout(name, file?.index ?? 0)
   // Without the file its number is not known; the kernel takes the wire away with the namespace, a little later.
   if (file !== undefined) await removeLink(layout.hostLink, command, signal)

@@ -4,8 +4,16 @@ import type { Clock } from '../model/clock.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { ClusterLayout } from './cluster-layout.ts'
 import { outputTail, runCommand, type CommandOptions, type CommandResult } from './command.ts'
-import { isRunning, logTail, recordOf, startProcess, type ProcessRecord, type Program } from './process.ts'
-import { listProcesses, outerPid } from './process-table.ts'
+import {
+  isRunning,
+  logTail,
+  recordOf,
+  startProcess,
+  stopProcess,
+  type ProcessRecord,
+  type Program,
+} from './process.ts'
+import { holdsNamespaces, listProcesses, outerPid } from './process-table.ts'
 import { waitUntil } from './wait-until.ts'
 
 /** The network, mount and PID namespace of one cluster. */
@@ -57,13 +65,31 @@ export async function createNamespace(
   return { holder, init: await recordOf(pid, 'the first process of the namespaces') }
 }
 
+/** Whether programs can still be started inside: not once it was killed, however long its end takes. */
+export async function canBeEntered({ init }: ClusterNamespace): Promise<boolean> {
+  return (await isRunning(init)) && (await holdsNamespaces(init.pid))
+}
+
+/** Kills every process in the namespaces of that cluster, from whichever start; resolves when they are gone. */
+export async function endNamespaces(
+  { name, known }: { readonly name: string; readonly known: ClusterNamespace | undefined },
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  // A process that is ending has no command line any more to be found by; the record still names it.
+  const recorded = known === undefined ? [] : [known.holder, known.init]
+  for (const holder of [...(await findNamespaceHolders(name)), ...recorded]) {
+    await stopProcess(holder, { graceMs: 0, clock }, signal)
+  }
+}
+
 /** An argument of every process that holds namespaces of that cluster: known even if its pid was never written down. */
 export function namespaceMarker(clusterName: string): string {
   return `spillway-namespaces-of=${clusterName}`
 }
 
 /** Processes that hold namespaces of that cluster, from whichever start. */
-export async function findNamespaceHolders(clusterName: string): Promise<readonly ProcessRecord[]> {
+async function findNamespaceHolders(clusterName: string): Promise<readonly ProcessRecord[]> {
   const marker = namespaceMarker(clusterName)
   const found: ProcessRecord[] = []
   for (const { pid } of await listProcesses()) {

@@ -22,14 +22,14 @@ import type { CommandOptions } from './command.ts'
 import { readKernelSettings } from './kernel-settings.ts'
 import { withMachineLock } from './machine-lock.ts'
 import {
+  canBeEntered,
   createNamespace,
-  findNamespaceHolders,
+  endNamespaces,
   mountScript,
   runInside,
   runScriptInside,
 } from './namespace.ts'
 import { createLink, findFreeIndex, innerLinkCommands, podNetworkRules } from './network-link.ts'
-import { isRunning, stopProcess } from './process.ts'
 
 export interface OpenClusterOptions {
   readonly command: CommandOptions
@@ -152,24 +152,18 @@ export async function openNamespace(
   signal: AbortSignal,
 ): Promise<ClusterFile> {
   const layout = clusterLayout(file.name, file.index)
-  if (file.namespace !== undefined && file.phase === 'ready' && (await isRunning(file.namespace.init)))
+  if (file.namespace !== undefined && file.phase === 'ready' && (await canBeEntered(file.namespace))) {
     return file
+  }
   for (const directory of [layout.logsDir, layout.runDir]) await mkdir(directory, { recursive: true })
   // A start that was cut short may have left them half furnished.
-  await endNamespaces(file.name, options.clock, signal)
+  await endNamespaces({ name: file.name, known: file.namespace }, options.clock, signal)
   for (const group of Object.values(layout.cgroups)) await makeCgroup(group)
   const namespace = await createNamespace(layout, options, signal)
   const opened: ClusterFile = { ...file, namespace, phase: 'starting' }
   await writeClusterFile(opened)
   await furnish(layout, opened, options, signal)
   return opened
-}
-
-/** Kills every process in the namespaces of that cluster, from whichever start. */
-export async function endNamespaces(name: string, clock: Clock, signal: AbortSignal): Promise<void> {
-  for (const holder of await findNamespaceHolders(name)) {
-    await stopProcess(holder, { graceMs: 0, clock }, signal)
-  }
 }
 
 async function furnish(

@@ -83,9 +83,21 @@ export async function processesInNamespaceOf(initPid: number): Promise<readonly 
   return found
 }
 
+/**
+ * Whether a process still has its namespaces. One that was killed gives them up while `/proc` still calls it running:
+ * the first of a PID namespace then waits for all others of it to end, which takes as long as they are many.
+ */
+export async function holdsNamespaces(pid: number): Promise<boolean> {
+  return (await namespaceOf(pid, 'net')) !== undefined
+}
+
 async function pidNamespace(pid: number): Promise<string | undefined> {
+  return namespaceOf(pid, 'pid')
+}
+
+async function namespaceOf(pid: number, kind: 'net' | 'pid'): Promise<string | undefined> {
   try {
-    return await readlink(`/proc/${pid}/ns/pid`)
+    return await readlink(`/proc/${pid}/ns/${kind}`)
   } catch (error) {
     if (isGone(error) || isDenied(error)) return undefined
     throw error
