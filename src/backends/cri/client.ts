@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { credentials, loadPackageDefinition, status, type Client, type ServiceError } from '@grpc/grpc-js'
+import { credentials, loadPackageDefinition, type Client } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import type { Clock } from '../../model/clock.ts'
 import type {
@@ -16,16 +16,13 @@ import type {
   SandboxStatus,
   StringMap,
 } from './cri-types.ts'
+import { ContainerdTasks, leftOverTask } from './containerd-tasks.ts'
 import { criError } from './errors.ts'
+import { unaryCall } from './unary-call.ts'
 
 const protoFile = fileURLToPath(new URL('../../../proto/api.proto', import.meta.url))
 
 type Service = 'RuntimeService' | 'ImageService'
-type Unary = (
-  request: object,
-  options: { deadline?: number },
-  callback: (error: ServiceError | null, answer: unknown) => void,
-) => { cancel(): void }
 
 export interface CriClientOptions {
   /** Path of the runtime's unix socket. */
@@ -44,6 +41,7 @@ const sandboxMs = 2 * requestMs
 export class CriClient {
   readonly #runtime: Client
   readonly #images: Client
+  readonly #tasks: ContainerdTasks
   readonly #clock: Clock
 
   constructor({ socket, clock }: CriClientOptions) {
@@ -62,11 +60,13 @@ export class CriClient {
     this.#clock = clock
     this.#runtime = new runtime.v1.RuntimeService(`unix:${socket}`, credentials.createInsecure(), options)
     this.#images = new runtime.v1.ImageService(`unix:${socket}`, credentials.createInsecure(), options)
+    this.#tasks = new ContainerdTasks({ socket, clock })
   }
 
   close(): void {
     this.#runtime.close()
     this.#images.close()
+    this.#tasks.close()
   }
 
   version(signal: AbortSignal): Promise<{ runtimeName: string; runtimeVersion: string }> {
@@ -88,7 +88,7 @@ export class CriClient {
   }
 
   async removeSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
-    await this.#call('RemovePodSandbox', { podSandboxId }, signal)
+    await this.#removing('RemovePodSandbox', { podSandboxId }, signal)
   }
 
   async sandboxStatus(podSandboxId: string, signal: AbortSignal): Promise<SandboxStatus> {
@@ -121,7 +121,7 @@ export class CriClient {
   }
 
   async removeContainer(containerId: string, signal: AbortSignal): Promise<void> {
-    await this.#call('RemoveContainer', { containerId }, signal)
+    await this.#removing('RemoveContainer', { containerId }, signal)
   }
 
   async containerStatus(containerId: string, signal: AbortSignal): Promise<ContainerStatus> {
@@ -196,6 +196,17 @@ export class CriClient {
     }
   }
 
+  async #removing(method: string, request: object, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#call(method, request, signal)
+    } catch (error) {
+      const containerId = leftOverTask(error)
+      if (containerId === undefined) throw error
+      await this.#tasks.end(containerId, signal)
+      await this.#call(method, request, signal)
+    }
+  }
+
   #call<Answer>(
     method: string,
     request: object,
@@ -203,19 +214,6 @@ export class CriClient {
     timeoutMs: number | undefined = requestMs,
   ): Promise<Answer> {
     const client = method.includes('Image') ? this.#images : this.#runtime
-    const unary = (client as unknown as Record<string, Unary>)[method]
-    if (!unary) throw new Error(`the CRI has no method ${method}`)
-    const deadline = timeoutMs === undefined ? {} : { deadline: this.#clock.wallMs() + timeoutMs }
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason as Error)
-      const running = unary.call(client, request, deadline, (error, answer) => {
-        signal.removeEventListener('abort', cancel)
-        if (!error) resolve(answer as Answer)
-        else if (error.code === status.CANCELLED && signal.aborted) reject(signal.reason as Error)
-        else reject(criError(method, error))
-      })
-      const cancel = (): void => running.cancel()
-      signal.addEventListener('abort', cancel, { once: true })
-    })
+    return unaryCall(client, { method, request, timeoutMs, clock: this.#clock }, signal)
   }
 }
