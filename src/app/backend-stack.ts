@@ -7,7 +7,7 @@ import { BackendWatch } from '../node/backend-watch.ts'
 import { nodeCapacity } from '../node/capacity.ts'
 import { virtualNodeName } from '../node/node-object.ts'
 import { BackendPods } from '../pods/backend-pods.ts'
-import type { PodEventSink } from '../pods/pod-worker.ts'
+import type { PodEventSink } from '../pods/pod-event.ts'
 import type { House } from './house.ts'
 import { buildNode } from './virtual-node.ts'
 

@@ -1,6 +1,6 @@
 import type { Config, PoolConfig } from '../config/load.ts'
 import { virtualNodeName } from '../node/node-object.ts'
-import type { MeteredNode } from '../pods/pod-worker.ts'
+import type { MeteredNode } from '../pods/meter.ts'
 
 /** The virtual nodes of a pool, by ordinal. */
 export function nodeNames({ name, replicas }: PoolConfig): string[] {

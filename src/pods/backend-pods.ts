@@ -11,10 +11,12 @@ import type { Node, Pod, Service } from '../model/kubernetes.ts'
 import { asPodUid, type PodUid } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
 import { DesiredPods } from './desired-pods.ts'
+import type { Meter, MeteredNode } from './meter.ts'
 import { Observations } from './observations.ts'
 import { Orphans } from './orphans.ts'
+import type { PodEventSink } from './pod-event.ts'
 import { NodeSources } from './pod-sources.ts'
-import { PodWorker, type Meter, type MeteredNode, type PodEventSink } from './pod-worker.ts'
+import { PodWorker } from './pod-worker.ts'
 import { StatusReporter } from './status-reporter.ts'
 
 export interface BackendPodsOptions {

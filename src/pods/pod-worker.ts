@@ -1,45 +1,18 @@
 import type { Backend, PodSources } from '../backends/backend.ts'
-import { admit, type Verdict } from '../lifecycle/admission.ts'
 import { decide, isTerminal, type DesiredPod, type Step } from '../lifecycle/decide.ts'
 import type { Clock } from '../model/clock.ts'
-import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
+import { hasCode, SpillwayError } from '../model/errors.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { PodUid } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { DesiredPods } from './desired-pods.ts'
+import { Door } from './door.ts'
+import { tolerated, type Meter, type MeteredNode } from './meter.ts'
 import type { Observations } from './observations.ts'
+import type { PodEventSink } from './pod-event.ts'
+import { ReportPace } from './report-pace.ts'
 import type { StatusReporter, Refusal } from './status-reporter.ts'
-
-/** What the bill needs to hear, and when it must be durable. billing/meter.ts is the one implementation. */
-export interface Meter {
-  /** Durable when it resolves. Rejects with LedgerUnavailable: then nothing starts. */
-  intent(pod: Pod, node: MeteredNode, signal: AbortSignal): Promise<void>
-  /** What the backend's own times say was held and has ended. Durable when it resolves; cheap when nothing is new. */
-  record(pod: Pod | undefined, observed: PodObservation, signal: AbortSignal): Promise<void>
-  stopping(uid: PodUid, incarnation: number, signal: AbortSignal): Promise<void>
-  /** The backend has lost the Pod: closed at the last time that it was seen. */
-  closeLost(uid: PodUid, signal: AbortSignal): Promise<void>
-  /** It never started. */
-  voided(uid: PodUid, reason: string, signal: AbortSignal): Promise<void>
-}
-
-export interface MeteredNode {
-  readonly pool: string
-  readonly node: string
-  readonly priceBook: string
-}
-
-/** The Kubernetes Event that people see in `kubectl describe pod`. */
-export type PodEventSink = (pod: Pod, event: PodEvent) => void
-
-export interface PodEvent {
-  readonly type: 'Normal' | 'Warning'
-  readonly reason: string
-  readonly message: string
-  /** As in `spec.containers{web}`; absent when the whole Pod is meant. */
-  readonly fieldPath?: string
-}
 
 export interface PodWorkerOptions {
   readonly backend: Backend
@@ -62,26 +35,21 @@ export interface Again {
   readonly afterMs?: number
 }
 
-// The first status waits a moment: when the container is up by then, "ContainerCreating" and "Running" are one write.
-const firstReportDelayMs = 400
-// One that is on its way is told of this often: "the sandbox is ready" alone is not worth a write.
-const quickReportEveryMs = 2_000
 const retryStartMs = 1_000
 
 /** The life of the Pods of one virtual node. `syncPod` is the straight line; everything else hangs off it. */
 export class PodWorker {
   readonly #options: PodWorkerOptions
-  /** Pods let in by this process; those of an earlier one are known by being observed. */
-  readonly #admitted = new Set<PodUid>()
-  readonly #held = new Set<PodUid>()
-  readonly #acceptedAtMs = new Map<PodUid, number>()
-  /** Wall time of the last write about a Pod that was on its way. */
-  readonly #toldOnTheWayMs = new Map<PodUid, number>()
+  readonly #door: Door
+  readonly #pace: ReportPace
   /** Labels and annotations as the backend was given them. */
   readonly #handedOver = new Map<PodUid, string>()
 
   constructor(options: PodWorkerOptions) {
     this.#options = options
+    const { backend, clock } = options
+    this.#door = new Door({ ...options, capabilities: () => backend.capabilities() })
+    this.#pace = new ReportPace(clock)
   }
 
   /** One look at one Pod: observe → decide → act → meter → report → finish. Rejects to be called again later. */
@@ -97,11 +65,6 @@ export class PodWorker {
     const again = await this.#report(desired, observed, acted, signal)
     await this.#finish(step, { uid, desired, observed, metered }, signal)
     return soonest(again, acted.again)
-  }
-
-  /** Whether the Pod has passed the door, now or in an earlier life of the process. */
-  isAdmitted(uid: PodUid): boolean {
-    return this.#admitted.has(uid) || this.#options.observations.get(uid) !== undefined
   }
 
   async #act(step: Step, desired: DesiredPod, signal: AbortSignal): Promise<Acted> {
@@ -123,7 +86,7 @@ export class PodWorker {
       case 'stop': {
         const incarnation = observations.get(uid)?.incarnation ?? 0
         // A ledger that cannot be written must not keep a Pod alive: the backend's own times close the bill later.
-        await this.#tolerate('stopping record', meter.stopping(uid, incarnation, signal), signal)
+        await this.#tolerated('stopping record', meter.stopping(uid, incarnation, signal), signal)
         await ignoreNotFound(backend.stop(uid, { graceSeconds: step.graceSeconds }, signal))
         return {}
       }
@@ -135,46 +98,15 @@ export class PodWorker {
   }
 
   async #admit(pod: Pod, signal: AbortSignal): Promise<Acted> {
-    const uid = pod.metadata?.uid as PodUid
-    const verdict = this.#verdict(pod)
+    const verdict = this.#door.ask(pod)
     if (!verdict) return { again: { afterMs: 200 } }
-    switch (verdict.kind) {
-      case 'admit':
-        this.#held.delete(uid)
-        this.#admitted.add(uid)
-        return await this.#start(pod, signal)
-      case 'refuse':
-        this.#options.recordEvent(pod, { type: 'Warning', reason: verdict.reason, message: verdict.message })
-        return { refusal: verdict }
-      case 'hold':
-        if (!this.#held.has(uid)) {
-          this.#held.add(uid)
-          this.#options.recordEvent(pod, {
-            type: 'Warning',
-            reason: verdict.reason,
-            message: verdict.message,
-          })
-        }
-        return { held: true }
-    }
-  }
-
-  #verdict(pod: Pod): Verdict | undefined {
-    const { backend, desired } = this.#options
-    const node = this.#options.node()
-    if (!node) return undefined
-    const others = desired
-      .unfinished()
-      .filter(
-        ({ metadata }) => metadata?.uid !== pod.metadata?.uid && this.isAdmitted(metadata?.uid as PodUid),
-      )
-    return admit({ pod, node, others, capabilities: backend.capabilities() })
+    if (verdict.kind === 'admit') return await this.#start(pod, signal)
+    return verdict.kind === 'refuse' ? { refusal: verdict } : { held: true }
   }
 
   async #start(pod: Pod, signal: AbortSignal): Promise<Acted> {
-    const { backend, clock, meter, metered, sources } = this.#options
-    const uid = pod.metadata?.uid as PodUid
-    if (!this.#acceptedAtMs.has(uid)) this.#acceptedAtMs.set(uid, clock.wallMs())
+    const { backend, meter, metered, sources } = this.#options
+    this.#pace.accepted(pod.metadata?.uid as PodUid)
     try {
       await meter.intent(pod, metered, signal)
     } catch (error) {
@@ -227,7 +159,7 @@ export class PodWorker {
   ): Promise<boolean> {
     const { meter } = this.#options
     if (!observed) return true
-    return await this.#tolerate('usage record', meter.record(podOf(desired), observed, signal), signal)
+    return await this.#tolerated('usage record', meter.record(podOf(desired), observed, signal), signal)
   }
 
   async #report(
@@ -236,73 +168,49 @@ export class PodWorker {
     acted: Acted,
     signal: AbortSignal,
   ): Promise<Again> {
-    const { clock, desired: desiredPods, reporter } = this.#options
+    const { desired: desiredPods, reporter } = this.#options
     if (desired.kind !== 'present' || acted.held) return {}
     const { pod } = desired
+    const { refusal } = acted
     const uid = pod.metadata?.uid as PodUid
-    const acceptedAtMs = this.#acceptedAtMs.get(uid)
-    if (!observed && !acted.refusal) {
-      if (acceptedAtMs === undefined) return {}
-    }
-    if (!acted.refusal && isStillQuick(observed)) {
-      const waitMs = this.#tellOnTheWayAtMs(uid) - clock.wallMs()
-      if (waitMs > 0) return { afterMs: waitMs }
-      this.#toldOnTheWayMs.set(uid, clock.wallMs())
-    }
-    const written = await reporter.report({ pod, observed, refusal: acted.refusal, acceptedAtMs }, signal)
+    const acceptedAtMs = this.#pace.acceptedAtMs(uid)
+    if (!observed && !refusal && acceptedAtMs === undefined) return {}
+    const waitMs = refusal ? 0 : this.#pace.waitMs(uid, observed)
+    if (waitMs > 0) return { afterMs: waitMs }
+    const written = await reporter.report({ pod, observed, refusal, acceptedAtMs }, signal)
     if (written) desiredPods.wrote(uid, written)
     return {}
   }
 
-  #tellOnTheWayAtMs(uid: PodUid): number {
-    const toldMs = this.#toldOnTheWayMs.get(uid)
-    if (toldMs !== undefined) return toldMs + quickReportEveryMs
-    return (this.#acceptedAtMs.get(uid) ?? 0) + firstReportDelayMs
-  }
-
   /** The end, in the order that loses nothing: CLOSED is durable, the last status is written, then object and evidence go. */
   async #finish(step: Step, end: PodEnd, signal: AbortSignal): Promise<void> {
-    const { backend, desired, log, meter, reporter } = this.#options
+    const { backend, desired, log, observations, reporter, settled } = this.#options
+    const { uid } = end
     if (step.do === 'delete' && end.desired.kind === 'present') {
-      if (!end.observed)
-        await this.#tolerate(
-          'void record',
-          meter.voided(end.uid, 'deleted before it started', signal),
-          signal,
-        )
+      if (!end.observed) await this.#voided(uid, signal)
       await reporter.deleteObject(end.desired.pod, signal)
     }
     if (step.do === 'forget' && end.metered) {
-      await backend.forget(end.uid, signal)
-      log.debug({ pod: end.uid }, 'pod forgotten')
+      await backend.forget(uid, signal)
+      log.debug({ pod: uid }, 'pod forgotten')
     }
-    if (end.desired.kind === 'deleted' && !this.#options.observations.get(end.uid)) {
-      if (!end.observed)
-        await this.#tolerate(
-          'void record',
-          meter.voided(end.uid, 'deleted before it started', signal),
-          signal,
-        )
-      desired.settled(end.uid)
-      this.#admitted.delete(end.uid)
-      this.#held.delete(end.uid)
-      this.#acceptedAtMs.delete(end.uid)
-      this.#toldOnTheWayMs.delete(end.uid)
-      this.#handedOver.delete(end.uid)
-      this.#options.settled(end.uid)
+    if (end.desired.kind === 'deleted' && !observations.get(uid)) {
+      if (!end.observed) await this.#voided(uid, signal)
+      desired.settled(uid)
+      this.#door.settled(uid)
+      this.#pace.settled(uid)
+      this.#handedOver.delete(uid)
+      settled(uid)
     }
   }
 
-  /** For writes to the ledger that the Pod's way must not wait for. The next pass makes them again. */
-  async #tolerate(what: string, write: Promise<void>, signal: AbortSignal): Promise<boolean> {
-    try {
-      await write
-      return true
-    } catch (error) {
-      signal.throwIfAborted()
-      this.#options.log.error({ what, error: errorMessage(error) }, 'ledger write failed; the pod goes on')
-      return false
-    }
+  async #voided(uid: PodUid, signal: AbortSignal): Promise<void> {
+    const write = this.#options.meter.voided(uid, 'deleted before it started', signal)
+    await this.#tolerated('void record', write, signal)
+  }
+
+  #tolerated(what: string, write: Promise<void>, signal: AbortSignal): Promise<boolean> {
+    return tolerated(what, write, { log: this.#options.log, signal })
   }
 }
 
@@ -330,16 +238,6 @@ function podOf(desired: DesiredPod): Pod | undefined {
 
 function isRunning(observed: PodObservation | undefined): boolean {
   return observed !== undefined && observed.phase !== 'stopped'
-}
-
-/** Nothing worth a write of its own yet: on the way, without trouble, and no container has ended. */
-function isStillQuick(observed: PodObservation | undefined): boolean {
-  if (!observed) return true
-  return (
-    observed.phase === 'starting' &&
-    observed.trouble === undefined &&
-    observed.containers.every(({ state }) => state.kind === 'waiting' && !/BackOff|Err/.test(state.reason))
-  )
 }
 
 function soonest(a: Again, b: Again | undefined): Again {

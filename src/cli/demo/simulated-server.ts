@@ -8,7 +8,7 @@ import { nodes } from '../../kube/resources.ts'
 import { kubeTime, type Clock } from '../../model/clock.ts'
 import type { Node } from '../../model/kubernetes.ts'
 import { BackendPods } from '../../pods/backend-pods.ts'
-import type { Meter } from '../../pods/pod-worker.ts'
+import type { Meter } from '../../pods/meter.ts'
 import type { Log } from '../../telemetry/log.ts'
 
 export interface SimulatedServerOptions {

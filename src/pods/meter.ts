@@ -1,0 +1,43 @@
+import { errorMessage } from '../model/errors.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import type { PodObservation } from '../model/pod-observation.ts'
+import type { PodUid } from '../model/pod-key.ts'
+import type { Log } from '../telemetry/log.ts'
+
+/** What the bill needs to hear, and when it must be durable. billing/meter.ts is the one implementation. */
+export interface Meter {
+  /** Durable when it resolves. Rejects with LedgerUnavailable: then nothing starts. */
+  intent(pod: Pod, node: MeteredNode, signal: AbortSignal): Promise<void>
+  /** What the backend's own times say was held and has ended. Durable when it resolves; cheap when nothing is new. */
+  record(pod: Pod | undefined, observed: PodObservation, signal: AbortSignal): Promise<void>
+  stopping(uid: PodUid, incarnation: number, signal: AbortSignal): Promise<void>
+  /** The backend has lost the Pod: closed at the last time that it was seen. */
+  closeLost(uid: PodUid, signal: AbortSignal): Promise<void>
+  /** It never started. */
+  voided(uid: PodUid, reason: string, signal: AbortSignal): Promise<void>
+}
+
+export interface MeteredNode {
+  readonly pool: string
+  readonly node: string
+  readonly priceBook: string
+}
+
+/**
+ * For writes to the ledger that the Pod's way must not wait for: the next pass makes them again. Answers whether it was
+ * made; rejects only with the signal's reason.
+ */
+export async function tolerated(
+  what: string,
+  write: Promise<void>,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<boolean> {
+  try {
+    await write
+    return true
+  } catch (error) {
+    signal.throwIfAborted()
+    log.error({ what, error: errorMessage(error) }, 'ledger write failed; the pod goes on')
+    return false
+  }
+}
