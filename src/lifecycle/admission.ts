@@ -1,7 +1,14 @@
 import type { Capabilities, PodFeature } from '../model/capability.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import { parseBytes } from '../model/quantity.ts'
-import { add, noResources, parseResources, podRequests, type Resources } from '../model/resources.ts'
+import {
+  add,
+  boundPodRequests,
+  noResources,
+  parseResources,
+  podRequests,
+  type Resources,
+} from '../model/resources.ts'
 import { featuresOf } from './features.ts'
 import { hostPortsOf, portsClash } from './host-ports.ts'
 import { nodeMatches } from './node-affinity.ts'
@@ -10,7 +17,7 @@ import { untoleratedTaint } from './tolerations.ts'
 export interface AdmissionInput {
   readonly pod: Pod
   readonly node: Node
-  /** The Pods that the node already let in and that have not ended. */
+  /** The Pods that the node already let in and that have not ended, with what was set aside for them as their spec. */
   readonly others: readonly Pod[]
   readonly capabilities: Capabilities
   /** Rules of the operator: budget, security profile. The first that answers with a reason refuses. */
@@ -93,7 +100,7 @@ function refuseResources({ pod, node, others }: AdmissionInput): Refused | undef
   const count = BigInt(others.length)
   if (count + 1n > allowedPods) return outOf('pods', 1n, count, allowedPods)
   const capacity = parseResources(list)
-  const used = others.reduce((sum, other) => add(sum, podRequests(other)), noResources)
+  const used = others.reduce((sum, other) => add(sum, boundPodRequests(other)), noResources)
   const wanted = podRequests(pod)
   const shortage = amounts(wanted)
     // An extended resource that the node does not have at all belongs to the cluster, not to the node: not checked.

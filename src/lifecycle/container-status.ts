@@ -1,10 +1,12 @@
 import { kubeTime } from '../model/clock.ts'
 import type { Container, ContainerState, ContainerStatus, Pod } from '../model/kubernetes.ts'
 import type { ContainerKind, ContainerObservation, TerminatedState } from '../model/pod-observation.ts'
+import { reportedContainerResources } from './reported-resources.ts'
 import { shouldRestart } from './restart-policy.ts'
 
 export interface ContainerStatusInput {
   readonly pod: Pod
+  /** With what was set aside for it. */
   readonly container: Pick<Container, 'name' | 'image' | 'resources' | 'restartPolicy' | 'restartPolicyRules'>
   readonly kind: ContainerKind
   readonly observed: ContainerObservation | undefined
@@ -47,7 +49,7 @@ function seenStatus(input: ContainerStatusInput, observed: ContainerObservation)
     lastState: lastTerminated ? containerState(lastTerminated) : earlierState(previous, observed.containerId),
     ready: isReady(kind, observed),
     started: state.kind === 'running' && observed.started,
-    ...(observed.containerId !== undefined && reportedResources(container)),
+    ...(observed.containerId !== undefined && reportedContainerResources({ container, observed, previous })),
   }
 }
 
@@ -144,12 +146,5 @@ function terminatedState(ended: TerminatedState): ContainerState {
       finishedAt: kubeTime(ended.finishedAtMs),
       ...(ended.containerId !== undefined && { containerID: ended.containerId }),
     },
-  }
-}
-
-function reportedResources({ resources }: Pick<Container, 'resources'>): Partial<ContainerStatus> {
-  return {
-    resources: resources ?? {},
-    ...(resources?.requests && { allocatedResources: resources.requests }),
   }
 }

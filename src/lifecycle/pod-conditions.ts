@@ -3,6 +3,7 @@ import type { Container, ContainerStatus, Pod, PodCondition } from '../model/kub
 import type { PodObservation } from '../model/pod-observation.ts'
 import { isSidecar } from '../model/resources.ts'
 import type { PodPhase } from './pod-phase.ts'
+import { resizeConditions, resizeConditionTypes, type PendingResize } from './resize-conditions.ts'
 
 /** The conditions that a node owns. All others belong to somebody else and are handed on untouched. */
 const owned: ReadonlySet<string> = new Set([
@@ -10,6 +11,7 @@ const owned: ReadonlySet<string> = new Set([
   'Initialized',
   'Ready',
   'ContainersReady',
+  ...resizeConditionTypes,
 ])
 
 export interface PodConditionsInput {
@@ -18,6 +20,7 @@ export interface PodConditionsInput {
   readonly phase: PodPhase
   /** Of init and of main containers. */
   readonly statuses: readonly ContainerStatus[]
+  readonly pendingResize?: PendingResize | 'unknown' | undefined
   readonly previous: readonly PodCondition[]
   readonly nowMs: number
 }
@@ -51,7 +54,13 @@ export function podConditions(input: PodConditionsInput): PodCondition[] {
       ...(pod.metadata?.generation !== undefined && { observedGeneration: pod.metadata.generation }),
     }
   })
-  return [...others, ...ours]
+  return [...others, ...resizesOf(input), ...ours]
+}
+
+/** Of a Pod that is over nothing is resized any more. */
+function resizesOf({ observed, pendingResize, previous, nowMs }: PodConditionsInput): PodCondition[] {
+  if (observed?.phase === 'stopped') return []
+  return resizeConditions({ pending: pendingResize, allocation: observed?.allocation, previous, nowMs })
 }
 
 const scheduledByHand: [string, Finding] = ['PodScheduled', { status: 'True' }]

@@ -1,11 +1,14 @@
 import { kubeTime } from '../model/clock.ts'
 import type { Container, ContainerStatus, Pod, PodStatus } from '../model/kubernetes.ts'
 import type { ContainerKind, ContainerObservation, PodObservation } from '../model/pod-observation.ts'
+import { withResources } from '../model/pod-resources.ts'
 import { isSidecar } from '../model/resources.ts'
 import { containerStatus, lostTermination } from './container-status.ts'
 import { podConditions } from './pod-conditions.ts'
 import { podPhase, type PodPhase } from './pod-phase.ts'
 import { qosClass } from './qos.ts'
+import { reportedPodResources } from './reported-resources.ts'
+import type { PendingResize } from './resize-conditions.ts'
 
 export interface PodStatusInput {
   readonly pod: Pod
@@ -13,6 +16,8 @@ export interface PodStatusInput {
   readonly observed: PodObservation | undefined
   /** Set when the Pod was not let in: the status says so, and nothing else. */
   readonly refusal?: { readonly reason: string; readonly message: string } | undefined
+  /** A size that the Pod asks for and that has not been set aside. */
+  readonly pendingResize?: PendingResize | 'unknown' | undefined
   /** What the API server has now. Restart counts, times and the conditions of others come from it. */
   readonly previous: PodStatus
   readonly node: {
@@ -52,6 +57,7 @@ export function podStatus(input: PodStatusInput): PodStatus {
     ...addresses(input),
     startTime: startTime(input),
     qosClass: qosClass({ ...input.pod, status: previous }),
+    ...(observed?.allocation && reportedPodResources(allocatedPod(input), observed, previous)),
     containerStatuses: byName(settled.main),
     ...(settled.init.length > 0 && { initContainerStatuses: settled.init }),
     ...(settled.ephemeral.length > 0 && { ephemeralContainerStatuses: byName(settled.ephemeral) }),
@@ -84,7 +90,14 @@ interface Lists {
   readonly ephemeral: ContainerStatus[]
 }
 
-function containerLists({ pod, observed, previous }: PodStatusInput, over: boolean): Lists {
+/** The Pod at the size that was set aside for it, which may not be the one that it asks for. */
+function allocatedPod({ pod, observed }: PodStatusInput): Pod {
+  return observed?.allocation ? withResources(pod, observed.allocation.resources) : pod
+}
+
+function containerLists(input: PodStatusInput, over: boolean): Lists {
+  const { observed, previous } = input
+  const pod = allocatedPod(input)
   const { containers = [], initContainers = [], ephemeralContainers = [] } = pod.spec ?? {}
   const seen = new Map(observed?.containers.map((container) => [container.name, container]))
   const mainStarted = containers.some(({ name }) => hasRun(seen.get(name)))

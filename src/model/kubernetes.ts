@@ -50,6 +50,10 @@ export interface PodStatus extends Omit<V130PodStatus, 'conditions'> {
   conditions?: PodCondition[]
   /** 1.33+ */
   observedGeneration?: number
+  /** 1.35+: what the node has set aside for the Pod as a whole. */
+  allocatedResources?: Record<string, string>
+  /** 1.35+: what is in effect for the Pod as a whole. */
+  resources?: ResourceRequirements
 }
 
 export interface Pod extends Omit<V130Pod, 'spec' | 'status'> {

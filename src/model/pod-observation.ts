@@ -1,4 +1,6 @@
+import type { ResourceRequirements } from './kubernetes.ts'
 import type { PodRef } from './pod-key.ts'
+import type { PodResources } from './pod-resources.ts'
 
 /**
  * What a backend sees of one Pod, in one picture. Times are the backend's own, in wall milliseconds. The picture is
@@ -20,6 +22,10 @@ export interface PodObservation extends PodRef {
   /** Why the Pod cannot get further just now, in kubelet's words (`FailedCreatePodSandBox`, `FailedMount`). */
   readonly trouble?: { readonly reason: string; readonly message: string }
   readonly sandbox?: SandboxObservation
+  /** Absent: this backend runs Pods at the size that they came with. */
+  readonly allocation?: AllocationObservation
+  /** What is in effect for the Pod as a whole, as far as the backend can tell; without what is unlimited. */
+  readonly resources?: ResourceRequirements
   /** Init containers first, in the order of the spec, then containers, then ephemeral ones. */
   readonly containers: readonly ContainerObservation[]
 }
@@ -41,6 +47,17 @@ export interface SandboxObservation {
   readonly podIps: readonly string[]
 }
 
+/** What was set aside for the Pod: the resources in the spec of the first `start`, then of each `update`. */
+export interface AllocationObservation {
+  /** `metadata.generation` of the Pod that asked for it. */
+  readonly generation: number
+  readonly resources: PodResources
+  /** Since when all of it is in effect; absent while a resize is under way. */
+  readonly inEffectAtMs?: number
+  /** Why the resize does not get further just now, in kubelet's words. It is tried again. */
+  readonly error?: string
+}
+
 export type ContainerKind = 'init' | 'sidecar' | 'main' | 'ephemeral'
 
 export interface ContainerObservation {
@@ -58,6 +75,8 @@ export interface ContainerObservation {
   readonly started: boolean
   /** The readiness probe has succeeded, or there is none and the container is `started`. */
   readonly ready: boolean
+  /** What is in effect for a running container, as far as the backend can tell; without what is unlimited. */
+  readonly resources?: ResourceRequirements
 }
 
 export type ContainerRunState =

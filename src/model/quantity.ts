@@ -37,6 +37,16 @@ function divideUp(numerator: bigint, denominator: bigint): bigint {
   return (numerator + denominator - 1n) / denominator
 }
 
+// Nothing in the API is finer than a billionth.
+const finest = 9
+
+/** Below, at or above 0, as `sort` wants it. Exact, however the two are written. */
+export function compareQuantities(a: string, b: string): number {
+  const difference = parseQuantity(a, finest) - parseQuantity(b, finest)
+  if (difference === 0n) return 0
+  return difference < 0n ? -1 : 1
+}
+
 /** Thousandths of a core. */
 export function parseCpuMillis(text: string): bigint {
   return parseQuantity(text, 3)

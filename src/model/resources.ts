@@ -1,5 +1,5 @@
 import type { Container, ContainerStatus, Pod, ResourceRequirements } from './kubernetes.ts'
-import { parseBytes, parseCpuMillis } from './quantity.ts'
+import { compareQuantities, formatBytes, formatCpu, parseBytes, parseCpuMillis } from './quantity.ts'
 
 /** What a Pod asks for, or a node has. Everything that is not cpu, memory or ephemeral-storage is in `extended`. */
 export interface Resources {
@@ -31,6 +31,19 @@ export function parseResources(list: ResourceList | undefined): Resources {
     memoryBytes: parseBytes(list?.['memory'] ?? '0'),
     ephemeralStorageBytes: parseBytes(list?.['ephemeral-storage'] ?? '0'),
     extended,
+  }
+}
+
+/** As a Kubernetes ResourceList, without what is not there. */
+export function resourceList(resources: Resources): Record<string, string> {
+  const { cpuMillis, memoryBytes, ephemeralStorageBytes, extended } = resources
+  return {
+    ...(cpuMillis > 0n && { cpu: formatCpu(cpuMillis) }),
+    ...(memoryBytes > 0n && { memory: formatBytes(memoryBytes) }),
+    ...(ephemeralStorageBytes > 0n && { 'ephemeral-storage': formatBytes(ephemeralStorageBytes) }),
+    ...Object.fromEntries(
+      [...extended].filter(([, amount]) => amount > 0n).map(([name, amount]) => [name, formatBytes(amount)]),
+    ),
   }
 }
 
@@ -111,7 +124,24 @@ export function boundPodRequests(pod: Pod): Resources {
     return list ? parseResources(list) : allocated(container)
   }
   const sums = [asked, allocated, inEffect].map((read) => sumOfContainers(pod, read))
-  return withWholeRequests(pod, sums.reduce(maximum), pod.spec?.resources)
+  return withWholeRequests(pod, sums.reduce(maximum), boundWhole(pod, infeasible))
+}
+
+/** What the Pod as a whole holds, by the same rule; the node tells of it in the status since 1.36. */
+function boundWhole({ spec, status }: Pod, infeasible: boolean): ResourceRequirements | undefined {
+  const asked = spec?.resources
+  if (!asked?.requests || !status?.resources) return asked
+  const lists = [
+    infeasible ? {} : asked.requests,
+    status.resources.requests ?? {},
+    status.allocatedResources ?? {},
+  ]
+  const requests: Record<string, string> = {}
+  for (const name of Object.keys(asked.requests)) {
+    const amounts = lists.flatMap((list) => list[name] ?? []).sort((a, b) => compareQuantities(b, a))
+    if (amounts[0] !== undefined) requests[name] = amounts[0]
+  }
+  return { ...asked, requests }
 }
 
 /** The same sum over limits: what a Pod may take at most. Resources without a limit count as 0. */
