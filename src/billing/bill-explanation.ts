@@ -3,7 +3,7 @@ import { formatDecimal, formatNanos, nanoScale, parseRational, roundRational } f
 import { unitNoun, type BilledResource, type PriceBook } from '../model/price-book.ts'
 import { formatSpec } from '../model/spec.ts'
 import type { ChargeLine, ChargePart } from './charges.ts'
-import type { UsageInterval } from './projection.ts'
+import type { UsageInterval, UsageSegment } from './projection.ts'
 
 /** Why a Pod's bill is what it is: the size, and how long. */
 export interface ExplainedPod {
@@ -22,10 +22,17 @@ export interface ExplainedPod {
   readonly endKnown: string
   readonly endReason?: string
   readonly priceBook: string
-  /** `4 cores, 8 GiB`. */
+  /** `4 cores, 8 GiB`: the last, if it was resized. */
   readonly spec: string
   /** How the Pod's requests became the size, sentence by sentence. */
   readonly steps: readonly string[]
+  /** Of a Pod that was resized: every size, the first from the start on. */
+  readonly sizes?: readonly ExplainedSize[]
+}
+
+export interface ExplainedSize {
+  readonly from: string
+  readonly spec: string
 }
 
 /** One invoice line, so that a reader can do the sum again. */
@@ -62,7 +69,12 @@ export function explainPod(interval: UsageInterval, nowMs: number): ExplainedPod
     priceBook: terms?.priceBook ?? '',
     spec: terms ? formatSpec(terms.spec) : 'not known yet',
     steps: terms?.steps ?? [],
+    ...(segments.length > 1 && { sizes: segments.map(explainSize) }),
   }
+}
+
+function explainSize({ fromMs, terms }: UsageSegment): ExplainedSize {
+  return { from: new Date(fromMs).toISOString(), spec: formatSpec(terms.spec) }
 }
 
 export function explainLine(line: ChargeLine, book: PriceBook): ExplainedLine {

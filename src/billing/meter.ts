@@ -3,13 +3,15 @@ import { SpillwayError } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { podRef, type PodUid } from '../model/pod-key.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
+import { withResources } from '../model/pod-resources.ts'
 import type { PriceBook } from '../model/price-book.ts'
 import { chooseSpec } from '../model/spec.ts'
 import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { LedgerStore } from './ledger.ts'
-import { observedFacts, type NewFact } from './observed-facts.ts'
+import { ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
 import type { PodHistory, UsageInterval } from './projection.ts'
+import { resizeFacts } from './resize-facts.ts'
 
 /** Where a Pod runs, and by which book it is billed there. */
 export interface MeteredNode {
@@ -70,9 +72,35 @@ export class LedgerMeter {
     const { uid, nodeName } = observed
     const history = await this.#history(uid, signal)
     const facts = observedFacts({ history, observed, nowMs: clock.wallMs(), heartbeatMs })
+    facts.push(...this.#resizeFacts(pod, observed, history))
     const billable = facts.length > 0 || history.intervals.length > 0
     if (pod && billable && !history.intended) facts.unshift(this.#intentFact(pod, nodeFacts(nodeName)))
     if (facts.length > 0) await this.#append(uid, facts, signal)
+  }
+
+  /**
+   * The Pod is about to be given the size that it asks for now; to be awaited before the backend is asked. What was seen
+   * of the size before is written down with it: the backend forgets that one over the next.
+   */
+  async resizing(pod: Pod, observed: PodObservation, signal: AbortSignal): Promise<void> {
+    const { uid } = podRef(pod)
+    const history = await this.#history(uid, signal)
+    const generation = pod.metadata?.generation ?? 0
+    if (!history.terms || history.resizes.some((resize) => resize.generation === generation)) return
+    const fact = { kind: 'RESIZING', generation, terms: this.#terms(pod, history.terms.priceBook) } as const
+    const incarnation = ledgerIncarnation(history, observed)
+    const asked: NewFact = { incarnation, atMs: this.#options.clock.wallMs(), source: 'spillway', fact }
+    await this.#append(uid, [...this.#resizeFacts(pod, observed, history), asked], signal)
+  }
+
+  /** The backend will not do it: what was held before goes on being billed. */
+  async resizeRefused(uid: PodUid, generation: number, reason: string, signal: AbortSignal): Promise<void> {
+    const { intervals, resizes } = await this.#history(uid, signal)
+    const resize = resizes.find((candidate) => candidate.generation === generation)
+    if (resize?.state !== 'under way') return
+    const incarnation = intervals.at(-1)?.incarnation ?? 0
+    const fact = { kind: 'VOIDED', reason, generation } as const
+    await this.#append(uid, [{ incarnation, atMs: resize.askedMs, source: 'spillway', fact }], signal)
   }
 
   /** The Pod's end is about to be asked for. The first call counts: it is the end if no container ever ran. */
@@ -118,6 +146,20 @@ export class LedgerMeter {
     return new Set(intervals.map(({ podUid }) => podUid))
   }
 
+  #resizeFacts(pod: Pod | undefined, observed: PodObservation, history: PodHistory): NewFact[] {
+    const priceBook = history.terms?.priceBook
+    return resizeFacts({
+      history,
+      observed,
+      incarnation: ledgerIncarnation(history, observed),
+      wantedGeneration: pod?.metadata?.generation ?? 0,
+      termsOf:
+        pod && priceBook !== undefined
+          ? (resources) => this.#terms(withResources(pod, resources), priceBook)
+          : undefined,
+    })
+  }
+
   #intentFact(pod: Pod, { pool, node, priceBook }: MeteredNode): NewFact {
     const { clock, clusterUid, labels = applicationLabels } = this.#options
     return {
@@ -128,6 +170,7 @@ export class LedgerMeter {
         kind: 'INTENT',
         pod: billedPod(pod, { clusterUid, pool, node, labels }),
         terms: this.#terms(pod, priceBook),
+        ...(pod.metadata?.generation !== undefined && { generation: pod.metadata.generation }),
       },
     }
   }

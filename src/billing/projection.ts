@@ -8,6 +8,7 @@ import {
   type UsageEvent,
   type UsageFact,
 } from '../model/usage.ts'
+import { projectResizes, type Resize } from './resizes.ts'
 
 /** What all events about one Pod come to. */
 export interface PodHistory {
@@ -16,7 +17,11 @@ export interface PodHistory {
   readonly pod: BilledPod | undefined
   readonly terms: BillingTerms | undefined
   readonly intended: boolean
+  /** `metadata.generation` of the Pod that `terms` were made for. */
+  readonly intendedGeneration: number | undefined
   readonly voided: boolean
+  /** By generation. */
+  readonly resizes: readonly Resize[]
   /** By incarnation, ascending; never overlapping. */
   readonly intervals: readonly UsageInterval[]
   readonly adjustments: readonly Adjustment[]
@@ -76,32 +81,36 @@ export function projectPod(podUid: PodUid, delivered: readonly UsageEvent[]): Po
   const events = distinct(delivered.filter((event) => event.podUid === podUid))
   const ignored: IgnoredEvent[] = []
   const intent = ofKind(events, 'INTENT')[0]
+  const resizes = projectResizes(events, intent?.fact.terms)
   const opened = ofKind(events, 'OPENED').sort((a, b) => a.incarnation - b.incarnation)
   const open = new Set(opened.map(({ incarnation }) => incarnation))
   const intervals = opened.map((event, index) =>
     projectInterval({
       opened: event,
       intent,
+      resizes,
       own: events.filter(({ incarnation }) => incarnation === event.incarnation),
       nextStartMs: opened[index + 1]?.atMs,
       ignored,
     }),
   )
   for (const event of events) {
-    if (open.has(event.incarnation) || ['INTENT', 'ADJUSTED'].includes(event.fact.kind) || isVoid(event))
-      continue
+    if (open.has(event.incarnation) || isOfPod(event)) continue
     ignored.push({ id: event.id, kind: event.fact.kind, why: 'that sandbox was never opened' })
   }
   const voids = events.filter(isVoid)
   if (opened.length > 0) {
     for (const { id } of voids) ignored.push({ id, kind: 'VOIDED', why: 'a sandbox was opened after all' })
   }
+  ignored.push(...idleResizes(events, resizes, intervals))
   return {
     podUid,
     pod: intent?.fact.pod,
     terms: intent?.fact.terms,
     intended: intent !== undefined,
+    intendedGeneration: intent?.fact.generation,
     voided: opened.length === 0 && voids.length > 0,
+    resizes,
     intervals,
     adjustments: ofKind(events, 'ADJUSTED').map(adjustment).sort(byTime),
     ignored: ignored.sort((a, b) => compareText(a.id, b.id)),
@@ -111,12 +120,14 @@ export function projectPod(podUid: PodUid, delivered: readonly UsageEvent[]): Po
 interface IntervalInput {
   readonly opened: EventOf<'OPENED'>
   readonly intent: EventOf<'INTENT'> | undefined
+  readonly resizes: readonly Resize[]
   readonly own: readonly UsageEvent[]
   readonly nextStartMs: number | undefined
   readonly ignored: IgnoredEvent[]
 }
 
-function projectInterval({ opened, intent, own, nextStartMs, ignored }: IntervalInput): UsageInterval {
+function projectInterval(input: IntervalInput): UsageInterval {
+  const { opened, intent, resizes, own, nextStartMs, ignored } = input
   const startMs = opened.atMs
   const observedUntilMs = Math.max(startMs, ...ofKind(own, 'OBSERVED').map(({ atMs }) => atMs))
   const closed = chooseClosed(ofKind(own, 'CLOSED'), ignored)
@@ -138,7 +149,7 @@ function projectInterval({ opened, intent, own, nextStartMs, ignored }: Interval
     closeReason: end?.reason,
     observedUntilMs: endMs === undefined ? observedUntilMs : Math.min(observedUntilMs, endMs),
     stoppingMs: ofKind(own, 'STOPPING')[0]?.atMs,
-    segments: projectSegments({ intent, own, startMs, endMs, ignored }),
+    segments: intent ? projectSegments(intent.fact.terms, resizes, { startMs, endMs }) : [],
     pod: intent?.fact.pod,
     unknownPod: opened.fact.pod,
   }
@@ -159,33 +170,37 @@ function chooseClosed(closed: readonly EventOf<'CLOSED'>[], ignored: IgnoredEven
   return best && { atMs: best.atMs, confidence: best.fact.confidence, reason: best.fact.reason }
 }
 
-interface SegmentsInput {
-  readonly intent: EventOf<'INTENT'> | undefined
-  readonly own: readonly UsageEvent[]
-  readonly startMs: number
-  readonly endMs: number | undefined
-  readonly ignored: IgnoredEvent[]
+/** The sizes within one sandbox's time: the one that the Pod had when it began, and those that came. */
+function projectSegments(
+  begun: BillingTerms,
+  resizes: readonly Resize[],
+  { startMs, endMs = Infinity }: { readonly startMs: number; readonly endMs: number | undefined },
+): UsageSegment[] {
+  const done = resizes.flatMap(({ fromMs, terms }) => (fromMs === undefined ? [] : { fromMs, terms }))
+  const first = done.findLast(({ fromMs }) => fromMs <= startMs)
+  const later = done.filter(({ fromMs }) => startMs < fromMs && fromMs < endMs)
+  return [{ fromMs: startMs, terms: first?.terms ?? begun }, ...later]
 }
 
-/** A resize counts from the record before its call, and only when it was done: a refused one never changes the bill. */
-function projectSegments({ intent, own, startMs, endMs, ignored }: SegmentsInput): UsageSegment[] {
-  if (!intent) return []
-  const done = new Set(ofKind(own, 'RESIZED').map(({ fact }) => fact.generation))
-  const refused = new Set(ofKind(own, 'VOIDED').map(({ fact }) => fact.generation))
-  const resizes = ofKind(own, 'RESIZING').sort(
-    (a, b) => a.fact.generation - b.fact.generation || compareText(a.id, b.id),
-  )
-  const segments: UsageSegment[] = [{ fromMs: startMs, terms: intent.fact.terms }]
-  for (const { id, atMs, fact } of resizes) {
-    const last = segments.at(-1)
-    if (refused.has(fact.generation)) ignored.push({ id, kind: 'RESIZING', why: 'the resize was refused' })
-    else if (!done.has(fact.generation))
-      ignored.push({ id, kind: 'RESIZING', why: 'the resize is not done yet' })
-    else if (endMs !== undefined && atMs >= endMs)
-      ignored.push({ id, kind: 'RESIZING', why: 'after the end' })
-    else segments.push({ fromMs: Math.max(atMs, last?.fromMs ?? startMs), terms: fact.terms })
+/** The records of resizes that change no bill, and why. */
+function idleResizes(
+  events: readonly UsageEvent[],
+  resizes: readonly Resize[],
+  intervals: readonly UsageInterval[],
+): IgnoredEvent[] {
+  const known = new Map(resizes.map((resize) => [resize.generation, resize]))
+  const lastMs = Math.max(-Infinity, ...intervals.map(({ endMs = Infinity }) => endMs))
+  const why = (generation: number): string | undefined => {
+    const resize = known.get(generation)
+    if (!resize) return 'no resize of that generation began'
+    if (resize.state === 'refused') return 'the resize was refused'
+    if (resize.fromMs === undefined) return 'the resize is not done yet'
+    return resize.fromMs >= lastMs ? 'after the end' : undefined
   }
-  return segments
+  return [...ofKind(events, 'RESIZING'), ...ofKind(events, 'RESIZED')].flatMap(({ id, fact }) => {
+    const reason = why(fact.generation)
+    return reason === undefined ? [] : [{ id, kind: fact.kind, why: reason }]
+  })
 }
 
 /** Each id once. Two events of one id that differ are a fault of the writer: which counts must not hang on the order. */
@@ -204,6 +219,11 @@ function fingerprint(event: UsageEvent): string {
 
 function ofKind<K extends UsageFact['kind']>(events: readonly UsageEvent[], kind: K): EventOf<K>[] {
   return events.filter((event): event is EventOf<K> => event.fact.kind === kind)
+}
+
+/** About the Pod, whichever sandbox it has. */
+function isOfPod(event: UsageEvent): boolean {
+  return ['INTENT', 'ADJUSTED', 'RESIZING', 'RESIZED', 'VOIDED'].includes(event.fact.kind)
 }
 
 /** Of the Pod as a whole, not of one resize. */

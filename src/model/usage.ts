@@ -7,17 +7,25 @@ import type { Demand, Spec } from './spec.ts'
 
 /**
  * What the ledger records. A fact is about one sandbox of one Pod (Pod UID, incarnation), except INTENT and VOIDED
- * without a generation, which are about the Pod and carry incarnation 0.
+ * without a generation, which are about the Pod and carry incarnation 0. Resizes are the Pod's too, whichever sandbox it
+ * had when they were written down.
  *
  *     INTENT → OPENED → (RESIZING → RESIZED)* → STOPPING → CLOSED        INTENT → VOIDED
  */
 export type UsageFact =
   /** Durable before the backend is asked to start anything. */
-  | { readonly kind: 'INTENT'; readonly pod: BilledPod; readonly terms: BillingTerms }
+  | {
+      readonly kind: 'INTENT'
+      readonly pod: BilledPod
+      readonly terms: BillingTerms
+      /** `metadata.generation` of the Pod that the terms were made for. */
+      readonly generation?: number
+    }
   /** The sandbox exists: resources are held from `atMs` on. The names are for a Pod whose INTENT was lost. */
   | { readonly kind: 'OPENED'; readonly sandboxId: string; readonly pod: UnknownPod }
-  /** Before the call that resizes. Billed from its `atMs` once RESIZED; a VOIDED of that generation withdraws it. */
+  /** Before the call that resizes. Counts once RESIZED (billing/resizes.ts says from when); VOIDED withdraws it. */
   | { readonly kind: 'RESIZING'; readonly generation: number; readonly terms: BillingTerms }
+  /** All of it is in effect since `atMs`, by the backend. */
   | { readonly kind: 'RESIZED'; readonly generation: number }
   /** It was still there at `atMs`: bounds what is lost when all evidence goes. */
   | { readonly kind: 'OBSERVED'; readonly bucket: number }

@@ -6,9 +6,10 @@ import { bill, type Bill, type BillQuery } from '../../src/billing/invoice.ts'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
 import { runningPods, spendPerHourNow } from '../../src/billing/spending.ts'
+import { formatBill } from '../../src/cli/commands/bill.ts'
 import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
 import { fakeEpochMs as start } from '../support/fake-clock.ts'
-import { lifeOf, testEvent } from '../support/usage-events.ts'
+import { lifeOf, terms, testEvent } from '../support/usage-events.ts'
 import { trueNanos } from '../support/billing-oracle.ts'
 
 const never = new AbortController().signal
@@ -130,6 +131,33 @@ describe('a bill', () => {
         ],
       },
     ])
+  })
+
+  it('shows both parts of a Pod that was resized', async () => {
+    const bigger = { cpuMillis: 2000n, memoryMiB: 4096n, gpus: 0n }
+    const asked = { kind: 'RESIZING', generation: 2, terms: terms(bigger) } as const
+    const done = { kind: 'RESIZED', generation: 2 } as const
+    await ledger.append(lifeOf('a', { startMs: start, endMs: start + 30_000 }), never)
+    await ledger.append(
+      [
+        testEvent('a', { atMs: start + 10_000, fact: asked }),
+        testEvent('a', { atMs: start + 10_200, fact: done }),
+      ],
+      never,
+    )
+    const answer = await ask({ explain: true })
+    expect(answer.rows).toMatchObject([{ coreSeconds: '50', gibSeconds: '100' }])
+    expect(answer.pods?.[0]).toMatchObject({
+      spec: '2 cores, 4 GiB',
+      sizes: [
+        { from: '2026-01-01T00:00:00.000Z', spec: '1 core, 2 GiB' },
+        { from: '2026-01-01T00:00:10.000Z', spec: '2 cores, 4 GiB' },
+      ],
+    })
+    expect(answer.pods?.[0]?.lines[0]?.formula).toMatch(/^1 core × 10 s × \S+ .* \+ 2 cores × 20 s × /)
+    expect(formatBill(answer)).toContain(
+      'default/a was resized: 1 core, 2 GiB from 2026-01-01T00:00:00.000Z; 2 cores, 4 GiB from',
+    )
   })
 
   it('rejects with LedgerCorrupt when the book that was billed by is not there', async () => {

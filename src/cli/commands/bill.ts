@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { BillingReader } from '../../billing/billing-reader.ts'
-import type { Bill } from '../../billing/invoice.ts'
+import type { Bill, ExplainedBillPod } from '../../billing/invoice.ts'
 import { billViews, type BillRow, type BillView } from '../../billing/bill-rows.ts'
 import { askAdmin } from '../admin-client.ts'
 import type { CliContext } from '../context.ts'
@@ -66,7 +66,7 @@ async function billOfFile(file: string, query: Query, { clock, signal }: CliCont
 }
 
 /** The rows, the total, and what a reader has to know about them. */
-export function formatBill({ from, to, asOf, by, rows, totals }: Bill): string {
+export function formatBill({ from, to, asOf, by, rows, totals, pods = [] }: Bill): string {
   const names =
     by === 'namespace' ? ['namespace'] : by === 'workload' ? ['namespace', 'workload'] : ['namespace', 'pod']
   const columns = [
@@ -88,7 +88,16 @@ export function formatBill({ from, to, asOf, by, rows, totals }: Bill): string {
     remarks(row),
   ])
   const total = totals.map(({ amount, currency }) => `${amount} ${currency}`).join(' + ') || 'nothing'
-  return `${formatTable(columns, cells)}\nTotal ${total}, from ${from} to ${to} (as of ${asOf})\n`
+  const resized = pods.flatMap(sizesOf).map((line) => `${line}\n`)
+  const sizes = resized.length > 0 ? `\n${resized.join('')}` : ''
+  return `${formatTable(columns, cells)}\n${sizes}Total ${total}, from ${from} to ${to} (as of ${asOf})\n`
+}
+
+/** As in `shop/web was resized: 1 core, 2 GiB from 2026-…; 2 cores, 4 GiB from 2026-…`. */
+function sizesOf({ namespace, pod, sizes }: ExplainedBillPod): string[] {
+  if (!sizes) return []
+  const parts = sizes.map(({ from, spec }) => `${spec} from ${from}`)
+  return [`${namespace}/${pod} was resized: ${parts.join('; ')}`]
 }
 
 function remarks({ open, estimated, unpriced }: BillRow): string {
