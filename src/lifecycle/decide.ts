@@ -32,6 +32,8 @@ export interface DecideInput {
   readonly observed: PodObservation | undefined
   /** Labels or annotations are not those that the backend was given last: they do not count up the generation. */
   readonly metadataChanged?: boolean
+  /** Another size has been set aside for the Pod, of which the backend does not know yet. */
+  readonly sizeGranted?: boolean
 }
 
 const nothing: Step = { do: 'nothing' }
@@ -40,7 +42,8 @@ const nothing: Step = { do: 'nothing' }
  * Desired and observed → the next step. Level-triggered: the same question at any time, after any crash, has the same
  * answer. A Pod that began to end is never started again, and a terminal phase is final.
  */
-export function decide({ desired, observed, metadataChanged = false }: DecideInput): Step {
+export function decide(input: DecideInput): Step {
+  const { desired, observed } = input
   switch (desired.kind) {
     case 'unknown':
       return nothing
@@ -49,7 +52,7 @@ export function decide({ desired, observed, metadataChanged = false }: DecideInp
     case 'present':
       return desired.pod.metadata?.deletionTimestamp || isTerminal(desired.pod)
         ? decideEnding(desired.pod, observed)
-        : decideWanted(desired.pod, observed, metadataChanged)
+        : decideWanted(desired.pod, input)
   }
 }
 
@@ -70,11 +73,12 @@ function decideEnding(pod: Pod, observed: PodObservation | undefined): Step {
   return pod.metadata?.deletionTimestamp ? { do: 'delete' } : nothing
 }
 
-function decideWanted(pod: Pod, observed: PodObservation | undefined, metadataChanged: boolean): Step {
+function decideWanted(pod: Pod, { observed, metadataChanged, sizeGranted }: DecideInput): Step {
   if (!observed) return hasRun(pod) ? { do: 'replaceLost' } : { do: 'admit' }
   if (observed.phase === 'stopping' || observed.phase === 'stopped') return nothing
   if (!observed.supervised) return { do: 'adopt' }
-  return metadataChanged || (pod.metadata?.generation ?? 0) > observed.generation ? { do: 'update' } : nothing
+  const specChanged = (pod.metadata?.generation ?? 0) > observed.generation
+  return specChanged || metadataChanged || sizeGranted ? { do: 'update' } : nothing
 }
 
 /** Succeeded or Failed: nothing may run any more, and the phase never changes again. */

@@ -76,6 +76,7 @@ export class BackendPods {
       desired,
       observations: this.observations,
       sources: (pod) => sources.of(pod),
+      changed: (uid) => this.#queue.add(uid),
       settled: (uid) => sources.settled(uid),
       node,
       metered,
@@ -151,7 +152,8 @@ export class BackendPods {
 
   #resync(): Promise<void> {
     for (const { uid } of this.observations.all()) this.#queue.add(uid)
-    for (const { store } of this.#nodes.values()) {
+    for (const { store, worker } of this.#nodes.values()) {
+      worker.retryResizes()
       for (const { metadata } of store.list()) if (metadata?.uid) this.#queue.add(metadata.uid)
     }
     return Promise.resolve()

@@ -43,6 +43,7 @@ export class DesiredPods {
   unfinished(): readonly Pod[] {
     return this.#store
       .list()
+      .map((pod) => this.#newer(pod.metadata?.uid as PodUid, pod))
       .filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed')
   }
 

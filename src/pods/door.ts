@@ -2,13 +2,11 @@ import { admit, type Verdict } from '../lifecycle/admission.ts'
 import type { Capabilities } from '../model/capability.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import type { PodUid } from '../model/pod-key.ts'
-import type { DesiredPods } from './desired-pods.ts'
-import type { Observations } from './observations.ts'
+import type { Allocations } from './allocations.ts'
 import type { PodEventSink } from './pod-event.ts'
 
 export interface DoorOptions {
-  readonly desired: DesiredPods
-  readonly observations: Observations
+  readonly allocations: Allocations
   /** The Node object as the API server has it, once it does. */
   readonly node: () => Node | undefined
   readonly capabilities: () => Capabilities
@@ -18,8 +16,6 @@ export interface DoorOptions {
 /** The door of one virtual node: who asks to be let in, and who has been. */
 export class Door {
   readonly #options: DoorOptions
-  /** Pods let in by this process; those of an earlier one are known by being observed. */
-  readonly #admitted = new Set<PodUid>()
   readonly #held = new Set<PodUid>()
 
   constructor(options: DoorOptions) {
@@ -33,7 +29,7 @@ export class Door {
     if (!verdict) return undefined
     if (verdict.kind === 'admit') {
       this.#held.delete(uid)
-      this.#admitted.add(uid)
+      this.#options.allocations.letIn(pod)
       return verdict
     }
     const { kind, reason, message } = verdict
@@ -44,25 +40,16 @@ export class Door {
     return verdict
   }
 
-  /** Whether the Pod has passed the door, now or in an earlier life of the process. */
-  isAdmitted(uid: PodUid): boolean {
-    return this.#admitted.has(uid) || this.#options.observations.get(uid) !== undefined
-  }
-
   settled(uid: PodUid): void {
-    this.#admitted.delete(uid)
     this.#held.delete(uid)
   }
 
   #verdict(pod: Pod): Verdict | undefined {
-    const { capabilities, desired } = this.#options
+    const { allocations, capabilities } = this.#options
     const node = this.#options.node()
     if (!node) return undefined
-    const others = desired
-      .unfinished()
-      .filter(
-        ({ metadata }) => metadata?.uid !== pod.metadata?.uid && this.isAdmitted(metadata?.uid as PodUid),
-      )
-    return admit({ pod, node, others, capabilities: capabilities() })
+    const others = allocations.besides(pod.metadata?.uid as PodUid)
+    // Asked again before it could start: what it was let in with is what has been set aside.
+    return admit({ pod: allocations.sized(pod), node, others, capabilities: capabilities() })
   }
 }

@@ -10,6 +10,10 @@ export interface Meter {
   intent(pod: Pod, node: MeteredNode, signal: AbortSignal): Promise<void>
   /** What the backend's own times say was held and has ended. Durable when it resolves; cheap when nothing is new. */
   record(pod: Pod | undefined, observed: PodObservation, signal: AbortSignal): Promise<void>
+  /** The Pod is about to be given the size in its spec. Durable when it resolves; rejects with LedgerUnavailable. */
+  resizing(pod: Pod, observed: PodObservation, signal: AbortSignal): Promise<void>
+  /** The backend will not do it. */
+  resizeRefused(uid: PodUid, generation: number, reason: string, signal: AbortSignal): Promise<void>
   stopping(uid: PodUid, incarnation: number, signal: AbortSignal): Promise<void>
   /** The backend has lost the Pod: closed at the last time that it was seen. */
   closeLost(uid: PodUid, signal: AbortSignal): Promise<void>

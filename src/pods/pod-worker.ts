@@ -6,12 +6,14 @@ import type { Node, Pod } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { PodUid } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
+import { Allocations, type SizeView } from './allocations.ts'
 import type { DesiredPods } from './desired-pods.ts'
 import { Door } from './door.ts'
 import { tolerated, type Meter, type MeteredNode } from './meter.ts'
 import type { Observations } from './observations.ts'
 import type { PodEventSink } from './pod-event.ts'
 import { ReportPace } from './report-pace.ts'
+import { Resizes } from './resizes.ts'
 import type { StatusReporter, Refusal } from './status-reporter.ts'
 
 export interface PodWorkerOptions {
@@ -19,6 +21,8 @@ export interface PodWorkerOptions {
   readonly desired: DesiredPods
   readonly observations: Observations
   readonly sources: (pod: Pod) => PodSources
+  /** Look at this Pod again. */
+  readonly changed: (uid: PodUid) => void
   /** Nothing of the Pod is left on either side. */
   readonly settled: (uid: PodUid) => void
   readonly node: () => Node | undefined
@@ -40,7 +44,9 @@ const retryStartMs = 1_000
 /** The life of the Pods of one virtual node. `syncPod` is the straight line; everything else hangs off it. */
 export class PodWorker {
   readonly #options: PodWorkerOptions
+  readonly #allocations: Allocations
   readonly #door: Door
+  readonly #resizes: Resizes
   readonly #pace: ReportPace
   /** Labels and annotations as the backend was given them. */
   readonly #handedOver = new Map<PodUid, string>()
@@ -48,7 +54,11 @@ export class PodWorker {
   constructor(options: PodWorkerOptions) {
     this.#options = options
     const { backend, clock } = options
-    this.#door = new Door({ ...options, capabilities: () => backend.capabilities() })
+    const capabilities = () => backend.capabilities()
+    const allocations = new Allocations({ ...options, capabilities })
+    this.#allocations = allocations
+    this.#door = new Door({ ...options, allocations, capabilities })
+    this.#resizes = new Resizes({ ...options, allocations })
     this.#pace = new ReportPace(clock)
   }
 
@@ -59,16 +69,23 @@ export class PodWorker {
     if (!desiredPods.synced || !observations.synced) return { afterMs: 100 }
     const desired = desiredPods.get(uid)
     const observed = observations.get(uid)
-    const step = decide({ desired, observed, metadataChanged: this.#hasNewMetadata(desired) })
+    const { granted: sizeGranted, pending } = this.#resizes.look(desired, observed)
+    const step = decide({ desired, observed, metadataChanged: this.#hasNewMetadata(desired), sizeGranted })
     const acted = await this.#act(step, desired, signal)
     const metered = await this.#meter(desired, observed, signal)
-    const again = await this.#report(desired, observed, acted, signal)
+    const again = await this.#report(desired, observed, { ...acted, pending }, signal)
     await this.#finish(step, { uid, desired, observed, metered }, signal)
+    this.#allocations.retryIfFreed()
     return soonest(again, acted.again)
   }
 
+  /** Asks anew for the resizes that wait for room, should there be some that nobody saw come. */
+  retryResizes(): void {
+    this.#allocations.retry()
+  }
+
   async #act(step: Step, desired: DesiredPod, signal: AbortSignal): Promise<Acted> {
-    const { backend, meter, observations, sources } = this.#options
+    const { backend, meter, observations } = this.#options
     const pod = podOf(desired)
     if (!pod) return {}
     const uid = pod.metadata?.uid as PodUid
@@ -76,13 +93,15 @@ export class PodWorker {
       case 'admit':
         return await this.#admit(pod, signal)
       case 'adopt':
-        return await this.#started(pod, () => backend.start(pod, sources(pod), signal))
+        return await this.#started(pod, () => this.#startAtSize(pod, signal))
       case 'replaceLost':
         await meter.closeLost(uid, signal)
         // What may not be restarted is over, and is said to be before anything could run twice.
-        return (await this.#isOverWithoutTrace(pod, signal)) ? {} : await this.#start(pod, signal)
+        if (await this.#isOverWithoutTrace(pod, signal)) return {}
+        this.#allocations.lost(pod)
+        return await this.#start(pod, signal)
       case 'update':
-        return await this.#started(pod, () => backend.update(pod, signal))
+        return await this.#started(pod, () => this.#resizes.handOver(pod, signal))
       case 'stop': {
         const incarnation = observations.get(uid)?.incarnation ?? 0
         // A ledger that cannot be written must not keep a Pod alive: the backend's own times close the bill later.
@@ -105,21 +124,31 @@ export class PodWorker {
   }
 
   async #start(pod: Pod, signal: AbortSignal): Promise<Acted> {
-    const { backend, meter, metered, sources } = this.#options
+    const { meter, metered } = this.#options
     this.#pace.accepted(pod.metadata?.uid as PodUid)
     try {
-      await meter.intent(pod, metered, signal)
+      await meter.intent(this.#allocations.handOver(pod), metered, signal)
     } catch (error) {
       if (!hasCode(error, 'LedgerUnavailable')) throw error
       this.#options.recordEvent(pod, { type: 'Warning', reason: 'LedgerUnavailable', message: error.message })
       throw error
     }
-    return await this.#started(pod, () => backend.start(pod, sources(pod), signal))
+    return await this.#started(pod, () => this.#startAtSize(pod, signal))
+  }
+
+  async #startAtSize(pod: Pod, signal: AbortSignal): Promise<void> {
+    const { backend, sources } = this.#options
+    await backend.start(this.#allocations.handOver(pod), sources(pod), signal)
   }
 
   async #isOverWithoutTrace(pod: Pod, signal: AbortSignal): Promise<boolean> {
     const { desired, reporter } = this.#options
-    const none = { observed: undefined, refusal: undefined, acceptedAtMs: undefined }
+    const none = {
+      observed: undefined,
+      refusal: undefined,
+      pendingResize: undefined,
+      acceptedAtMs: undefined,
+    }
     const written = await reporter.report({ pod, ...none }, signal)
     if (written) desired.wrote(pod.metadata?.uid as PodUid, written)
     return isTerminal(written ?? pod)
@@ -165,19 +194,19 @@ export class PodWorker {
   async #report(
     desired: DesiredPod,
     observed: PodObservation | undefined,
-    acted: Acted,
+    { refusal, held, pending }: Acted & Pick<SizeView, 'pending'>,
     signal: AbortSignal,
   ): Promise<Again> {
     const { desired: desiredPods, reporter } = this.#options
-    if (desired.kind !== 'present' || acted.held) return {}
+    if (desired.kind !== 'present' || held) return {}
     const { pod } = desired
-    const { refusal } = acted
     const uid = pod.metadata?.uid as PodUid
     const acceptedAtMs = this.#pace.acceptedAtMs(uid)
     if (!observed && !refusal && acceptedAtMs === undefined) return {}
     const waitMs = refusal ? 0 : this.#pace.waitMs(uid, observed)
     if (waitMs > 0) return { afterMs: waitMs }
-    const written = await reporter.report({ pod, observed, refusal, acceptedAtMs }, signal)
+    const report = { pod, observed, refusal, pendingResize: pending, acceptedAtMs }
+    const written = await reporter.report(report, signal)
     if (written) desiredPods.wrote(uid, written)
     return {}
   }
@@ -197,7 +226,9 @@ export class PodWorker {
     if (end.desired.kind === 'deleted' && !observations.get(uid)) {
       if (!end.observed) await this.#voided(uid, signal)
       desired.settled(uid)
+      this.#allocations.settled(uid)
       this.#door.settled(uid)
+      this.#resizes.settled(uid)
       this.#pace.settled(uid)
       this.#handedOver.delete(uid)
       settled(uid)

@@ -5,6 +5,7 @@ import { podStatus } from '../lifecycle/pod-status.ts'
 import type { Clock } from '../model/clock.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Pod, PodCondition, PodStatus } from '../model/kubernetes.ts'
+import type { PendingResize } from '../lifecycle/resize-conditions.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import { podRef } from '../model/pod-key.ts'
 
@@ -17,6 +18,7 @@ export interface PodReport {
   readonly pod: Pod
   readonly observed: PodObservation | undefined
   readonly refusal: Refusal | undefined
+  readonly pendingResize: PendingResize | 'unknown' | undefined
   /** When the Pod was first let in by this process. */
   readonly acceptedAtMs: number | undefined
 }
@@ -45,6 +47,7 @@ export class StatusReporter {
       pod,
       observed: report.observed,
       refusal: report.refusal,
+      pendingResize: report.pendingResize,
       previous,
       node: { hostIps: nodeIps },
       nowMs: clock.wallMs(),
@@ -80,7 +83,8 @@ export class StatusReporter {
 
 /**
  * A strategic merge patch from one status to the next, or undefined when they are equal. Conditions merge by type, so
- * only changed ones are named; podIPs and hostIPs merge by ip and therefore have to be replaced as a whole.
+ * only changed ones are named, and those that are over; podIPs and hostIPs merge by ip, the Pod's resources by name, and
+ * therefore have to be replaced as a whole.
  */
 export function statusPatch(previous: PodStatus, next: PodStatus): Record<string, unknown> | undefined {
   const patch: Record<string, unknown> = {}
@@ -92,12 +96,17 @@ export function statusPatch(previous: PodStatus, next: PodStatus): Record<string
     if (value === undefined) patch[key] = null
     else if (key === 'podIPs' || key === 'hostIPs')
       patch[key] = [...(value as unknown[]), { $patch: 'replace' }]
+    else if (key === 'resources' || key === 'allocatedResources') patch[key] = { ...value, $patch: 'replace' }
     else patch[key] = value
   }
-  const conditions = (next.conditions ?? []).flatMap((condition) => {
+  const conditions: Record<string, unknown>[] = (next.conditions ?? []).flatMap((condition) => {
     const old = said((previous.conditions ?? []).find(({ type }) => type === condition.type))
     return isDeepStrictEqual(old, said(condition)) ? [] : [withoutLeftovers(old, condition)]
   })
+  const over = (previous.conditions ?? []).filter(
+    ({ type }) => !(next.conditions ?? []).some((condition) => condition.type === type),
+  )
+  for (const { type } of over) conditions.push({ type, $patch: 'delete' })
   if (conditions.length > 0) patch['conditions'] = conditions
   return Object.keys(patch).length > 0 ? patch : undefined
 }

@@ -39,6 +39,8 @@ function meter(): Meter {
   return {
     intent: () => write('intent'),
     record: (_pod, { phase }) => write(`record ${phase}`),
+    resizing: ({ metadata }) => write(`resizing ${metadata?.generation}`),
+    resizeRefused: () => write('resizeRefused'),
     stopping: () => write('stopping'),
     closeLost: () => write('closeLost'),
     voided: () => write('voided'),
@@ -96,6 +98,7 @@ beforeEach(async () => {
     desired: new DesiredPods(store, () => {}),
     observations,
     sources: () => new FakePodSources(),
+    changed: () => {},
     settled: () => told.push('settled'),
     node: () => aNode({ name: 'burst-0' }),
     metered: { pool: 'burst', node: 'burst-0', priceBook: 'flat-demo' },

@@ -50,3 +50,19 @@ test('a condition of others is not written back for the null that the API server
   const stored = { conditions: [{ ...scheduled, lastProbeTime: null }] } as unknown as PodStatus
   expect(statusPatch(stored, stored)).toBeUndefined()
 })
+
+test('a condition that is over is taken away', () => {
+  const resizing = { type: 'PodResizeInProgress', status: 'True' }
+  expect(statusPatch({ conditions: [ready, resizing] }, { conditions: [ready] })).toEqual({
+    conditions: [{ type: 'PodResizeInProgress', $patch: 'delete' }],
+  })
+})
+
+test('resources merge by name in a strategic patch, so they are replaced as a whole', () => {
+  const resources = { requests: { cpu: '1' }, limits: { cpu: '2' } }
+  const after = { resources: { requests: { cpu: '1' } }, allocatedResources: { cpu: '1' } }
+  expect(statusPatch({ resources, allocatedResources: { cpu: '2' } }, after)).toEqual({
+    resources: { requests: { cpu: '1' }, $patch: 'replace' },
+    allocatedResources: { cpu: '1', $patch: 'replace' },
+  })
+})
