@@ -2,6 +2,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { criOptionsSchema } from '../src/backends/cri/config.ts'
 import { configFields } from '../src/config/reference.ts'
 import { configSchema } from '../src/config/schema.ts'
 import { errorTable } from '../src/model/errors.ts'
@@ -205,7 +206,7 @@ describe('the docs', () => {
   test('docs/reference/config.md lists every field of the configuration with its meaning', () => {
     const page = readFileSync(join(root, 'docs/reference/config.md'), 'utf8')
     const listed = [...page.matchAll(/^\| `([^`]+)` \| (yes|no) \| (.*) \|$/gm)].map((row) => row.slice(1, 4))
-    const fields = configFields(configSchema)
+    const fields = [...configFields(configSchema), ...configFields(criOptionsSchema)]
     expect(listed).toEqual(
       fields.map(({ path, required, description }) => [path, required ? 'yes' : 'no', description]),
     )

@@ -45,6 +45,7 @@ export async function buildBackend(house: House, name: string, signal: AbortSign
     backend,
     api: cluster.api,
     services: cluster.services,
+    runtimeClasses: cluster.runtimeClasses,
     meter,
     recordEvent,
     backoff,

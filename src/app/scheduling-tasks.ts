@@ -1,5 +1,5 @@
 import type { Task } from '../control/tasks.ts'
-import { featuresOf } from '../lifecycle/features.ts'
+import { refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { defaultOverflowRules, runOverflow } from '../scheduling/overflow.ts'
 import { runScaleIn } from '../scheduling/scale-in.ts'
@@ -12,14 +12,14 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
   if (!config.overflow.enabled) return {}
   const { api, pods: allPods, nodes: allNodes, namespaces: allNamespaces, services: allServices } = cluster
   const overflowPools = config.pools.map((pool) => {
-    const features = stacks.find(({ name }) => name === pool.backend)?.backend.capabilities().features
+    const backend = stacks.find(({ name }) => name === pool.backend)?.backend
     return {
       name: pool.name,
       refuses: (pod: Pod) => {
-        const missing = featuresOf(pod).find(({ feature }) => !features?.has(feature))
-        return (
-          missing && `${missing.field} needs ${missing.feature}, which backend ${pool.backend} does not offer`
-        )
+        const capabilities = backend?.capabilities()
+        if (!capabilities) return `backend ${pool.backend} is not there`
+        const [missing] = unsupportedUses(pod, capabilities)
+        return missing && refusalSentence(missing, capabilities)
       },
     }
   })

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { Capabilities } from '../model/capability.ts'
-import type { ConfigMap, Pod, Secret } from '../model/kubernetes.ts'
+import type { ConfigMap, Pod, RuntimeClass, Secret } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { PodUid } from '../model/pod-key.ts'
 
@@ -173,6 +173,8 @@ export interface PodSources {
   serviceAccountToken(request: TokenRequest, signal: AbortSignal): Promise<BoundToken>
   /** The variables of the namespace's Services and of `kubernetes.default`, as kubelet makes them. */
   serviceEnvironment(signal: AbortSignal): Promise<ReadonlyMap<string, string>>
+  /** Undefined when it does not exist. */
+  runtimeClass(name: string, signal: AbortSignal): Promise<RuntimeClass | undefined>
   readonly node: NodeFacts
   /** Calls back when a ConfigMap or Secret that was read has changed. Returns the end of the subscription. */
   onChange(listener: () => void): () => void

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { StatusView } from '../console/api/contract.ts'
+import { allowances } from '../backends/cri/config.ts'
 import { virtualPoolName, type EmbeddedCluster } from '../dev-cluster/embedded-cluster.ts'
 import type { SpillwayLaunch } from '../dev-cluster/start-cluster.ts'
 import { askAdmin } from './admin-client.ts'
@@ -65,6 +66,9 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
           socket: cluster.virtualContainerd.socket,
           stateDir: join(cluster.spillwayDir, 'pods'),
           cgroupParent: cluster.cgroups.virtual,
+          // The machine is the cluster's own, and tests of nodes ask for all of it.
+          allow: [...allowances],
+          capabilities: ['ALL'],
         },
       },
     ],

@@ -44,6 +44,11 @@ export function validate(schema: TSchema, value: unknown, prefix = ''): string[]
           JSON.stringify(error.params['allowedValue']),
         ])
         break
+      case 'enum': {
+        const allowed = (error.params['allowedValues'] as unknown[]).map((one) => JSON.stringify(one))
+        sentences.add(`${field}: found ${found}; allowed: ${allowed.join(', ')}`)
+        break
+      }
       case 'anyOf':
         sentences.add(
           `${field}: found ${found}; ${allowedByUnion(alternatives.get(field), schema, error.schemaPath)}`,

@@ -161,6 +161,7 @@ export const spillwayRules: readonly Rule[] = [
     verbs: read,
   },
   { apiGroups: ['batch'], resources: ['jobs'], verbs: read },
+  { apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'], verbs: read },
   // Who asks a virtual node for logs or exec, and may they.
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
   { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },

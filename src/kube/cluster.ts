@@ -1,11 +1,11 @@
 import type { Clock } from '../model/clock.ts'
-import type { KubeObject, Namespace, Node, Pod, Service } from '../model/kubernetes.ts'
+import type { KubeObject, Namespace, Node, Pod, RuntimeClass, Service } from '../model/kubernetes.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { KubeApi, Resource } from './api.ts'
 import { createKubeClient } from './client.ts'
 import type { Credentials } from './credentials.ts'
 import { reflect } from './reflector.ts'
-import { namespaces, nodes, pods, services } from './resources.ts'
+import { namespaces, nodes, pods, runtimeClasses, services } from './resources.ts'
 import { ObjectStore } from './store.ts'
 
 export interface ClusterOptions {
@@ -31,6 +31,7 @@ export interface Cluster {
   readonly nodes: ObjectStore<Node>
   readonly namespaces: ObjectStore<Namespace>
   readonly services: ObjectStore<Service>
+  readonly runtimeClasses: ObjectStore<RuntimeClass>
   /** Keeps the stores until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>
 }
@@ -56,6 +57,7 @@ export async function connectCluster(options: ClusterOptions, signal: AbortSigna
     nodes: follow(nodes),
     namespaces: follow(namespaces),
     services: follow(services),
+    runtimeClasses: follow(runtimeClasses),
     run: async (inner) => {
       await Promise.all(runs.map((run) => run(inner)))
     },

@@ -6,6 +6,7 @@ import type {
   Namespace,
   Node,
   Pod,
+  RuntimeClass,
   Secret,
   Service,
 } from '../model/kubernetes.ts'
@@ -33,6 +34,7 @@ export const secrets = core<Secret>('secrets', 'Secret', true)
 export const events = core<CoreEvent>('events', 'Event', true)
 export const serviceAccounts = core<KubeObject>('serviceaccounts', 'ServiceAccount', true)
 export const leases = grouped<Lease>('coordination.k8s.io', 'leases', 'Lease', true)
+export const runtimeClasses = grouped<RuntimeClass>('node.k8s.io', 'runtimeclasses', 'RuntimeClass', false)
 export const tokenReviews = grouped<KubeObject>('authentication.k8s.io', 'tokenreviews', 'TokenReview', false)
 export const subjectAccessReviews = grouped<KubeObject>(
   'authorization.k8s.io',

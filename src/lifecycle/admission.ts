@@ -1,4 +1,4 @@
-import type { Capabilities, PodFeature } from '../model/capability.ts'
+import type { Capabilities } from '../model/capability.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import { parseBytes } from '../model/quantity.ts'
 import {
@@ -9,10 +9,11 @@ import {
   podRequests,
   type Resources,
 } from '../model/resources.ts'
-import { featuresOf } from './features.ts'
 import { hostPortsOf, portsClash } from './host-ports.ts'
 import { nodeMatches } from './node-affinity.ts'
+import { sysctlRefusal } from './sysctls.ts'
 import { untoleratedTaint } from './tolerations.ts'
+import { refusalSentence, unsupportedUses } from './unsupported.ts'
 
 export interface AdmissionInput {
   readonly pod: Pod
@@ -47,6 +48,7 @@ export function admit(input: AdmissionInput): Verdict {
   const held = holdDaemon(input.pod)
   if (held) return { kind: 'hold', ...held }
   const refused =
+    refuseSysctls(input) ??
     refuseSystem(input) ??
     refuseResources(input) ??
     refusePlacement(input) ??
@@ -68,6 +70,11 @@ function holdDaemon({ metadata }: Pod): Refused | undefined {
   return { reason: 'DaemonSetForbidden', message }
 }
 
+function refuseSysctls({ pod, capabilities }: AdmissionInput): Refused | undefined {
+  const message = sysctlRefusal(pod, capabilities.sysctls)
+  return message === undefined ? undefined : { reason: 'SysctlForbidden', message }
+}
+
 function refuseSystem({ pod, node, capabilities }: AdmissionInput): Refused | undefined {
   const nodeOs = node.status?.nodeInfo?.operatingSystem ?? node.metadata?.labels?.[osLabel] ?? 'linux'
   // Kubelet reads this one off the Pod's labels, not its selector; the selector is part of the affinity.
@@ -83,9 +90,10 @@ function refuseSystem({ pod, node, capabilities }: AdmissionInput): Refused | un
       message: "Failed to admit pod as the OS field doesn't match node OS",
     }
   }
-  const groups = (securityContext as { readonly supplementalGroupsPolicy?: string } | undefined)
-    ?.supplementalGroupsPolicy
-  if (groups === 'Strict' && !capabilities.features.has('supplementalGroupsPolicy')) {
+  if (
+    securityContext?.supplementalGroupsPolicy === 'Strict' &&
+    !capabilities.features.has('supplementalGroupsPolicy')
+  ) {
     const message = 'SupplementalGroupsPolicy=Strict is not supported in this node'
     return { reason: 'SupplementalGroupsPolicyNotSupported', message }
   }
@@ -156,16 +164,17 @@ function failed(predicate: string, why: string): Refused {
 
 /** Names each field that asks for what the backend cannot do: nothing of a Pod is ignored in silence. */
 function refuseFeatures({ pod, capabilities }: AdmissionInput): Refused | undefined {
-  const missing = featuresOf(pod).filter(({ feature }) => !capabilities.features.has(feature))
+  const missing = unsupportedUses(pod, capabilities)
   if (missing.length === 0) return undefined
-  const sentences = missing.map(({ feature, field }) => `${field}: ${describe(feature)} not offered here`)
+  if (missing.some(({ feature }) => feature === 'appArmor')) {
+    // Kubelet's own reason and words for it (pkg/security/apparmor).
+    return {
+      reason: 'AppArmor',
+      message: 'Cannot enforce AppArmor: AppArmor is not enabled on the host',
+    }
+  }
+  const sentences = missing.map((use) => refusalSentence(use, capabilities))
   return { reason: 'UnsupportedPodSpec', message: sentences.join('; ') }
-}
-
-/** `postStartHook` → `post start hook is`. */
-function describe(feature: PodFeature): string {
-  const words = feature.replace(/(?<=[a-z])(?=[A-Z])/g, ' ').split(' ')
-  return `${words.map((word) => (/^[A-Z]{2,}$/.test(word) ? word : word.toLowerCase())).join(' ')} is`
 }
 
 function firstRefusal({ pod, policy = [] }: AdmissionInput): Refused | undefined {

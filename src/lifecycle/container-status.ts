@@ -50,6 +50,7 @@ function seenStatus(input: ContainerStatusInput, observed: ContainerObservation)
     ready: isReady(kind, observed),
     started: state.kind === 'running' && observed.started,
     ...(observed.containerId !== undefined && reportedContainerResources({ container, observed, previous })),
+    ...(observed.user && { user: { linux: observed.user } }),
   }
 }
 

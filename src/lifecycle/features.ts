@@ -73,10 +73,15 @@ function podWide(pod: Pod): FeatureUse[] {
 }
 
 function sharedSecurity(security: Fields): (readonly [string, PodFeature, boolean])[] {
+  const typeOf = (field: string): unknown => (security[field] as Fields | undefined)?.['type']
+  const appArmor = typeOf('appArmorProfile')
+  const seccomp = typeOf('seccompProfile')
   return [
-    ['appArmorProfile', 'appArmor', isFilled(security['appArmorProfile'])],
+    // Unconfined asks for nothing, so that it is fine where there is no AppArmor.
+    ['appArmorProfile', 'appArmor', isFilled(appArmor) && appArmor !== 'Unconfined'],
     ['seLinuxOptions', 'seLinux', isFilled(security['seLinuxOptions'])],
-    ['seccompProfile', 'seccomp', isFilled(security['seccompProfile'])],
+    ['seccompProfile', 'seccomp', isFilled(seccomp)],
+    ['seccompProfile.localhostProfile', 'localSeccompProfile', seccomp === 'Localhost'],
     ['windowsOptions', 'windows', isFilled(security['windowsOptions'])],
   ]
 }
@@ -181,11 +186,41 @@ function asksForGpu({ resources }: Container): boolean {
 function ofSecurity(container: Container, field: string): FeatureUse[] {
   const security = fieldsOf(container.securityContext)
   const procMount = security['procMount']
-  return used(field, [
-    ['privileged', 'privileged', security['privileged'] === true],
-    ['procMount', 'procMount', isFilled(procMount) && procMount !== 'Default'],
-    ...sharedSecurity(security),
-  ])
+  return [
+    ...used(field, [
+      ['privileged', 'privileged', security['privileged'] === true],
+      ['procMount', 'procMount', isFilled(procMount) && procMount !== 'Default'],
+      ...sharedSecurity(security),
+    ]),
+    ...addedCapabilities(container).map(({ name, index }): FeatureUse => {
+      return { feature: 'linuxCapability', field: `${field}.capabilities.add[${index}]`, value: name }
+    }),
+  ]
+}
+
+/** What every container has anyway: the default of containerd (pkg/oci/spec.go) and of others. */
+const usualCapabilities: ReadonlySet<string> = new Set([
+  'AUDIT_WRITE',
+  'CHOWN',
+  'DAC_OVERRIDE',
+  'FOWNER',
+  'FSETID',
+  'KILL',
+  'MKNOD',
+  'NET_BIND_SERVICE',
+  'NET_RAW',
+  'SETFCAP',
+  'SETGID',
+  'SETPCAP',
+  'SETUID',
+  'SYS_CHROOT',
+])
+
+/** Those beyond the usual, as the kernel calls them without `CAP_`. */
+function addedCapabilities({ securityContext }: Container): { name: string; index: number }[] {
+  return (securityContext?.capabilities?.add ?? [])
+    .map((name, index) => ({ name: name.toUpperCase().replace(/^CAP_/, ''), index }))
+    .filter(({ name }) => !usualCapabilities.has(name))
 }
 
 function ofProbe(probe: Probe | undefined, feature: PodFeature, field: string): FeatureUse[] {

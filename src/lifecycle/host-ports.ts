@@ -1,11 +1,15 @@
 import type { Pod } from '../model/kubernetes.ts'
 import { isSidecar } from '../model/resources.ts'
 
+export const anyAddress = '0.0.0.0'
+
 /** A port of the node that a Pod takes. */
 export interface HostPort {
   readonly port: number
+  readonly containerPort: number
+  /** `TCP`, `UDP` or `SCTP`. */
   readonly protocol: string
-  /** `0.0.0.0` for all addresses. */
+  /** `anyAddress` for all of them. */
   readonly ip: string
 }
 
@@ -15,12 +19,12 @@ export function hostPortsOf(pod: Pod): HostPort[] {
   return [...initContainers.filter(isSidecar), ...containers]
     .flatMap(({ ports }) => ports ?? [])
     .filter(({ hostPort }) => (hostPort ?? 0) > 0)
-    .map(({ hostPort = 0, protocol, hostIP }) => {
-      return { port: hostPort, protocol: protocol || 'TCP', ip: hostIP || '0.0.0.0' }
+    .map(({ hostPort = 0, containerPort, protocol, hostIP }) => {
+      return { port: hostPort, containerPort, protocol: protocol || 'TCP', ip: hostIP || anyAddress }
     })
 }
 
 export function portsClash(a: HostPort, b: HostPort): boolean {
-  const sameAddress = a.ip === b.ip || a.ip === '0.0.0.0' || b.ip === '0.0.0.0'
+  const sameAddress = a.ip === b.ip || a.ip === anyAddress || b.ip === anyAddress
   return a.port === b.port && a.protocol === b.protocol && sameAddress
 }

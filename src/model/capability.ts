@@ -29,7 +29,9 @@ export const podFeatures = [
   'initContainers',
   'inPlaceResize',
   'legacyNetworkVolume',
+  'linuxCapability',
   'livenessProbe',
+  'localSeccompProfile',
   'mountPropagation',
   'persistentVolumeClaim',
   'podLevelResources',
@@ -64,11 +66,24 @@ export const podFeatures = [
 
 export type PodFeature = (typeof podFeatures)[number]
 
-/** What a backend can do; static for the life of the process. */
+/** What a backend can do, as far as it knows: its options, and what its runtime said when it last answered. */
 export interface Capabilities {
   readonly features: ReadonlySet<PodFeature>
-  /** Names usable as a RuntimeClass handler; '' is the default sandbox. */
-  readonly sandboxHandlers: readonly string[]
+  /** Of features that are not there: why, and what would bring them. Told in the refusal. */
+  readonly lacks?: ReadonlyMap<PodFeature, string>
+  /** What a RuntimeClass may name as its handler. */
+  readonly sandboxHandlers: readonly SandboxHandler[]
+  /** Linux capabilities that a container may add without the feature `linuxCapability`, which allows all: `NET_ADMIN`. */
+  readonly linuxCapabilities: readonly string[]
+  /** Kernel parameters that a Pod may set: names with dots, or beginnings that end in `*`. */
+  readonly sysctls: readonly string[]
+}
+
+export interface SandboxHandler {
+  /** '' is the default sandbox. */
+  readonly name: string
+  readonly recursiveReadOnlyMounts: boolean
+  readonly userNamespaces: boolean
 }
 
 /** One feature that a Pod uses, and the field that asks for it. */
@@ -76,4 +91,6 @@ export interface FeatureUse {
   readonly feature: PodFeature
   /** As in `spec.containers[0].lifecycle.postStart`. */
   readonly field: string
+  /** Which of several, where the feature is a family: `NET_ADMIN`. */
+  readonly value?: string
 }

@@ -8,12 +8,14 @@ import type {
   ContainerState,
   ContainerStateTerminated,
   ContainerStatus,
+  EphemeralContainer,
   Event as CoreEvent,
   Namespace,
   Node,
   NodeCondition,
   Pod as V130Pod,
   PodCondition as V130PodCondition,
+  PodSecurityContext as V130PodSecurityContext,
   PodSpec as V130PodSpec,
   PodStatus as V130PodStatus,
   Probe,
@@ -25,6 +27,7 @@ import type {
   Volume,
 } from 'kubernetes-types/core/v1.d.ts'
 import type { Lease } from 'kubernetes-types/coordination/v1.d.ts'
+import type { RuntimeClass } from 'kubernetes-types/node/v1.d.ts'
 import type { LabelSelector, ListMeta, ObjectMeta, OwnerReference } from 'kubernetes-types/meta/v1.d.ts'
 
 /** 1.34+: what one container does when it exits, in place of the Pod's policy. */
@@ -32,9 +35,15 @@ export interface Container extends V130Container {
   restartPolicyRules?: { action: string; exitCodes?: { operator: string; values: number[] } }[]
 }
 
-export interface PodSpec extends Omit<V130PodSpec, 'containers' | 'initContainers'> {
+export interface PodSecurityContext extends V130PodSecurityContext {
+  /** 1.31+: whether the groups that the image gives to its user count too. Default Merge. */
+  supplementalGroupsPolicy?: 'Merge' | 'Strict'
+}
+
+export interface PodSpec extends Omit<V130PodSpec, 'containers' | 'initContainers' | 'securityContext'> {
   containers: Container[]
   initContainers?: Container[]
+  securityContext?: PodSecurityContext
   /** 1.34+: requests and limits of the Pod as a whole. */
   resources?: ResourceRequirements
   /** 1.34+ */
@@ -78,6 +87,7 @@ export type {
   ContainerStateTerminated,
   ContainerStatus,
   CoreEvent,
+  EphemeralContainer,
   LabelSelector,
   Lease,
   Namespace,
@@ -87,6 +97,7 @@ export type {
   OwnerReference,
   Probe,
   ResourceRequirements,
+  RuntimeClass,
   Secret,
   Service,
   Taint,

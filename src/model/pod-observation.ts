@@ -71,12 +71,20 @@ export interface ContainerObservation {
   /** How the attempt before this one ended. */
   readonly lastTerminated?: TerminatedState
   readonly restartCount: number
+  /** Who its first process began as; left out where the backend does not know. */
+  readonly user?: ContainerUser
   /** The startup probe has succeeded, or there is none and the container (and its postStart hook) runs. */
   readonly started: boolean
   /** The readiness probe has succeeded, or there is none and the container is `started`. */
   readonly ready: boolean
   /** What is in effect for a running container, as far as the backend can tell; without what is unlimited. */
   readonly resources?: ResourceRequirements
+}
+
+export interface ContainerUser {
+  readonly uid: number
+  readonly gid: number
+  readonly supplementalGroups: readonly number[]
 }
 
 export type ContainerRunState =

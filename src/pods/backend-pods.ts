@@ -7,7 +7,7 @@ import { reflect } from '../kube/reflector.ts'
 import { pods } from '../kube/resources.ts'
 import { ObjectStore } from '../kube/store.ts'
 import type { Clock } from '../model/clock.ts'
-import type { Node, Pod, Service } from '../model/kubernetes.ts'
+import type { Node, Pod, RuntimeClass, Service } from '../model/kubernetes.ts'
 import { asPodUid, type PodUid } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
 import { DesiredPods } from './desired-pods.ts'
@@ -24,6 +24,7 @@ export interface BackendPodsOptions {
   /** The controller's identity: for the orphans' live GET. */
   readonly api: KubeApi
   readonly services: Store<Service>
+  readonly runtimeClasses: Store<RuntimeClass>
   readonly meter: Meter
   readonly recordEvent: PodEventSink
   readonly clock: Clock
@@ -66,10 +67,10 @@ export class BackendPods {
 
   /** Serves one more virtual node. Before `run`. */
   addNode({ metered, facts, api, node }: ServedNode): void {
-    const { backend, backoff, clock, log, meter, recordEvent, services } = this.#options
+    const { backend, backoff, clock, log, meter, recordEvent, services, runtimeClasses } = this.#options
     const store = new ObjectStore<Pod>({ log })
     const desired = new DesiredPods(store, (uid) => this.#queue.add(uid))
-    const sources = new NodeSources({ api, services, node: facts, clock, backoff, log })
+    const sources = new NodeSources({ api, services, runtimeClasses, node: facts, clock, backoff, log })
     const reporter = new StatusReporter({ api, nodeIps: facts.ips, clock })
     const worker = new PodWorker({
       backend,

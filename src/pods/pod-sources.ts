@@ -2,7 +2,7 @@ import type { BoundToken, NodeFacts, PodSources, TokenRequest } from '../backend
 import type { KubeApi, Store } from '../kube/api.ts'
 import { configMaps, secrets, serviceAccounts } from '../kube/resources.ts'
 import { parseTimeMs, type Clock } from '../model/clock.ts'
-import type { ConfigMap, KubeObject, Pod, Secret, Service } from '../model/kubernetes.ts'
+import type { ConfigMap, KubeObject, Pod, RuntimeClass, Secret, Service } from '../model/kubernetes.ts'
 import { podRef, type PodRef, type PodUid } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
 import { serviceEnvironment } from './service-environment.ts'
@@ -12,6 +12,7 @@ export interface NodeSourcesOptions {
   /** With the identity of the node: it may read what its own Pods refer to, and nothing else. */
   readonly api: KubeApi
   readonly services: Store<Service>
+  readonly runtimeClasses: Store<RuntimeClass>
   readonly node: NodeFacts
   readonly clock: Clock
   /** Milliseconds to wait after that many failures of a watch in a row. */
@@ -129,6 +130,12 @@ class SourcesOfPod implements PodSources {
     const { services } = this.#options
     await services.whenSynced(signal)
     return serviceEnvironment(services.list(), { namespace: this.#pod.namespace, links: this.#serviceLinks })
+  }
+
+  async runtimeClass(name: string, signal: AbortSignal): Promise<RuntimeClass | undefined> {
+    const { runtimeClasses } = this.#options
+    await runtimeClasses.whenSynced(signal)
+    return runtimeClasses.get({ name })
   }
 
   onChange(listener: () => void): () => void {

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { admit, type AdmissionInput } from '../../src/lifecycle/admission.ts'
 import { podFeatures } from '../../src/model/capability.ts'
 import type { PodSpec } from '../../src/model/kubernetes.ts'
-import { aContainer, aNode, aPod } from '../support/builders.ts'
+import { aContainer, aNode, aPod, capabilities } from '../support/builders.ts'
 
-const everything = { features: new Set(podFeatures), sandboxHandlers: [''] }
+const everything = capabilities()
 
 function verdictOf(spec: Partial<PodSpec>, input: Partial<AdmissionInput> = {}) {
   return admit({ pod: aPod({ spec }), node: aNode(), others: [], capabilities: everything, ...input })
@@ -78,12 +78,40 @@ describe('the door of a node', () => {
     const features = new Set(podFeatures.filter((one) => one !== 'postStartHook' && one !== 'hostPID'))
     const exec = { command: ['true'] }
     const spec = { hostPID: true, containers: [aContainer({ lifecycle: { postStart: { exec } } })] }
-    expect(verdictOf(spec, { capabilities: { features, sandboxHandlers: [''] } })).toEqual({
+    const lacks = new Map([['hostPID', 'options.allow of backend "local" lacks "hostPID"'] as const])
+    expect(verdictOf(spec, { capabilities: capabilities({ features, lacks }) })).toEqual({
       kind: 'refuse',
       reason: 'UnsupportedPodSpec',
       message:
-        'spec.hostPID: host PID is not offered here; spec.containers[0].lifecycle.postStart: post start hook is not offered here',
+        'spec.hostPID: host PID is not offered here (options.allow of backend "local" lacks "hostPID"); ' +
+        'spec.containers[0].lifecycle.postStart: post start hook is not offered here',
     })
+  })
+
+  it('refuses kernel parameters before it looks for room, as kubelet does', () => {
+    const securityContext = { sysctls: [{ name: 'kernel.msgmax', value: '65536' }] }
+    const spec = { ...asking('900'), securityContext }
+    expect(verdictOf(spec)).toEqual({
+      kind: 'refuse',
+      reason: 'SysctlForbidden',
+      message: 'forbidden sysctl: "kernel.msgmax" not allowlisted',
+    })
+    expect(reasonOf(spec, { capabilities: capabilities({ sysctls: ['kernel.msg*'] }) })).toBe('OutOfcpu')
+  })
+
+  it('refuses AppArmor and strict groups in the words of kubelet where they cannot be', () => {
+    const lacking = new Set(
+      podFeatures.filter((one) => one !== 'appArmor' && one !== 'supplementalGroupsPolicy'),
+    )
+    const input = { capabilities: capabilities({ features: lacking }) }
+    const profile = (type: string) => ({ securityContext: { appArmorProfile: { type } } })
+    expect(verdictOf(profile('RuntimeDefault'), input)).toMatchObject({
+      reason: 'AppArmor',
+      message: 'Cannot enforce AppArmor: AppArmor is not enabled on the host',
+    })
+    expect(reasonOf(profile('Unconfined'), input)).toBe('admit')
+    const strict = { securityContext: { supplementalGroupsPolicy: 'Strict' } } as const
+    expect(reasonOf(strict, input)).toBe('SupplementalGroupsPolicyNotSupported')
   })
 
   it('holds a Pod of a DaemonSet instead of failing it', () => {

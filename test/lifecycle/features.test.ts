@@ -43,4 +43,31 @@ describe('the features that a Pod uses', () => {
       'execProbe spec.initContainers[1].startupProbe.exec',
     ])
   })
+
+  it('name each Linux capability beyond the usual ones', () => {
+    const securityContext = {
+      capabilities: { add: ['CHOWN', 'CAP_NET_RAW', 'net_admin', 'ALL'], drop: ['KILL'] },
+    }
+    expect(featuresOf(aPod({ spec: { containers: [aContainer({ securityContext })] } }))).toEqual([
+      {
+        feature: 'linuxCapability',
+        field: 'spec.containers[0].securityContext.capabilities.add[2]',
+        value: 'NET_ADMIN',
+      },
+      {
+        feature: 'linuxCapability',
+        field: 'spec.containers[0].securityContext.capabilities.add[3]',
+        value: 'ALL',
+      },
+    ])
+  })
+
+  it('tell a seccomp profile of the node’s from those of the runtime', () => {
+    const localhost = { seccompProfile: { type: 'Localhost', localhostProfile: 'own.json' } }
+    expect(usesOf({ securityContext: localhost })).toEqual([
+      'seccomp spec.securityContext.seccompProfile',
+      'localSeccompProfile spec.securityContext.seccompProfile.localhostProfile',
+    ])
+    expect(usesOf({ securityContext: { seccompProfile: { type: 'RuntimeDefault' } } })).toHaveLength(1)
+  })
 })

@@ -1,3 +1,4 @@
+import { podFeatures, type Capabilities } from '../../src/model/capability.ts'
 import type { Container, Node, Pod, PodSpec, PodStatus } from '../../src/model/kubernetes.ts'
 import { asPodUid, type PodUid } from '../../src/model/pod-key.ts'
 
@@ -69,5 +70,16 @@ export function aNode({ name = 'burst-0', labels, spec, allocatable }: NodeOverr
     status: {
       allocatable: { cpu: '8', memory: '32Gi', 'ephemeral-storage': '100Gi', pods: '110', ...allocatable },
     },
+  }
+}
+
+/** A backend that does everything on its default sandbox; without kernel parameters, until a test allows some. */
+export function capabilities(overrides: Partial<Capabilities> = {}): Capabilities {
+  return {
+    features: new Set(podFeatures),
+    sandboxHandlers: [{ name: '', recursiveReadOnlyMounts: true, userNamespaces: true }],
+    linuxCapabilities: [],
+    sysctls: [],
+    ...overrides,
   }
 }

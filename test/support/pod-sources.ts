@@ -1,11 +1,12 @@
 import type { BoundToken, NodeFacts, PodSources, TokenRequest } from '../../src/backends/backend.ts'
-import type { ConfigMap, Secret } from '../../src/model/kubernetes.ts'
+import type { ConfigMap, RuntimeClass, Secret } from '../../src/model/kubernetes.ts'
 
 /** What Pods refer to, kept in memory and changed by the test. */
 export class FakePodSources implements PodSources {
   readonly node: NodeFacts
   readonly #configMaps = new Map<string, ConfigMap>()
   readonly #secrets = new Map<string, Secret>()
+  readonly #runtimeClasses = new Map<string, RuntimeClass>()
   readonly #listeners = new Set<() => void>()
 
   constructor(node: Partial<NodeFacts> = {}) {
@@ -59,6 +60,15 @@ export class FakePodSources implements PodSources {
       ['KUBERNETES_SERVICE_HOST', '10.96.0.1'],
       ['KUBERNETES_SERVICE_PORT', '443'],
     ])
+  }
+
+  setRuntimeClass(name: string, handler: string): void {
+    this.#runtimeClasses.set(name, { metadata: { name }, handler })
+  }
+
+  async runtimeClass(name: string, signal: AbortSignal): Promise<RuntimeClass | undefined> {
+    signal.throwIfAborted()
+    return this.#runtimeClasses.get(name)
   }
 
   onChange(listener: () => void): () => void {

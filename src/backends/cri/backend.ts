@@ -1,8 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, release } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { validate } from '../../config/validate.ts'
 import type { Capabilities } from '../../model/capability.ts'
 import type { Clock } from '../../model/clock.ts'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
@@ -27,7 +26,7 @@ import { criCapabilities } from './capabilities.ts'
 import { Cgroups } from './cgroups.ts'
 import { CriClient } from './client.ts'
 import { CommandShell } from './command-shell.ts'
-import { criOptionsSchema, relistMs, type CriOptions } from './config.ts'
+import { criOptionProblems, relistMs, type CriOptions } from './config.ts'
 import { Gate } from './gate.ts'
 import { Images } from './images.ts'
 import { keepLogs } from './log-keeper.ts'
@@ -35,11 +34,12 @@ import { readLog } from './logs/read-log.ts'
 import {
   bad,
   diskHealth,
+  hasAppArmor,
   machineCapacity,
-  machineMemoryBytes,
   memoryHealth,
   pidHealth,
   runtimeHealth,
+  thisMachine,
 } from './machine.ts'
 import type { Owner } from './marks.ts'
 import { attemptsOf, type SeenContainer } from './observe.ts'
@@ -49,12 +49,14 @@ import type { PodLoop } from './pod-loop.ts'
 import { PodLoops } from './pod-loops.ts'
 import { PodStore } from './pod-store.ts'
 import { followRuntime } from './runtime-events.ts'
-import { refuseLocalProfiles, unchangeableField } from './update-rules.ts'
+import { RuntimeInquiry } from './runtime-facts.ts'
+import { refuseUnsupported, unchangeableField } from './update-rules.ts'
+import { UserNamespaces } from './user-namespaces.ts'
 import { WatchHub } from './watch-hub.ts'
 
 export interface CriBackendSettings {
   readonly name: string
-  /** As `criOptionsSchema` says. */
+  /** `CriOptions`. */
   readonly options: unknown
   readonly owner: Owner
   readonly clock: Clock
@@ -66,21 +68,27 @@ export interface CriBackendSettings {
 /** Pods on a containerd. Rejects with ConfigInvalid; a containerd that is not there is no error until it is asked. */
 export async function createCriBackend(settings: CriBackendSettings): Promise<Backend> {
   const { name, owner, clock, log, random } = settings
-  const problems = validate(criOptionsSchema, settings.options, `backends "${name}".options`)
+  const problems = criOptionProblems(settings.options, `backends "${name}".options`)
   if (problems.length > 0) throw new SpillwayError('ConfigInvalid', problems.join('\n'))
   const options = settings.options as CriOptions
   await mkdir(options.stateDir, { recursive: true, mode: 0o755 })
   const client = new CriClient({ socket: options.socket, clock })
+  const cgroups = await Cgroups.open(options.cgroupParent)
+  const store = new PodStore(options.stateDir)
+  const userNamespaces = new UserNamespaces(store, options.firstUserNamespaceId)
+  await userNamespaces.load()
   const tools: CriTools = {
     settings: { ...owner, name, options },
     client,
+    runtime: new RuntimeInquiry(client),
     images: new Images(client, clock),
-    cgroups: await Cgroups.open(options.cgroupParent),
-    store: new PodStore(options.stateDir),
+    cgroups,
+    store,
+    userNamespaces,
     // Fewer leave the CPUs idle while runc and CNI wait; more make the first Pods of a burst wait for the last.
     sandboxGate: new Gate(options.parallelSandboxes ?? 4 * availableParallelism()),
     shell: new CommandShell(),
-    machineMemoryBytes,
+    machine: thisMachine(cgroups.version),
     hostResolvConf: await readOr(options.resolvConf ?? '/etc/resolv.conf', ''),
     clock,
     log,
@@ -98,7 +106,6 @@ class CriBackend implements Backend {
   readonly #sources = new Map<PodUid, PodSources>()
   #running: Promise<unknown> | undefined
   #adopted = false
-  #version: Awaited<ReturnType<CriClient['version']>> | undefined
 
   constructor(tools: CriTools) {
     this.#tools = tools
@@ -110,7 +117,10 @@ class CriBackend implements Backend {
   }
 
   capabilities(): Capabilities {
-    return criCapabilities
+    const { settings, runtime } = this.#tools
+    const { name, options } = settings
+    const facts = runtime.facts
+    return criCapabilities({ name, options, runtime: facts, kernelRelease: release(), hasAppArmor })
   }
 
   async capacity(signal: AbortSignal): Promise<BackendCapacity> {
@@ -119,38 +129,29 @@ class CriBackend implements Backend {
   }
 
   async health(signal: AbortSignal): Promise<BackendHealth> {
-    const { client, settings } = this.#tools
+    const { runtime, settings } = this.#tools
     const asked = async (): Promise<Pick<BackendHealth, 'runtime' | 'network' | 'runtimeVersion'>> => {
       try {
-        const [status, version] = await Promise.all([
-          client.status({ verbose: false }, signal),
-          // Asked once, and after each loss: it changes only with a restart of the runtime.
-          this.#version ?? client.version(signal),
-        ])
-        this.#version = version
-        return {
-          ...runtimeHealth(status),
-          runtimeVersion: `${version.runtimeName}://${version.runtimeVersion.replace(/^v/, '')}`,
-        }
+        const { status, facts } = await runtime.ask(signal)
+        return { ...runtimeHealth(status), runtimeVersion: facts.version }
       } catch (error) {
-        this.#version = undefined
         const lost = bad('RuntimeUnreachable', errorMessage(error))
         return { runtime: lost, network: lost, runtimeVersion: 'containerd://unknown' }
       }
     }
     const failed = (error: unknown) => bad('CheckFailed', errorMessage(error))
-    const [runtime, disk, memory, pids] = await Promise.all([
+    const [answer, disk, memory, pids] = await Promise.all([
       asked(),
       diskHealth(settings.options.stateDir).catch(failed),
       memoryHealth().catch(failed),
       pidHealth().catch(failed),
     ])
-    return { ...runtime, disk, memory, pids }
+    return { ...answer, disk, memory, pids }
   }
 
   async start(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<void> {
-    refuseLocalProfiles(pod)
     await this.#adopt(signal)
+    if (!this.#loops.get(podRef(pod).uid)) refuseUnsupported(pod, this.capabilities())
     const loop = await this.#loops.of(pod, sources)
     if (loop.ending || loop.stopped) return
     this.#sources.set(loop.ref.uid, sources)
@@ -163,6 +164,7 @@ class CriBackend implements Backend {
     const loop = this.#loops.get(uid)
     const sources = this.#sources.get(uid)
     if (!loop?.pod || !sources) throw new SpillwayError('NotFound', `Pod ${uid} was not started here`)
+    refuseUnsupported(pod, this.capabilities(), loop.pod)
     const changed = unchangeableField(loop.pod, pod)
     if (changed) {
       throw new SpillwayError(
@@ -277,7 +279,7 @@ class CriBackend implements Backend {
     this.#life.signal.throwIfAborted()
     if (this.#adopted) return
     // Not by the caller's signal: who asks meanwhile shares the answer.
-    await this.#loops.relist(this.#life.signal)
+    await Promise.all([this.#loops.relist(this.#life.signal), this.#tools.runtime.ask(this.#life.signal)])
     signal.throwIfAborted()
     this.#adopted = true
     this.#running ??= this.#follow()

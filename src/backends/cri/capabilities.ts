@@ -1,7 +1,11 @@
-import type { Capabilities, PodFeature } from '../../model/capability.ts'
+import { safeSysctls } from '../../lifecycle/sysctls.ts'
+import type { Capabilities, PodFeature, SandboxHandler } from '../../model/capability.ts'
+import type { Allowance, CriOptions } from './config.ts'
+import type { RuntimeFacts } from './runtime-facts.ts'
 
-/** What this backend really does; everything else is refused at the door with the field's name. */
+/** What is built; everything else is refused at the door with the field's name. Some of it is subject to conditions. */
 const features: readonly PodFeature[] = [
+  'appArmor',
   'attach',
   'configMapVolume',
   'downwardApiVolume',
@@ -11,18 +15,114 @@ const features: readonly PodFeature[] = [
   'execProbe',
   'fsGroup',
   'hostAliases',
+  'hostIPC',
+  'hostNetwork',
+  'hostPID',
+  'hostPort',
   'httpProbe',
   'initContainers',
+  'linuxCapability',
   'livenessProbe',
+  'localSeccompProfile',
+  'podLevelResources',
   'portForward',
+  'privileged',
+  'procMount',
   'readinessProbe',
+  'runtimeClass',
   'seccomp',
   'secretVolume',
   'serviceAccountToken',
+  'shareProcessNamespace',
   'sidecarContainers',
   'startupProbe',
   'subPath',
+  'supplementalGroupsPolicy',
+  'sysctls',
   'tcpProbe',
+  'userNamespace',
 ]
 
-export const criCapabilities: Capabilities = { features: new Set(features), sandboxHandlers: [''] }
+/** What an option has to allow, because it reaches beyond the Pod. */
+const allowedBy: Partial<Readonly<Record<PodFeature, Allowance>>> = {
+  hostIPC: 'hostIPC',
+  hostNetwork: 'hostNetwork',
+  hostPathVolume: 'hostPath',
+  hostPID: 'hostPID',
+  hostPort: 'hostPort',
+  privileged: 'privileged',
+}
+
+export interface CriCapabilitiesInput {
+  /** The backend's. */
+  readonly name: string
+  readonly options: CriOptions
+  /** Undefined while the runtime has not answered yet: then only what needs nothing of it. */
+  readonly runtime: RuntimeFacts | undefined
+  /** As `uname -r` says it. */
+  readonly kernelRelease: string
+  readonly hasAppArmor: boolean
+}
+
+/** What Pods may use here: by the options, and by what the machine and its runtime can do. Pure. */
+export function criCapabilities(input: CriCapabilitiesInput): Capabilities {
+  const { options, runtime, kernelRelease } = input
+  const unmet = conditionsOf(input).filter(({ feature, holds }) => !holds && features.includes(feature))
+  const lacks = new Map(unmet.map(({ feature, why }) => [feature, why]))
+  return {
+    features: new Set(features.filter((feature) => !lacks.has(feature))),
+    lacks,
+    sandboxHandlers: offeredHandlers(options, runtime),
+    linuxCapabilities: options.capabilities ?? [],
+    sysctls: [...safeSysctls(kernelRelease), ...(options.unsafeSysctls ?? [])],
+  }
+}
+
+interface Condition {
+  readonly feature: PodFeature
+  readonly holds: boolean
+  readonly why: string
+}
+
+function conditionsOf({ name, options, runtime, hasAppArmor }: CriCapabilitiesInput): Condition[] {
+  const option = (field: string, lack: string): string => `options.${field} of backend "${name}" ${lack}`
+  const allowed: readonly Allowance[] = options.allow ?? []
+  const handlers = offeredHandlers(options, runtime)
+  const userNamespaces = handlers.some((handler) => handler.userNamespaces)
+  const noUserNamespaces = 'the runtime does not support user namespaces'
+  return [
+    ...features.flatMap((feature): Condition[] => {
+      const allowance = allowedBy[feature]
+      if (!allowance) return []
+      return [{ feature, holds: allowed.includes(allowance), why: option('allow', `lacks "${allowance}"`) }]
+    }),
+    {
+      feature: 'linuxCapability',
+      holds: (options.capabilities ?? []).includes('ALL'),
+      why: option('capabilities', 'lacks it'),
+    },
+    {
+      feature: 'localSeccompProfile',
+      holds: options.seccompProfiles !== undefined,
+      why: option('seccompProfiles', 'names no folder'),
+    },
+    { feature: 'appArmor', holds: hasAppArmor, why: 'the machine has no AppArmor' },
+    {
+      feature: 'supplementalGroupsPolicy',
+      holds: runtime?.supplementalGroupsPolicy ?? false,
+      why: 'the runtime knows no policy',
+    },
+    { feature: 'userNamespace', holds: userNamespaces, why: noUserNamespaces },
+    // The API server takes an unmasked /proc only together with a user namespace.
+    { feature: 'procMount', holds: userNamespaces, why: noUserNamespaces },
+  ]
+}
+
+/** Those of the runtime's that a Pod may ask for; '' is the one that the others get. */
+export function offeredHandlers(options: CriOptions, runtime: RuntimeFacts | undefined): SandboxHandler[] {
+  const byDefault = runtime?.handlers.find(({ name }) => name === (options.runtimeHandler ?? ''))
+  const named = (options.runtimeHandlers ?? []).flatMap(
+    (name) => runtime?.handlers.find((handler) => handler.name === name) ?? [],
+  )
+  return [...(byDefault ? [{ ...byDefault, name: '' }] : []), ...named]
+}

@@ -51,6 +51,10 @@ export class Cgroups {
     return new Cgroups(cgroupLayout(await readFile('/proc/self/mountinfo', 'utf8')), parent)
   }
 
+  get version(): 1 | 2 {
+    return this.#layout.version
+  }
+
   /** As `cgroup_parent` of the sandbox. */
   pathOf(uid: string): string {
     return `${this.#parent}/pod${uid}`

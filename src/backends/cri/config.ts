@@ -1,5 +1,12 @@
 import { Type, type Static } from 'typebox'
+import { validate } from '../../config/validate.ts'
+import { sysctlNamespace } from '../../lifecycle/sysctls.ts'
 import type { Owner } from './marks.ts'
+
+/** What a Pod can be let at of the machine and of the Pods beside it. Each breaks their isolation. */
+export const allowances = ['hostIPC', 'hostNetwork', 'hostPath', 'hostPID', 'hostPort', 'privileged'] as const
+
+export type Allowance = (typeof allowances)[number]
 
 /** `backends[].options` of a backend of kind `cri`. */
 export const criOptionsSchema = Type.Object(
@@ -21,6 +28,44 @@ export const criOptionsSchema = Type.Object(
     }),
     runtimeHandler: Type.Optional(
       Type.String({ description: 'Of the default sandbox; empty: containerd decides.' }),
+    ),
+    runtimeHandlers: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description:
+          'Handlers of containerd that a RuntimeClass may name, besides the default. Default none.',
+      }),
+    ),
+    allow: Type.Optional(
+      Type.Array(Type.Enum(allowances), {
+        description: `What Pods may share with the machine, at the cost of isolation: ${allowances.join(', ')}. Default nothing.`,
+      }),
+    ),
+    capabilities: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[A-Z][A-Z_]+$' }), {
+        description:
+          'Linux capabilities that containers may add beyond the usual, as in NET_ADMIN; ALL for every one. Default none.',
+      }),
+    ),
+    unsafeSysctls: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[a-z0-9]([-_a-z0-9]*[./])*[-_a-z0-9]*\\*?$', maxLength: 253 }), {
+        description:
+          'Kernel parameters that Pods may set besides the safe ones: names, or beginnings that end in *, of a Pod’s own namespaces. Default none.',
+      }),
+    ),
+    seccompProfiles: Type.Optional(
+      Type.String({
+        pattern: '^/',
+        description: 'Folder of the seccomp profiles that Pods may name as Localhost. Default none.',
+      }),
+    ),
+    firstUserNamespaceId: Type.Optional(
+      Type.Integer({
+        minimum: 65_536,
+        maximum: 2_147_418_112,
+        multipleOf: 65_536,
+        description:
+          'Where the user and group ids of Pods with hostUsers: false begin on the machine, 65536 for each; for several backends on one machine. Default 1879048192.',
+      }),
     ),
     cpuOvercommit: Type.Optional(
       Type.Number({ minimum: 1, maximum: 100, description: 'How often each CPU is given out. Default 4.' }),
@@ -53,6 +98,18 @@ export const criOptionsSchema = Type.Object(
 )
 
 export type CriOptions = Static<typeof criOptionsSchema>
+
+/** Everything that is wrong with the options, one sentence each; empty when they are `CriOptions`. */
+export function criOptionProblems(options: unknown, prefix: string): string[] {
+  const problems = validate(criOptionsSchema, options, prefix)
+  if (problems.length > 0) return problems
+  const { unsafeSysctls = [] } = options as CriOptions
+  return unsafeSysctls.flatMap((name, index) => {
+    if (sysctlNamespace(name)) return []
+    const allowed = 'net.*, fs.mqueue.*, user.*, kernel.shm*, kernel.msg*, kernel.sem, kernel.domainname'
+    return `${prefix}.unsafeSysctls[${index}]: found "${name}", which is the machine's; a Pod has its own of: ${allowed}`
+  })
+}
 
 export interface CriSettings extends Owner {
   readonly name: string

@@ -50,11 +50,19 @@ export interface ContainerStatus {
   readonly image: { readonly image: string; readonly userSpecifiedImage: string } | null
   readonly imageRef: string
   readonly imageId: string
+  /** Who its first process began as; null where the runtime does not tell. */
+  readonly user: { readonly linux: LinuxUser | null } | null
   readonly reason: string
   readonly message: string
   readonly labels: StringMap
   readonly annotations: StringMap
   readonly logPath: string
+}
+
+export interface LinuxUser {
+  readonly uid: Int64
+  readonly gid: Int64
+  readonly supplementalGroups: readonly Int64[]
 }
 
 export interface ContainerItem {
@@ -74,24 +82,43 @@ export interface SandboxConfig {
     readonly searches: readonly string[]
     readonly options: readonly string[]
   }
+  readonly portMappings: readonly PortMapping[]
   readonly labels: StringMap
   readonly annotations: StringMap
   readonly linux: {
     readonly cgroupParent: string
+    readonly sysctls: StringMap
     readonly securityContext: SandboxSecurity
     readonly resources?: LinuxResources
     readonly overhead?: LinuxResources
   }
 }
 
+export type NamespaceMode = 'POD' | 'CONTAINER' | 'NODE' | 'TARGET'
+
 export interface NamespaceOptions {
-  readonly network: 'POD'
-  readonly pid: 'CONTAINER'
-  readonly ipc: 'POD'
+  readonly network: NamespaceMode
+  readonly pid: NamespaceMode
+  readonly ipc: NamespaceMode
+  /** With `pid: TARGET`: the container whose processes are seen. */
+  readonly targetId?: string
+  readonly usernsOptions: {
+    readonly mode: NamespaceMode
+    readonly uids?: readonly IdMapping[]
+    readonly gids?: readonly IdMapping[]
+  }
+}
+
+export interface IdMapping {
+  readonly hostId: number
+  readonly containerId: number
+  readonly length: number
 }
 
 export interface SecurityProfile {
-  readonly profileType: 'RuntimeDefault' | 'Unconfined'
+  readonly profileType: 'RuntimeDefault' | 'Unconfined' | 'Localhost'
+  /** With `Localhost`: the file of a seccomp profile, the name of an AppArmor profile. */
+  readonly localhostRef?: string
 }
 
 export interface SandboxSecurity {
@@ -99,6 +126,8 @@ export interface SandboxSecurity {
   readonly runAsUser?: Int64Value
   readonly runAsGroup?: Int64Value
   readonly supplementalGroups?: readonly number[]
+  readonly supplementalGroupsPolicy?: 'Merge' | 'Strict'
+  readonly privileged: boolean
   readonly seccomp: SecurityProfile
 }
 
@@ -114,10 +143,12 @@ export interface ContainerSecurity {
   readonly runAsUsername?: string
   readonly readonlyRootfs: boolean
   readonly supplementalGroups: readonly number[]
+  readonly supplementalGroupsPolicy?: 'Merge' | 'Strict'
   readonly noNewPrivs: boolean
   readonly maskedPaths: readonly string[]
   readonly readonlyPaths: readonly string[]
   readonly seccomp: SecurityProfile
+  readonly apparmor?: SecurityProfile
 }
 
 export interface LinuxResources {
@@ -126,7 +157,24 @@ export interface LinuxResources {
   readonly cpuShares?: number
   /** Text, because a memory limit may exceed 2^53. */
   readonly memoryLimitInBytes?: Int64
+  readonly memorySwapLimitInBytes?: Int64
   readonly oomScoreAdj?: number
+  readonly hugepageLimits?: readonly HugepageLimit[]
+  /** Files of cgroup v2 by name. */
+  readonly unified?: StringMap
+}
+
+export interface HugepageLimit {
+  /** As in `2MB`. */
+  readonly pageSize: string
+  readonly limit: Int64
+}
+
+export interface PortMapping {
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP'
+  readonly containerPort: number
+  readonly hostPort: number
+  readonly hostIp: string
 }
 
 export interface MountConfig {
@@ -134,6 +182,8 @@ export interface MountConfig {
   readonly hostPath: string
   readonly readonly: boolean
   readonly propagation: string
+  readonly uidMappings?: readonly IdMapping[]
+  readonly gidMappings?: readonly IdMapping[]
 }
 
 export interface ContainerConfig {
@@ -181,7 +231,16 @@ export interface RuntimeCondition {
 export interface RuntimeStatus {
   readonly status: { readonly conditions: readonly RuntimeCondition[] } | null
   readonly info: StringMap
-  readonly runtimeHandlers: readonly { readonly name: string }[]
+  readonly runtimeHandlers: readonly RuntimeHandler[]
+  readonly features: { readonly supplementalGroupsPolicy: boolean } | null
+}
+
+export interface RuntimeHandler {
+  readonly name: string
+  readonly features: {
+    readonly recursiveReadOnlyMounts: boolean
+    readonly userNamespaces: boolean
+  } | null
 }
 
 export interface ContainerStats {

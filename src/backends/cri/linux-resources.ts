@@ -1,7 +1,9 @@
 import { qosClass } from '../../lifecycle/qos.ts'
 import type { Container, Pod } from '../../model/kubernetes.ts'
-import { isSidecar, parseResources, podLimits, podRequests } from '../../model/resources.ts'
-import type { LinuxResources } from './cri-types.ts'
+import { parseBytes } from '../../model/quantity.ts'
+import { isSidecar, parseResources, podLimits, podRequests, type Resources } from '../../model/resources.ts'
+import type { HugepageLimit, LinuxResources } from './cri-types.ts'
+import type { Machine } from './machine.ts'
 
 export interface CpuMemory {
   readonly cpuShares: number
@@ -46,31 +48,89 @@ export function podCgroupLimits(pod: Pod): CpuMemory {
   }
 }
 
-/** What one container is given; a CPU request left out is its limit. */
-export function containerResources(
-  pod: Pod,
-  container: Container,
-  machineMemoryBytes: bigint,
-): LinuxResources {
-  const limits = parseResources(container.resources?.limits)
-  const requests = parseResources({ ...container.resources?.limits, ...container.resources?.requests })
+/**
+ * What one container is given (kuberuntime_container_linux.go generateLinuxContainerResources): a limit left out is that
+ * of the Pod as a whole, a CPU request left out is the limit. Swap it gets none, huge pages only what it has a limit for.
+ */
+export function containerResources(pod: Pod, container: Container, machine: Machine): LinuxResources {
+  const ofPod = podLevelLimits(pod)
+  const own = container.resources?.limits
+  const limits = parseResources(own)
+  const cpuMillis = limits.cpuMillis || ofPod.cpuMillis
+  const memoryBytes = limits.memoryBytes || ofPod.memoryBytes
+  const requested = container.resources?.requests?.['cpu']
+  const shares = requested === undefined ? cpuMillis : parseResources({ cpu: requested }).cpuMillis
+  const memoryLimit = memoryBytes > 0n ? String(memoryBytes) : undefined
   return {
-    cpuShares: cpuShares(requests.cpuMillis),
+    cpuShares: cpuShares(shares),
     cpuPeriod: cpuPeriodUs,
-    ...(limits.cpuMillis > 0n && { cpuQuota: cpuQuotaUs(limits.cpuMillis) }),
-    ...(limits.memoryBytes > 0n && { memoryLimitInBytes: String(limits.memoryBytes) }),
-    oomScoreAdj: oomScoreAdjust(pod, container, machineMemoryBytes),
+    ...(cpuMillis > 0n && { cpuQuota: cpuQuotaUs(cpuMillis) }),
+    ...(memoryLimit !== undefined && { memoryLimitInBytes: memoryLimit }),
+    oomScoreAdj: oomScoreAdjust(pod, container, machine.memoryBytes),
+    hugepageLimits: hugepageLimits(machine.hugepageSizes, [ofPod.extended, limits.extended]),
+    ...(machine.cgroupVersion === 1 &&
+      machine.limitsSwap &&
+      memoryLimit !== undefined && { memorySwapLimitInBytes: memoryLimit }),
+    ...(machine.cgroupVersion === 2 && { unified: unifiedLimits(machine) }),
   }
 }
 
-/** For RunPodSandbox: the sum, for runtimes that size a virtual machine by it. */
+/** What only v2 has: all of a container dies when one process of it is out of memory (singleProcessOOMKill: false). */
+function unifiedLimits({ limitsSwap }: Machine): Readonly<Record<string, string>> {
+  return { 'memory.oom.group': '1', ...(limitsSwap && { 'memory.swap.max': '0' }) }
+}
+
+/** Of every size that the machine has, since a size without a limit is unlimited. The last list that names it counts. */
+function hugepageLimits(
+  sizes: readonly string[],
+  limits: readonly ReadonlyMap<string, bigint>[],
+): HugepageLimit[] {
+  const stated = new Map(
+    limits
+      .flatMap((list) => [...list])
+      .filter(([name]) => name.startsWith('hugepages-'))
+      .map(([name, bytes]) => [hugepageSize(name), bytes]),
+  )
+  return sizes.map((pageSize) => ({ pageSize, limit: String(stated.get(pageSize) ?? 0n) }))
+}
+
+/** `hugepages-2Mi` → `2MB`. */
+function hugepageSize(resource: string): string {
+  return pageSizeName(parseBytes(resource.replace(/^hugepages-/, '')))
+}
+
+/** A size in the units of the kernel's cgroup files (mm/hugetlb_cgroup.c mem_fmt). */
+export function pageSizeName(bytes: bigint): string {
+  const kibibytes = bytes / 1024n
+  if (kibibytes >= 1024n * 1024n) return `${kibibytes / 1024n / 1024n}GB`
+  return kibibytes >= 1024n ? `${kibibytes / 1024n}MB` : `${kibibytes}KB`
+}
+
+function podLevelLimits(pod: Pod): Resources {
+  return parseResources(pod.spec?.resources?.limits)
+}
+
+/** For RunPodSandbox: the sum without the overhead, for runtimes that size a virtual machine by it. */
 export function sandboxResources(pod: Pod): LinuxResources {
-  const limits = podCgroupLimits(pod)
+  const { overhead: _overhead, ...spec } = pod.spec ?? { containers: [] }
+  const limits = podCgroupLimits({ ...pod, spec })
   return {
     cpuShares: limits.cpuShares,
     cpuPeriod: cpuPeriodUs,
     ...(limits.cpuQuotaUs !== undefined && { cpuQuota: limits.cpuQuotaUs }),
     ...(limits.memoryBytes !== undefined && { memoryLimitInBytes: String(limits.memoryBytes) }),
+  }
+}
+
+/** What the sandbox itself takes, by the Pod's RuntimeClass; undefined when it says nothing of that. */
+export function sandboxOverhead({ spec }: Pod): LinuxResources | undefined {
+  if (!spec?.overhead) return undefined
+  const { cpuMillis, memoryBytes } = parseResources(spec.overhead)
+  return {
+    cpuShares: cpuShares(cpuMillis),
+    cpuPeriod: cpuPeriodUs,
+    ...(cpuMillis > 0n && { cpuQuota: cpuQuotaUs(cpuMillis) }),
+    ...(memoryBytes > 0n && { memoryLimitInBytes: String(memoryBytes) }),
   }
 }
 
@@ -83,14 +143,28 @@ export function oomScoreAdjust(pod: Pod, container: Container, machineMemoryByte
   const qos = qosClass(pod)
   if (critical || qos === 'Guaranteed') return guaranteedScore
   if (qos === 'BestEffort') return bestEffortScore
-  let score = burstableScore(memoryRequest(container), machineMemoryBytes)
+  const share = unclaimedShare(pod)
+  let score = burstableScore(memoryRequest(container) + share, machineMemoryBytes)
   if (isSidecar(container)) {
     // A sidecar is not to die before those that it serves.
     const requests = (pod.spec?.containers ?? []).map(memoryRequest)
     const least = requests.reduce((a, b) => (a < b ? a : b), requests[0] ?? 0n)
-    score = Math.min(score, burstableScore(least, machineMemoryBytes))
+    score = Math.min(score, burstableScore(least + share, machineMemoryBytes))
   }
   return Math.min(Math.max(score, 1000 + guaranteedScore), bestEffortScore - 1)
+}
+
+/** What the Pod as a whole requests beyond its containers counts for each of them alike. */
+function unclaimedShare(pod: Pod): bigint {
+  const { containers = [], initContainers = [], resources } = pod.spec ?? {}
+  const whole = parseResources(resources?.requests).memoryBytes
+  const unclaimed = whole - containerRequests(pod).memoryBytes
+  return unclaimed > 0n ? unclaimed / BigInt(containers.length + initContainers.length) : 0n
+}
+
+function containerRequests({ spec, ...pod }: Pod): Resources {
+  const { overhead: _overhead, resources: _resources, ...rest } = spec ?? { containers: [] }
+  return podRequests({ ...pod, spec: rest })
 }
 
 function burstableScore(requestBytes: bigint, machineMemoryBytes: bigint): number {

@@ -3,12 +3,15 @@ import type {
   BackendPhase,
   ContainerObservation,
   ContainerRunState,
+  ContainerUser,
   PodObservation,
   SandboxObservation,
   TerminatedState,
 } from '../../model/pod-observation.ts'
+import type { Pod } from '../../model/kubernetes.ts'
 import type { PodRef } from '../../model/pod-key.ts'
-import { nanosToMs, type ContainerStatus, type SandboxStatus } from './cri-types.ts'
+import type { NodeFacts } from '../backend.ts'
+import { nanosToMs, type ContainerStatus, type LinuxUser, type SandboxStatus } from './cri-types.ts'
 import type { ContainerPlan } from './marks.ts'
 
 /** A container of the runtime's, with what its status does not say. */
@@ -78,6 +81,16 @@ export function podIpsOf(sandbox: SandboxStatus): string[] {
   return [ip, ...additionalIps.map((more) => more.ip)].filter((address) => address !== '')
 }
 
+/** Primary first: the sandbox's, or the node's of a Pod that lives on its network; empty while there are none. */
+export function podAddresses(
+  pod: Pod,
+  node: Pick<NodeFacts, 'ips'>,
+  sandbox: SandboxStatus | undefined,
+): readonly string[] {
+  if (pod.spec?.hostNetwork) return node.ips
+  return sandbox ? podIpsOf(sandbox) : []
+}
+
 function observeSandbox(sandbox: SandboxStatus): SandboxObservation {
   return {
     id: sandbox.id,
@@ -135,9 +148,14 @@ export function rawContainer(
     state: running ? { kind: 'running', startedAtMs: nanosToMs(status.startedAt) } : terminated(last),
     ...(before && { lastTerminated: terminated(before) }),
     restartCount: status.metadata.attempt,
+    ...(status.user?.linux && { user: containerUser(status.user.linux) }),
     started: running && well.started,
     ready: running && well.ready,
   }
+}
+
+function containerUser({ uid, gid, supplementalGroups }: LinuxUser): ContainerUser {
+  return { uid: Number(uid), gid: Number(gid), supplementalGroups: supplementalGroups.map(Number) }
 }
 
 function observeContainer(plan: ContainerPlan, input: ObserveInput): ContainerObservation {

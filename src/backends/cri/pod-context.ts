@@ -8,21 +8,26 @@ import type { CriClient } from './client.ts'
 import type { CriSettings } from './config.ts'
 import type { Gate } from './gate.ts'
 import type { Images } from './images.ts'
+import type { Machine } from './machine.ts'
 import type { PodPaths } from './paths.ts'
 import type { PodStore } from './pod-store.ts'
+import type { RuntimeInquiry } from './runtime-facts.ts'
 import type { RuntimePicture } from './runtime-picture.ts'
+import type { UserNamespaces } from './user-namespaces.ts'
 
 /** What all loops of Pods share. */
 export interface CriTools {
   readonly settings: CriSettings
   readonly client: CriClient
+  readonly runtime: RuntimeInquiry
   readonly images: Images
   readonly cgroups: Cgroups
   readonly store: PodStore
   readonly sandboxGate: Gate
+  readonly userNamespaces: UserNamespaces
   /** For mount and umount. */
   readonly shell: CommandShell
-  readonly machineMemoryBytes: bigint
+  readonly machine: Machine
   /** Content of the file that Pods with DNS policy Default inherit. */
   readonly hostResolvConf: string
   readonly clock: Clock

@@ -33,8 +33,7 @@ export function podHostname(pod: Pod, clusterDomain: string): PodHostname {
   if (full.length > longestFqdn) {
     throw new SpillwayError(
       'Rejected',
-      `Failed to construct FQDN from pod hostname and cluster domain, FQDN ${full} is too long (${longestFqdn} characters is the max, ${full.length} characters requested)`,
-      { reason: 'FailedCreatePodSandBox' },
+      `failed to construct FQDN from pod hostname and cluster domain, FQDN ${full} is too long (${longestFqdn} characters is the max, ${full.length} characters requested)`,
     )
   }
   return { hostname, domain, sandboxHostname: full }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { PodRef } from '../../model/pod-key.ts'
 import { asPodUid } from '../../model/pod-key.ts'
 import type { ContainerPlan } from './marks.ts'
+import type { IdRange } from './namespaces.ts'
 import { podsDir } from './paths.ts'
 
 /** What has to be known of a Pod when the process that started it is gone. Holds no secrets. */
@@ -16,7 +17,9 @@ export interface Ending {
   readonly deadlineMs: number
 }
 
-/** The files `pod.json` and `ending.json` in each Pod's directory: written whole, by renaming. */
+const userNamespaceFile = 'user-namespace.json'
+
+/** The files `pod.json`, `ending.json` and `user-namespace.json` in each Pod's directory: written whole, by renaming. */
 export class PodStore {
   readonly #stateDir: string
 
@@ -48,6 +51,22 @@ export class PodStore {
       if (record) records.push({ ...record, uid: asPodUid(record.uid) })
     }
     return records
+  }
+
+  async writeUserNamespace(podDir: string, range: IdRange): Promise<void> {
+    await mkdir(podDir, { recursive: true, mode: 0o750 })
+    await writeWhole(join(podDir, userNamespaceFile), range)
+  }
+
+  /** By UID, those of every Pod that has one. */
+  async userNamespaces(): Promise<ReadonlyMap<string, IdRange>> {
+    const ranges = new Map<string, IdRange>()
+    for (const uid of await uidsIn(podsDir(this.#stateDir))) {
+      const path = join(podsDir(this.#stateDir), uid, userNamespaceFile)
+      const range = (await readWhole(path)) as IdRange | undefined
+      if (range) ranges.set(uid, range)
+    }
+    return ranges
   }
 
   async remove(podDir: string): Promise<void> {

@@ -3,7 +3,7 @@ import { errorMessage } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import type { PodSources } from '../backend.ts'
 import type { CriImage } from './cri-types.ts'
-import { currentSandbox, podIpsOf } from './observe.ts'
+import { currentSandbox, podAddresses } from './observe.ts'
 import type { PodHandle } from './pod-context.ts'
 import { ProbeBoard, type FollowedContainer } from './probe-board.ts'
 import type { RuntimePicture } from './runtime-picture.ts'
@@ -108,7 +108,7 @@ export class PodSupport {
 
   followProbes(picture: RuntimePicture): void {
     const sandbox = currentSandbox(picture.sandboxes)
-    const podIp = sandbox ? (podIpsOf(sandbox)[0] ?? '') : ''
+    const [podIp = ''] = podAddresses(this.#pod, this.sources.node, sandbox)
     const planned = plannedContainers(this.#pod)
     const running = picture.running.flatMap((seen): FollowedContainer[] => {
       const found = planned.find(({ plan }) => plan.name === seen.status.metadata.name)

@@ -1,16 +1,10 @@
+import { join } from 'node:path'
 import { SpillwayError } from '../../model/errors.ts'
 import type { Container, Pod } from '../../model/kubernetes.ts'
-import type {
-  ContainerSecurity,
-  CriImage,
-  NamespaceOptions,
-  SandboxSecurity,
-  SecurityProfile,
-} from './cri-types.ts'
+import type { ContainerSecurity, CriImage, SandboxSecurity, SecurityProfile } from './cri-types.ts'
+import { namespacesOf, type IdRange } from './namespaces.ts'
 
 type ImageUser = Pick<CriImage, 'uid' | 'username'>
-
-export const namespaces: NamespaceOptions = { network: 'POD', pid: 'CONTAINER', ipc: 'POD' }
 
 // The defaults that every runtime agrees on (pkg/securitycontext/util.go, moby oci/defaults.go).
 const maskedPaths = [
@@ -29,64 +23,108 @@ const maskedPaths = [
 ]
 const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
 
-export function sandboxSecurity(pod: Pod): SandboxSecurity {
+/** `userNamespace`: the Pod's own ids on the machine, when it has some. */
+export function sandboxSecurity(pod: Pod, userNamespace?: IdRange): SandboxSecurity {
   const stated = pod.spec?.securityContext
   return {
-    namespaceOptions: namespaces,
+    namespaceOptions: namespacesOf(pod, { userNamespace }),
+    // Else the runtime takes no privileged container into it.
+    privileged: allContainers(pod).some(({ securityContext }) => securityContext?.privileged),
     // The sandbox's own process is ours, not the user's: always the tighter profile, as kubelet has it.
     seccomp: { profileType: 'RuntimeDefault' },
     ...(stated?.runAsUser !== undefined && { runAsUser: { value: stated.runAsUser } }),
+    // Kubelet states the group alone, too, and containerd refuses that.
     ...(stated?.runAsUser !== undefined &&
       stated.runAsGroup !== undefined && { runAsGroup: { value: stated.runAsGroup } }),
-    supplementalGroups: groupsOf(pod),
+    ...groupsOf(pod),
   }
 }
 
+export interface ContainerSecurityInput {
+  readonly pod: Pod
+  readonly container: Container
+  readonly image: ImageUser
+  readonly userNamespace?: IdRange | undefined
+  /** Of an ephemeral container: the id of the container that it is to look into. */
+  readonly targetContainerId?: string | undefined
+  /** Folder of the profiles that Pods name as Localhost. */
+  readonly seccompProfiles?: string | undefined
+  /** What this machine has to hide besides the usual. */
+  readonly maskedPaths: readonly string[]
+}
+
 /**
- * The container's security settings over the Pod's. Privileged, host namespaces and Localhost profiles are refused by
- * admission, so they are not read here. Rejected, with the reason `CreateContainerConfigError`: the image or the spec
- * breaks `runAsNonRoot`.
+ * The container's security settings over the Pod's (pkg/securitycontext DetermineEffectiveSecurityContext). Rejected,
+ * with the reason `CreateContainerConfigError`: the image or the spec breaks `runAsNonRoot`.
  */
-export function containerSecurity(pod: Pod, container: Container, image: ImageUser): ContainerSecurity {
+export function containerSecurity(input: ContainerSecurityInput): ContainerSecurity {
+  const { pod, container, image, userNamespace, targetContainerId } = input
   const own = container.securityContext
   const ofPod = pod.spec?.securityContext
   const user = own?.runAsUser ?? ofPod?.runAsUser
   const group = own?.runAsGroup ?? ofPod?.runAsGroup
   if (own?.runAsNonRoot ?? ofPod?.runAsNonRoot) verifyNonRoot(pod, container, { user, image })
+  const appArmor = own?.appArmorProfile ?? ofPod?.appArmorProfile
+  const unmasked = own?.procMount === 'Unmasked'
   return {
-    namespaceOptions: namespaces,
+    namespaceOptions: namespacesOf(pod, { userNamespace, targetContainerId }),
     capabilities: {
       addCapabilities: own?.capabilities?.add ?? [],
       dropCapabilities: own?.capabilities?.drop ?? [],
     },
-    privileged: false,
+    privileged: own?.privileged ?? false,
     ...userOf(user, image),
     ...(group !== undefined && { runAsGroup: { value: group } }),
     readonlyRootfs: own?.readOnlyRootFilesystem ?? false,
-    supplementalGroups: groupsOf(pod),
+    ...groupsOf(pod),
     noNewPrivs: own?.allowPrivilegeEscalation === false,
-    maskedPaths,
-    readonlyPaths,
-    seccomp: seccompProfile(own?.seccompProfile?.type ?? ofPod?.seccompProfile?.type),
+    maskedPaths: unmasked ? [] : [...maskedPaths, ...input.maskedPaths],
+    readonlyPaths: unmasked ? [] : readonlyPaths,
+    seccomp: seccompProfile(own?.seccompProfile ?? ofPod?.seccompProfile, input.seccompProfiles),
+    ...(appArmor && { apparmor: appArmorProfile(appArmor) }),
   }
 }
 
-// CRI wants one of the two; what the image says is passed on because the runtime would else need another look at it.
+// CRI wants one of the two; what the image says is passed on because the runtime would else need another look at it, and
+// takes no group without a user.
 function userOf(user: number | undefined, image: ImageUser): Partial<ContainerSecurity> {
   if (user !== undefined) return { runAsUser: { value: user } }
   if (image.uid) return { runAsUser: { value: image.uid.value } }
-  return image.username === '' ? {} : { runAsUsername: image.username }
+  return image.username === '' ? { runAsUser: { value: 0 } } : { runAsUsername: image.username }
 }
 
-function groupsOf(pod: Pod): number[] {
-  const { fsGroup, supplementalGroups = [] } = pod.spec?.securityContext ?? {}
-  return fsGroup === undefined ? supplementalGroups : [fsGroup, ...supplementalGroups]
+function groupsOf(pod: Pod): Pick<ContainerSecurity, 'supplementalGroups' | 'supplementalGroupsPolicy'> {
+  const { fsGroup, supplementalGroups = [], supplementalGroupsPolicy } = pod.spec?.securityContext ?? {}
+  return {
+    supplementalGroups: fsGroup === undefined ? supplementalGroups : [fsGroup, ...supplementalGroups],
+    ...(supplementalGroupsPolicy && { supplementalGroupsPolicy }),
+  }
 }
 
-function seccompProfile(type: string | undefined): SecurityProfile {
+type StatedProfile = { readonly type: string; readonly localhostProfile?: string }
+
+function seccompProfile(stated: StatedProfile | undefined, folder: string | undefined): SecurityProfile {
+  if (stated?.type === 'RuntimeDefault') return { profileType: 'RuntimeDefault' }
+  if (stated?.type === 'Localhost') {
+    const { localhostProfile = '' } = stated
+    // The API server takes only paths that stay below; a Pod that came past it must not read another file.
+    if (folder === undefined || localhostProfile === '' || localhostProfile.split('/').includes('..')) {
+      throw new SpillwayError('Rejected', `seccomp profile "${localhostProfile}" is not offered here`, {
+        reason: 'CreateContainerConfigError',
+      })
+    }
+    return { profileType: 'Localhost', localhostRef: join(folder, localhostProfile) }
+  }
   // Kubernetes' default without seccompDefault is no profile.
-  return { profileType: type === 'RuntimeDefault' ? 'RuntimeDefault' : 'Unconfined' }
+  return { profileType: 'Unconfined' }
 }
+
+function appArmorProfile({ type, localhostProfile }: StatedProfile): SecurityProfile {
+  if (type === 'Localhost') return { profileType: 'Localhost', localhostRef: localhostProfile ?? '' }
+  return { profileType: type === 'Unconfined' ? 'Unconfined' : 'RuntimeDefault' }
+}
+
+const largestUserId = 2_147_483_647n
 
 function verifyNonRoot(
   pod: Pod,
@@ -104,7 +142,16 @@ function verifyNonRoot(
       `container has runAsNonRoot and image has non-numeric user (${image.username}), cannot verify user is non-root`,
     )
   }
-  if (image.uid === null || image.uid.value === '0') {
-    refuse('container has runAsNonRoot and image will run as root')
+  const ofImage = BigInt(image.uid?.value ?? 0)
+  if (ofImage === 0n) refuse('container has runAsNonRoot and image will run as root')
+  if (ofImage < 0n || ofImage > largestUserId) {
+    refuse(
+      `container has runAsNonRoot and image has an invalid user id (${ofImage}). (Must be 1-(${largestUserId}))`,
+    )
   }
+}
+
+function allContainers({ spec }: Pod): readonly Container[] {
+  const { initContainers = [], containers = [], ephemeralContainers = [] } = spec ?? {}
+  return [...initContainers, ...containers, ...ephemeralContainers]
 }

@@ -1,11 +1,12 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errorMessage, hasCode, SpillwayError } from '../../model/errors.ts'
+import type { EphemeralContainer } from '../../model/kubernetes.ts'
 import type { PodHappening } from '../backend.ts'
 import type { CriImage } from './cri-types.ts'
 import { containerEnvironment } from './environment.ts'
 import { runtimeSentence } from './errors.ts'
-import { attemptsOf, isCancelledStart, podIpsOf } from './observe.ts'
+import { attemptsOf, isCancelledStart, podAddresses } from './observe.ts'
 import { logPath, terminationFile } from './paths.ts'
 import { writeEtcHosts } from './pod-files.ts'
 import type { PodHandle } from './pod-context.ts'
@@ -76,7 +77,7 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
   const { tools, pod, sources, paths, picture, planned } = input
   const { container, plan } = planned
   const sandbox = picture.current
-  const podIps = sandbox ? podIpsOf(sandbox) : []
+  const podIps = podAddresses(pod, sources.node, sandbox)
   await removeCancelledStarts(input, signal)
   const attempt = freeAttempt(input)
   // The image is fetched beside the rest, but its failure is told first, as with kubelet.
@@ -99,7 +100,10 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
     volumeMounts,
     etcHosts,
     paths,
-    machineMemoryBytes: tools.machineMemoryBytes,
+    machine: tools.machine,
+    seccompProfiles: tools.settings.options.seccompProfiles,
+    userNamespace: tools.userNamespaces.of(input.ref.uid),
+    targetContainerId: targetContainerId(input),
   })
   const sandboxConfig = configOfSandbox(input, sandbox?.metadata.attempt ?? 0)
   try {
@@ -110,6 +114,17 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
     if (hasCode(error, 'NotFound')) tools.images.forgetKnown()
     throw error
   }
+}
+
+/** The container whose processes an ephemeral one is to see; undefined when it names none. */
+function targetContainerId({ picture, planned }: ContainerStartInput): string | undefined {
+  const name = (planned.container as EphemeralContainer).targetContainerName
+  if (!name) return undefined
+  const [target] = attemptsOf(picture, name)
+  if (target) return target.status.id
+  throw new SpillwayError('NotFound', `unable to find target container ${name}`, {
+    reason: 'CreateContainerConfigError',
+  })
 }
 
 /** Frees their names: what never ran must not count as a restart. */

@@ -1,12 +1,14 @@
 import { mkdir } from 'node:fs/promises'
-import { hasCode } from '../../model/errors.ts'
+import { hasCode, SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import type { PodHappening, PodSources } from '../backend.ts'
 import { dnsConfig } from './dns-config.ts'
+import { runtimeSentence } from './errors.ts'
 import { podCgroupLimits } from './linux-resources.ts'
 import { podSelector } from './marks.ts'
 import type { PodHandle } from './pod-context.ts'
 import { podHostname } from './pod-files.ts'
+import { sandboxHandler } from './sandbox-handler.ts'
 import { sandboxConfig } from './translate.ts'
 import type { SandboxConfig } from './cri-types.ts'
 
@@ -32,29 +34,55 @@ export function configOfSandbox(
     dns,
     paths,
     cgroupParent: tools.cgroups.pathOf(ref.uid),
+    userNamespace: tools.userNamespaces.of(ref.uid),
   })
 }
 
 /**
- * Makes the sandbox with that attempt number, network included. Busy: the runtime is still making or removing one of
- * that name, which happens when an earlier life of this process was killed meanwhile; what has come of it is then
- * looked up, so that it is adopted and never made twice.
+ * Makes the sandbox with that attempt number, network included. Rejects with kubelet's FailedCreatePodSandBox. Busy:
+ * the runtime is still making or removing one of that name, which happens when an earlier life of this process was
+ * killed meanwhile; what has come of it is then looked up, so that it is adopted and never made twice.
  */
 export async function startSandbox(start: PodStart, attempt: number, signal: AbortSignal): Promise<void> {
+  try {
+    const handler = await sandboxHandler(start, signal)
+    await makeSandbox(start, { attempt, handler }, signal)
+  } catch (error) {
+    if (signal.aborted) throw error
+    if (hasCode(error, 'Busy')) {
+      await lookUp(start, signal)
+      throw error
+    }
+    const code = error instanceof SpillwayError ? error.code : 'Unavailable'
+    const message = `Failed to create pod sandbox: ${runtimeSentence(error)}`
+    throw new SpillwayError(code, message, { reason: 'FailedCreatePodSandBox', cause: error })
+  }
+}
+
+async function makeSandbox(
+  start: PodStart,
+  { attempt, handler }: { readonly attempt: number; readonly handler: string },
+  signal: AbortSignal,
+): Promise<void> {
   const { tools, pod, ref, paths, picture, tell } = start
+  if (pod.spec?.hostUsers === false) await takeUserNamespace(start, handler)
   const config = configOfSandbox(start, attempt, tell)
   await Promise.all([
     mkdir(paths.logDir, { recursive: true, mode: 0o755 }),
     tools.cgroups.ensure(ref.uid, podCgroupLimits(pod)),
   ])
-  const handler = tools.settings.options.runtimeHandler ?? ''
-  try {
-    const id = await tools.sandboxGate.run(() => tools.client.runSandbox(config, handler, signal))
-    await picture.lookAtSandbox(id, signal)
-  } catch (error) {
-    if (hasCode(error, 'Busy')) await lookUp(start, signal)
-    throw error
+  const id = await tools.sandboxGate.run(() => tools.client.runSandbox(config, handler, signal))
+  await picture.lookAtSandbox(id, signal)
+}
+
+async function takeUserNamespace({ tools, ref, paths }: PodStart, handler: string): Promise<void> {
+  const made = tools.runtime.facts?.handlers.find(({ name }) => name === handler)
+  if (!made?.userNamespaces) {
+    const who = handler === '' ? 'runtime' : `RuntimeClass handler "${handler}"`
+    const message = `can't set \`spec.hostUsers: false\`, ${who} does not support user namespaces`
+    throw new SpillwayError('Rejected', message)
   }
+  await tools.userNamespaces.take(ref.uid, paths.podDir)
 }
 
 /** Asks the runtime for everything of this Pod. */

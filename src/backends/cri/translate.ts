@@ -1,10 +1,13 @@
 import { join } from 'node:path'
 import { expandVariables } from '../../lifecycle/expand-variables.ts'
+import { anyAddress, hostPortsOf } from '../../lifecycle/host-ports.ts'
+import { dottedSysctl } from '../../lifecycle/sysctls.ts'
 import type { Container, Pod } from '../../model/kubernetes.ts'
 import { podRef } from '../../model/pod-key.ts'
 import { isSidecar } from '../../model/resources.ts'
-import type { ContainerConfig, CriImage, MountConfig, SandboxConfig } from './cri-types.ts'
-import { containerResources, sandboxResources } from './linux-resources.ts'
+import type { ContainerConfig, CriImage, MountConfig, PortMapping, SandboxConfig } from './cri-types.ts'
+import { containerResources, sandboxOverhead, sandboxResources } from './linux-resources.ts'
+import type { Machine } from './machine.ts'
 import {
   containerLabels,
   containerMarks,
@@ -13,6 +16,7 @@ import {
   type ContainerPlan,
   type Owner,
 } from './marks.ts'
+import { idMappings, type IdRange } from './namespaces.ts'
 import { logPath, terminationFile, type PodPaths } from './paths.ts'
 import { containerSecurity, sandboxSecurity } from './security.ts'
 
@@ -29,25 +33,47 @@ export interface SandboxInput {
   }
   readonly paths: PodPaths
   readonly cgroupParent: string
+  readonly userNamespace?: IdRange | undefined
 }
 
 /** A Pod's sandbox in the runtime's words. Pure. */
 export function sandboxConfig(input: SandboxInput): SandboxConfig {
   const { pod, owner, attempt, dns } = input
   const ref = podRef(pod)
+  const overhead = sandboxOverhead(pod)
   return {
     metadata: { name: ref.name, uid: ref.uid, namespace: ref.namespace, attempt },
-    hostname: input.hostname,
+    // On the machine's network it has the machine's name.
+    hostname: pod.spec?.hostNetwork ? '' : input.hostname,
     logDirectory: input.paths.logDir,
     dnsConfig: { servers: dns.servers, searches: dns.searches, options: dns.options },
+    portMappings: portMappings(pod),
     labels: sandboxLabels(owner, ref, input.nodeName),
     annotations: generationMark(pod.metadata?.generation ?? 0),
     linux: {
       cgroupParent: input.cgroupParent,
-      securityContext: sandboxSecurity(pod),
+      sysctls: sysctls(pod),
+      securityContext: sandboxSecurity(pod, input.userNamespace),
       resources: sandboxResources(pod),
+      ...(overhead && { overhead }),
     },
   }
+}
+
+function sysctls({ spec }: Pod): Readonly<Record<string, string>> {
+  const stated = spec?.securityContext?.sysctls ?? []
+  return Object.fromEntries(stated.map(({ name, value }) => [dottedSysctl(name), value]))
+}
+
+/** For the CNI plugins. On the machine's own network a Pod's ports are the machine's as they are. */
+function portMappings(pod: Pod): PortMapping[] {
+  if (pod.spec?.hostNetwork) return []
+  return hostPortsOf(pod).map(({ ip, port, containerPort, protocol }) => ({
+    protocol: protocol as PortMapping['protocol'],
+    containerPort,
+    hostPort: port,
+    hostIp: ip === anyAddress ? '' : ip,
+  }))
 }
 
 export interface ContainerInput {
@@ -61,12 +87,16 @@ export interface ContainerInput {
   readonly volumeMounts: readonly MountConfig[]
   readonly etcHosts: string
   readonly paths: PodPaths
-  readonly machineMemoryBytes: bigint
+  readonly machine: Machine
+  readonly seccompProfiles?: string | undefined
+  readonly userNamespace?: IdRange | undefined
+  /** Of an ephemeral container: the id of the container that it is to look into. */
+  readonly targetContainerId?: string | undefined
 }
 
 /** One attempt of a container in the runtime's words. Pure. */
 export function containerConfig(input: ContainerInput): ContainerConfig {
-  const { pod, container, plan, attempt, paths } = input
+  const { pod, container, plan, attempt } = input
   const variables = new Map(input.environment.map(({ key, value }) => [key, value]))
   const expand = (text: string): string => expandVariables(text, variables)
   return {
@@ -85,32 +115,43 @@ export function containerConfig(input: ContainerInput): ContainerConfig {
     stdinOnce: container.stdinOnce ?? false,
     tty: container.tty ?? false,
     linux: {
-      resources: containerResources(pod, container, input.machineMemoryBytes),
-      securityContext: containerSecurity(pod, container, input.image),
+      resources: containerResources(pod, container, input.machine),
+      securityContext: containerSecurity({ ...input, maskedPaths: input.machine.maskedPaths }),
     },
   }
+}
 
-  function containerMounts({ volumeMounts, etcHosts }: ContainerInput): MountConfig[] {
-    const own: MountConfig[] = [
-      {
-        containerPath: container.terminationMessagePath || '/dev/termination-log',
-        hostPath: terminationFile(paths.podDir, plan.name, attempt),
-        readonly: false,
-        propagation: 'PROPAGATION_PRIVATE',
-      },
-    ]
-    // What the user mounts at /etc/hosts wins, as with kubelet.
-    if (!volumeMounts.some(({ containerPath }) => join(containerPath, '.') === '/etc/hosts')) {
-      const readonly = container.securityContext?.readOnlyRootFilesystem ?? false
-      own.push({
-        containerPath: '/etc/hosts',
-        hostPath: etcHosts,
-        readonly,
-        propagation: 'PROPAGATION_PRIVATE',
-      })
-    }
-    return [...volumeMounts, ...own]
+function containerMounts({
+  container,
+  plan,
+  attempt,
+  paths,
+  volumeMounts,
+  etcHosts,
+  userNamespace,
+}: ContainerInput): MountConfig[] {
+  const own: MountConfig[] = [
+    {
+      containerPath: container.terminationMessagePath || '/dev/termination-log',
+      hostPath: terminationFile(paths.podDir, plan.name, attempt),
+      readonly: false,
+      propagation: 'PROPAGATION_PRIVATE',
+    },
+  ]
+  // What the user mounts at /etc/hosts wins, as with kubelet.
+  if (!volumeMounts.some(({ containerPath }) => join(containerPath, '.') === '/etc/hosts')) {
+    own.push({
+      containerPath: '/etc/hosts',
+      hostPath: etcHosts,
+      readonly: false,
+      propagation: 'PROPAGATION_PRIVATE',
+    })
   }
+  const mounts = [...volumeMounts, ...own]
+  if (!userNamespace) return mounts
+  // Files keep the owners that they have on disk: the kernel maps them for this mount alone.
+  const { uids, gids } = idMappings(userNamespace)
+  return mounts.map((mount) => ({ ...mount, uidMappings: uids, gidMappings: gids }))
 }
 
 export interface PlannedContainer {

@@ -1,3 +1,5 @@
+import { refusalSentence, unsupportedUses } from '../../lifecycle/unsupported.ts'
+import type { Capabilities } from '../../model/capability.ts'
 import { SpillwayError } from '../../model/errors.ts'
 import type { Container, Pod } from '../../model/kubernetes.ts'
 
@@ -19,26 +21,14 @@ export function unchangeableField(before: Pod, after: Pod): string | undefined {
   return added > 0 ? 'spec.ephemeralContainers' : undefined
 }
 
-/** Rejected: a seccomp profile of the user's own. The feature `seccomp` covers the runtime's profile, and none. */
-export function refuseLocalProfiles(pod: Pod): void {
-  const { containers = [], initContainers = [], securityContext } = pod.spec ?? {}
-  const contexts = [
-    { field: 'spec.securityContext', context: securityContext },
-    ...contextsOf('spec.initContainers', initContainers),
-    ...contextsOf('spec.containers', containers),
-  ]
-  for (const { field, context } of contexts) {
-    if (context?.seccompProfile?.type !== 'Localhost') continue
-    const problem = 'Localhost is not offered here; RuntimeDefault and Unconfined are'
-    throw new SpillwayError('Rejected', `${field}.seccompProfile.type: ${problem}`)
-  }
-}
-
-function contextsOf(field: string, containers: readonly Container[]) {
-  return containers.map(({ securityContext: context }, index) => ({
-    field: `${field}[${index}].securityContext`,
-    context,
-  }))
+/**
+ * Rejected: the Pod asks for what is not offered here, more than `before` did. Admission has said so of a new Pod
+ * already, but ephemeral containers come past that door; and what runs goes on when an option is withdrawn.
+ */
+export function refuseUnsupported(pod: Pod, capabilities: Capabilities, before?: Pod): void {
+  const earlier = new Set(before && unsupportedUses(before, capabilities).map(({ field }) => field))
+  const missing = unsupportedUses(pod, capabilities).find(({ field }) => !earlier.has(field))
+  if (missing) throw new SpillwayError('Rejected', refusalSentence(missing, capabilities))
 }
 
 function differ(a: Container, b: Container, field: 'resources' | 'image'): boolean {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { safeSysctls } from '../../lifecycle/sysctls.ts'
 import { podFeatures, type Capabilities } from '../../model/capability.ts'
 import { SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
@@ -30,6 +31,8 @@ export interface SimulatorBackendOptions {
   readonly world: SimulatedWorld
 }
 
+const simulatedKernel = '6.12'
+
 // There is nothing to connect to, and no Windows to pretend.
 const notSimulated: ReadonlySet<string> = new Set(['attach', 'exec', 'portForward', 'windows'])
 
@@ -53,7 +56,9 @@ export class SimulatorBackend implements Backend {
   capabilities(): Capabilities {
     return {
       features: new Set(podFeatures.filter((feature) => !notSimulated.has(feature))),
-      sandboxHandlers: [''],
+      sandboxHandlers: [{ name: '', recursiveReadOnlyMounts: true, userNamespaces: true }],
+      linuxCapabilities: [],
+      sysctls: safeSysctls(simulatedKernel),
     }
   }
 

@@ -52,6 +52,7 @@ export async function runSimulatedServer(
     backend,
     api,
     services: cluster.services,
+    runtimeClasses: cluster.runtimeClasses,
     meter: unmetered,
     recordEvent: () => {},
     clock,

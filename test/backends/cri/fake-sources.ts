@@ -1,5 +1,12 @@
 import type { BoundToken, NodeFacts, PodSources, TokenRequest } from '../../../src/backends/backend.ts'
-import type { ConfigMap, Container, Pod, PodSpec, Secret } from '../../../src/model/kubernetes.ts'
+import type {
+  ConfigMap,
+  Container,
+  Pod,
+  PodSpec,
+  RuntimeClass,
+  Secret,
+} from '../../../src/model/kubernetes.ts'
 import { SpillwayError } from '../../../src/model/errors.ts'
 
 /** ConfigMaps, Secrets and tokens from plain maps that a test changes as it goes. */
@@ -34,6 +41,10 @@ export class FakeSources implements PodSources {
 
   async serviceEnvironment(): Promise<ReadonlyMap<string, string>> {
     return this.services
+  }
+
+  async runtimeClass(): Promise<RuntimeClass | undefined> {
+    return undefined
   }
 
   onChange(): () => void {

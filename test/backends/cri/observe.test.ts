@@ -37,6 +37,7 @@ function attempt(
       startedAt: String(BigInt(createdAt) + 1_000_000_000n),
       finishedAt: '0',
       exitCode: 0,
+      user: null,
       image: { image: 'sha256:abc', userSpecifiedImage: 'docker.io/library/busybox:1.37' },
       imageRef: 'docker.io/library/busybox@sha256:abc',
       imageId: 'sha256:abc',
