@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createCriBackend, type CriBackendSettings } from '../../src/backends/cri/backend.ts'
+import type { CriOptions } from '../../src/backends/cri/config.ts'
 import { Cgroups } from '../../src/backends/cri/cgroups.ts'
 import type { Backend } from '../../src/backends/backend.ts'
 import { systemClock } from '../../src/model/clock.ts'
@@ -18,13 +19,16 @@ export interface CriHarness extends BackendHarness {
 }
 
 /** A backend of its own instance on a containerd that is shared by the tests of a file. */
-export async function criHarness(runtime: PrivateContainerd): Promise<CriHarness> {
+export async function criHarness(
+  runtime: PrivateContainerd,
+  options: Partial<CriOptions> = {},
+): Promise<CriHarness> {
   const instance = `test-${randomUUID().slice(0, 8)}`
   const stateDir = join(runtime.dir, instance)
   const cgroupParent = `/spillway-${instance}`
   const settings = {
     name: 'cri',
-    options: { socket: runtime.socket, stateDir, cgroupParent },
+    options: { socket: runtime.socket, stateDir, cgroupParent, ...options },
     owner: { clusterUid: 'test-cluster', instance },
   }
   const make = (): Promise<Backend> =>

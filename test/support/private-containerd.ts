@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, globSync } from 'node:fs'
-import { mkdir, mkdtemp, open, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, open, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { CriClient } from '../../src/backends/cri/client.ts'
@@ -49,17 +49,28 @@ export function findBinary(name: string): string | undefined {
   return folders.map((folder) => join(folder, name)).find((file) => existsSync(file))
 }
 
-const needed = ['containerd', 'containerd-shim-runc-v2', 'ctr', 'runc', 'bridge', 'host-local', 'loopback']
+const needed = [
+  'containerd',
+  'containerd-shim-runc-v2',
+  'ctr',
+  'runc',
+  'bridge',
+  'host-local',
+  'loopback',
+  'portmap',
+]
 
 /** What a test with a private containerd lacks on this machine; empty when it can run. */
 export function missingForContainerd(): string[] {
-  const missing = [...needed, 'busybox', 'ip'].filter((name) => !findBinary(name))
+  const missing = [...needed, 'busybox', 'ip', 'nft'].filter((name) => !findBinary(name))
   return process.getuid?.() === 0 ? missing : ['root', ...missing]
 }
 
 /** A containerd of the test's own: its root, state, socket, bridge and images; nothing shared with another. */
 export async function startPrivateContainerd(options: PrivateContainerdOptions): Promise<PrivateContainerd> {
   const dir = await mkdtemp('/tmp/spillway-ctrd-')
+  // The root of a Pod with ids of its own is nobody here, and has to get to its root file system.
+  await chmod(dir, 0o711)
   const socket = join(dir, 'c.sock')
   await mkdir(join(dir, 'cni'))
   await writeFile(join(dir, 'containerd.toml'), configToml(dir, socket, options))
@@ -103,6 +114,7 @@ export async function startPrivateContainerd(options: PrivateContainerdOptions):
       await kill()
       await killLeftovers(dir)
       await run('ip', ['link', 'delete', options.bridge]).catch(() => undefined)
+      await removePortTable()
       await rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
     },
   }
@@ -150,6 +162,13 @@ async function removeSandboxes(client: CriClient): Promise<void> {
       await client.removeSandbox(id, signal)
     }),
   )
+}
+
+/** The CNI plugin for host ports leaves its table behind; other Pods of this machine may still have rules in it. */
+async function removePortTable(): Promise<void> {
+  const table = ['ip', 'cni_hostport']
+  const { stdout } = await run('nft', ['list', 'table', ...table]).catch(() => ({ stdout: '' }))
+  if (stdout !== '' && !stdout.includes('dnat to')) await run('nft', ['delete', 'table', ...table])
 }
 
 // Shims outlive containerd by design; what is left is recognised by our directory in its command line.
@@ -208,6 +227,7 @@ function cniConfig(dir: string, { bridge, subnet }: PrivateContainerdOptions): o
           routes: [{ dst: '0.0.0.0/0' }],
         },
       },
+      { type: 'portmap', backend: 'nftables', capabilities: { portMappings: true } },
     ],
   }
 }
