@@ -74,6 +74,7 @@ export async function buildNode(
         capacity,
         place,
         versions,
+        capabilities: () => backend.capabilities(),
         clock,
         random,
         log: log.child({ node: name }),

@@ -4,6 +4,7 @@ import { runTasks } from '../control/tasks.ts'
 import type { KubeApi, Store } from '../kube/api.ts'
 import { keepLease } from '../kube/lease.ts'
 import { nodes as nodeResource } from '../kube/resources.ts'
+import type { Capabilities } from '../model/capability.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
 import type { Node } from '../model/kubernetes.ts'
@@ -13,7 +14,7 @@ import { nodeConditions, notReadyAfterMs } from './conditions.ts'
 import { nodeObject, providerId, virtualNodeName, type NodeInput } from './node-object.ts'
 import { objectPatch, statusDiffers, statusPatch } from './node-patches.ts'
 
-export interface KeepNodeOptions extends Omit<NodeInput, 'versions'> {
+export interface KeepNodeOptions extends Omit<NodeInput, 'versions' | 'capabilities'> {
   /** As `system:node:<name>`: status and lease, which is all that NodeRestriction leaves a node of its own object. */
   readonly api: Pick<KubeApi, 'get' | 'create' | 'replace' | 'patch'>
   /** As the controller: creates the Node, sets labels and taints. */
@@ -22,6 +23,8 @@ export interface KeepNodeOptions extends Omit<NodeInput, 'versions'> {
   readonly nodes: Store<Node>
   /** Run by the caller: nodes of one backend share it. */
   readonly backend: Pick<BackendWatch, 'state' | 'subscribe'>
+  /** The backend's of now: its runtime may have been changed. */
+  readonly capabilities: () => Capabilities
   readonly versions: { readonly server: string; readonly spillway: string }
   readonly clock: Clock
   /** In [0, 1). */
@@ -179,7 +182,7 @@ class NodeKeeper {
   }
 
   #wanted(node: Node | undefined, state: BackendState): Node {
-    const { versions, clock } = this.#options
+    const { capabilities, versions, clock } = this.#options
     const conditions = nodeConditions({
       health: state.health,
       lostForMs: this.#lostForMs(state),
@@ -187,7 +190,8 @@ class NodeKeeper {
       nowWallMs: clock.wallMs(),
     })
     const runtime = state.health.runtimeVersion
-    return nodeObject({ ...this.#options, versions: { ...versions, runtime } }, conditions)
+    const input = { ...this.#options, capabilities: capabilities(), versions: { ...versions, runtime } }
+    return nodeObject(input, conditions)
   }
 
   #lostForMs({ lostSinceMs }: BackendState): number | undefined {

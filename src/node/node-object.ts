@@ -1,4 +1,5 @@
 import { formatBytes, formatCpu } from '../model/quantity.ts'
+import type { Capabilities } from '../model/capability.ts'
 import type { Node, NodeCondition, Taint } from '../model/kubernetes.ts'
 import {
   appliedAnnotation,
@@ -7,6 +8,7 @@ import {
   virtualNodeTaintKey,
   virtualNodeType,
 } from '../model/words.ts'
+import { nodeFeatures, type NodeStatus } from './node-features.ts'
 
 /** What a pool says about its nodes. */
 export interface NodePool {
@@ -60,6 +62,8 @@ export interface NodeInput {
   readonly capacity: NodeCapacity
   readonly place: NodePlace
   readonly versions: NodeVersions
+  /** The backend's. */
+  readonly capabilities: Capabilities
 }
 
 export function virtualNodeName(pool: string, ordinal: number): string {
@@ -129,10 +133,7 @@ export function appliedKeys(labels: Readonly<Record<string, string>>, taints: re
   return JSON.stringify({ labels: Object.keys(labels).sort(), taints: keys })
 }
 
-export function nodeStatus(
-  input: NodeInput,
-  conditions: readonly NodeCondition[],
-): NonNullable<Node['status']> {
+export function nodeStatus(input: NodeInput, conditions: readonly NodeCondition[]): NodeStatus {
   const { pool, ordinal, place, versions } = input
   const resources = resourceList(input.capacity)
   return {
@@ -156,6 +157,7 @@ export function nodeStatus(
       osImage: place.osImage,
       systemUUID: '',
     },
+    ...nodeFeatures(input.capabilities, { minor: minorVersion(versions.server) }),
   }
 }
 
@@ -167,6 +169,10 @@ function resourceList(capacity: NodeCapacity): Record<string, string> {
     pods: String(capacity.pods),
     ...Object.fromEntries([...(capacity.extended ?? [])].map(([name, amount]) => [name, String(amount)])),
   }
+}
+
+function minorVersion(server: string): number {
+  return Number(/^v\d+\.(\d+)/.exec(server)?.[1] ?? 0)
 }
 
 /**

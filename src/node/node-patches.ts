@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Node, Taint } from '../model/kubernetes.ts'
 import { appliedAnnotation, backendUnavailableTaintKey } from '../model/words.ts'
 import { conditionsDiffer } from './conditions.ts'
+import type { NodeStatus } from './node-features.ts'
 
 /**
  * The merge patch that brings our labels, annotation and taints to the Node and takes away those of ours that are no
@@ -72,14 +74,22 @@ function readApplied({ metadata }: Node): { labels: readonly string[]; taints: r
   }
 }
 
-type NodeStatus = NonNullable<Node['status']>
+/** Nobody else writes in these, and what is no longer true must go. */
+const wholeFields = ['features', 'runtimeHandlers', 'declaredFeatures'] as const
 
 /** Whether the stored status lacks something of ours; heartbeats alone do not count. */
 export function statusDiffers(stored: NodeStatus | undefined, wanted: NodeStatus): boolean {
   if (conditionsDiffer(wanted.conditions ?? [], stored?.conditions ?? [])) return true
+  if (wholeFields.some((field) => differsWhole(stored?.[field], wanted[field]))) return true
   return (['capacity', 'allocatable', 'addresses', 'daemonEndpoints', 'nodeInfo'] as const).some(
     (field) => !includes(stored?.[field], wanted[field]) || hasMore(stored?.[field], wanted[field], field),
   )
+}
+
+/** The API server keeps no empty list. What we say nothing of is left as it is. */
+function differsWhole(stored: unknown, wanted: unknown): boolean {
+  if (wanted === undefined) return false
+  return !isDeepStrictEqual(stored ?? (Array.isArray(wanted) ? [] : {}), wanted)
 }
 
 /** Amounts that are ours alone: a resource that the pool no longer offers must go. Others may add to the rest. */

@@ -12,6 +12,7 @@ import { keepNode } from '../../src/node/keep-node.ts'
 import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
 import { runScaleIn } from '../../src/scheduling/scale-in.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
+import { capabilities } from '../support/builders.ts'
 import {
   openClients,
   partOptions,
@@ -100,6 +101,7 @@ function startSpillway(): void {
         osImage: 'Debian GNU/Linux 12',
         machineId: '0123456789abcdef',
       },
+      capabilities: () => capabilities(),
       versions: { server: 'v1.37.2', spillway: '0.1.0' },
       ...partOptions,
     },

@@ -81,6 +81,14 @@ describe('the status', () => {
     expect(statusDiffers(undefined, status)).toBe(true)
   })
 
+  it('differs by what the node can no longer do, but not by an empty list that the server does not keep', () => {
+    const more = [...(status.runtimeHandlers ?? []), { name: 'runsc', features: {} }]
+    expect(statusDiffers({ ...status, runtimeHandlers: more }, status)).toBe(true)
+    const nothing = { ...status, declaredFeatures: [] }
+    const { declaredFeatures: _dropped, ...kept } = nothing
+    expect(statusDiffers(kept, nothing)).toBe(false)
+  })
+
   it('loses a resource that the pool no longer offers', () => {
     const before = { ...status, capacity: { ...status.capacity, 'example.com/old': '1' } }
     expect(statusDiffers(before, status)).toBe(true)

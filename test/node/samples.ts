@@ -1,4 +1,5 @@
 import type { BackendHealth } from '../../src/backends/backend.ts'
+import { capabilities } from '../support/builders.ts'
 import type { NodeInput, NodePool } from '../../src/node/node-object.ts'
 
 export function healthSample({ lost = false }: { lost?: boolean } = {}): BackendHealth {
@@ -36,5 +37,6 @@ export function nodeInputSample(pool: Partial<NodePool> = {}): NodeInput {
       zone: 'z1',
     },
     versions: { server: 'v1.37.2+k3s1', spillway: '0.1.0', runtime: 'containerd://2.4.2' },
+    capabilities: capabilities(),
   }
 }
