@@ -20,6 +20,8 @@ export interface AdmissionInput {
   readonly node: Node
   /** The Pods that the node already let in and that have not ended, with what was set aside for them as their spec. */
   readonly others: readonly Pod[]
+  /** Those of other nodes on the same machine, which share its ports. Asked only for Pods that want some. */
+  readonly neighbours?: () => readonly Pod[]
   readonly capabilities: Capabilities
   /** Rules of the operator: budget, security profile. The first that answers with a reason refuses. */
   readonly policy?: readonly AdmissionRule[]
@@ -54,7 +56,26 @@ export function admit(input: AdmissionInput): Verdict {
     refusePlacement(input) ??
     refuseFeatures(input) ??
     firstRefusal(input)
-  return refused ? { kind: 'refuse', ...refused } : { kind: 'admit' }
+  if (refused) return { kind: 'refuse', ...refused }
+  const waiting = waitForPorts(input)
+  return waiting ? { kind: 'hold', ...waiting } : { kind: 'admit' }
+}
+
+/**
+ * The scheduler does not know that two virtual nodes have one machine's ports between them: it would send the Pod that
+ * replaces a failed one here again, at once and for ever.
+ */
+function waitForPorts({ pod, neighbours }: AdmissionInput): Refused | undefined {
+  const wanted = hostPortsOf(pod)
+  if (wanted.length === 0 || !neighbours) return undefined
+  for (const other of neighbours()) {
+    const taken = hostPortsOf(other).find((port) => wanted.some((one) => portsClash(one, port)))
+    if (!taken) continue
+    const who = `Pod ${other.metadata?.namespace}/${other.metadata?.name} on node ${other.spec?.nodeName}`
+    const why = `${taken.protocol} port ${taken.port} is ${who}'s, which stands on the same machine`
+    return failed('NodePorts', `node(s) didn't have free ports for the requested pod ports: ${why}`)
+  }
+  return undefined
 }
 
 /**

@@ -80,6 +80,8 @@ export class BackendPods {
       changed: (uid) => this.#queue.add(uid),
       settled: (uid) => sources.settled(uid),
       node,
+      neighbours: () =>
+        [...this.#nodes].flatMap(([name, { worker }]) => (name === metered.node ? [] : worker.admitted())),
       metered,
       meter,
       reporter,

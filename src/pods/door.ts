@@ -9,6 +9,8 @@ export interface DoorOptions {
   readonly allocations: Allocations
   /** The Node object as the API server has it, once it does. */
   readonly node: () => Node | undefined
+  /** The Pods that other virtual nodes of the same machine have let in. */
+  readonly neighbours: () => readonly Pod[]
   readonly capabilities: () => Capabilities
   readonly recordEvent: PodEventSink
 }
@@ -45,11 +47,12 @@ export class Door {
   }
 
   #verdict(pod: Pod): Verdict | undefined {
-    const { allocations, capabilities } = this.#options
+    const { allocations, neighbours, capabilities } = this.#options
     const node = this.#options.node()
     if (!node) return undefined
     const others = allocations.besides(pod.metadata?.uid as PodUid)
     // Asked again before it could start: what it was let in with is what has been set aside.
-    return admit({ pod: allocations.sized(pod), node, others, capabilities: capabilities() })
+    const sized = allocations.sized(pod)
+    return admit({ pod: sized, node, others, neighbours, capabilities: capabilities() })
   }
 }

@@ -26,6 +26,8 @@ export interface PodWorkerOptions {
   /** Nothing of the Pod is left on either side. */
   readonly settled: (uid: PodUid) => void
   readonly node: () => Node | undefined
+  /** Pods that other nodes on the same backend have let in and that have not ended. */
+  readonly neighbours: () => readonly Pod[]
   readonly metered: MeteredNode
   readonly meter: Meter
   readonly reporter: StatusReporter
@@ -40,6 +42,8 @@ export interface Again {
 }
 
 const retryStartMs = 1_000
+// What is held waits for something that nobody tells it of.
+const lookAgainMs = 5_000
 
 /** The life of the Pods of one virtual node. `syncPod` is the straight line; everything else hangs off it. */
 export class PodWorker {
@@ -84,6 +88,11 @@ export class PodWorker {
     this.#allocations.retry()
   }
 
+  /** The Pods that are in and have not ended. */
+  admitted(): readonly Pod[] {
+    return this.#allocations.besides(undefined)
+  }
+
   async #act(step: Step, desired: DesiredPod, signal: AbortSignal): Promise<Acted> {
     const { backend, meter, observations } = this.#options
     const pod = podOf(desired)
@@ -119,8 +128,14 @@ export class PodWorker {
   async #admit(pod: Pod, signal: AbortSignal): Promise<Acted> {
     const verdict = this.#door.ask(pod)
     if (!verdict) return { again: { afterMs: 200 } }
-    if (verdict.kind === 'admit') return await this.#start(pod, signal)
-    return verdict.kind === 'refuse' ? { refusal: verdict } : { held: true }
+    switch (verdict.kind) {
+      case 'admit':
+        return await this.#start(pod, signal)
+      case 'refuse':
+        return { refusal: verdict }
+      case 'hold':
+        return { held: true, again: { afterMs: lookAgainMs } }
+    }
   }
 
   async #start(pod: Pod, signal: AbortSignal): Promise<Acted> {

@@ -70,6 +70,22 @@ describe('the door of a node', () => {
     expect(reasonOf(withPort('10.0.0.2'), { others })).toBe('admit')
   })
 
+  it('lets a Pod wait for a port that a node on the same machine has given out', () => {
+    const ports = [{ containerPort: 80, hostPort: 8080 }]
+    const spec = { containers: [aContainer({ ports })] }
+    const other = aPod({ name: 'other', spec: { ...spec, nodeName: 'burst-1' } })
+    const neighbours = () => [other]
+    expect(verdictOf(spec, { neighbours })).toEqual({
+      kind: 'hold',
+      reason: 'NodePorts',
+      message:
+        "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports: TCP port 8080 is " +
+        "Pod default/other on node burst-1's, which stands on the same machine",
+    })
+    expect(reasonOf({}, { neighbours })).toBe('admit')
+    expect(reasonOf({ ...spec, os: { name: 'windows' } }, { neighbours })).toBe('PodOSNotSupported')
+  })
+
   it('refuses another operating system', () => {
     expect(reasonOf({ os: { name: 'windows' } })).toBe('PodOSNotSupported')
   })

@@ -12,7 +12,7 @@ import { Observations } from '../../src/pods/observations.ts'
 import { PodWorker } from '../../src/pods/pod-worker.ts'
 import { StatusReporter } from '../../src/pods/status-reporter.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
-import { aNode, aPod } from '../support/builders.ts'
+import { aContainer, aNode, aPod } from '../support/builders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakePodSources } from '../support/pod-sources.ts'
 
@@ -26,6 +26,7 @@ let store: ObjectStore<Pod>
 let worker: PodWorker
 let told: string[]
 let ledgerWorks: boolean
+let neighbours: readonly Pod[]
 let watching: AbortController
 let statuses: PodStatus[]
 
@@ -89,6 +90,7 @@ beforeEach(async () => {
   told = []
   statuses = []
   ledgerWorks = true
+  neighbours = []
   watching = new AbortController()
   const observations = new Observations({ changed: () => {}, happened: () => {} })
   observations.follow(backend, watching.signal).catch(() => undefined)
@@ -101,6 +103,7 @@ beforeEach(async () => {
     changed: () => {},
     settled: () => told.push('settled'),
     node: () => aNode({ name: 'burst-0' }),
+    neighbours: () => neighbours,
     metered: { pool: 'burst', node: 'burst-0', priceBook: 'flat-demo' },
     meter: meter(),
     reporter: new StatusReporter({ api, nodeIps: ['10.0.0.1'], clock }),
@@ -159,6 +162,19 @@ describe('the straight line', () => {
     ).toEqual(order)
     expect(await backend.list(signal)).toEqual([])
   })
+})
+
+test('a Pod waits for a port of the machine that another node gave out, and is told so once', async () => {
+  const ports = [{ containerPort: 80, hostPort: 80 }]
+  const spec = { containers: [aContainer({ ports })], nodeName: 'burst-0' }
+  neighbours = [aPod({ name: 'other', spec: { ...spec, nodeName: 'burst-1' } })]
+  put({ spec })
+  expect(await worker.syncPod(uid, signal)).toEqual({ afterMs: 5_000 })
+  await pass(2)
+  expect(told).toEqual(['event NodePorts'])
+  neighbours = []
+  await pass(4)
+  expect(told).toContain('status Running')
 })
 
 describe('while the ledger cannot be written', () => {
