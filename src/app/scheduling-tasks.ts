@@ -1,5 +1,5 @@
 import type { Task } from '../control/tasks.ts'
-import { refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
+import { handlerRefusal, refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { defaultOverflowRules, runOverflow } from '../scheduling/overflow.ts'
 import { runScaleIn } from '../scheduling/scale-in.ts'
@@ -19,7 +19,9 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
         const capabilities = backend?.capabilities()
         if (!capabilities) return `backend ${pool.backend} is not there`
         const [missing] = unsupportedUses(pod, capabilities)
-        return missing && refusalSentence(missing, capabilities)
+        if (missing) return refusalSentence(missing, capabilities)
+        const runtimeClass = cluster.runtimeClasses.get({ name: pod.spec?.runtimeClassName ?? '' })
+        return runtimeClass && handlerRefusal(runtimeClass, capabilities)
       },
     }
   })

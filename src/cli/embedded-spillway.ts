@@ -69,6 +69,7 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
           // The machine is the cluster's own, and tests of nodes ask for all of it.
           allow: [...allowances],
           capabilities: ['ALL'],
+          runtimeHandlers: ['runc'],
         },
       },
     ],

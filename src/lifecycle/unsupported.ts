@@ -1,5 +1,5 @@
 import type { Capabilities, FeatureUse, PodFeature } from '../model/capability.ts'
-import type { Pod } from '../model/kubernetes.ts'
+import type { Pod, RuntimeClass } from '../model/kubernetes.ts'
 import { featuresOf } from './features.ts'
 
 /** What the Pod asks for and the backend does not do, in the order of the spec. Empty when it can do all. */
@@ -11,6 +11,15 @@ export function unsupportedUses(pod: Pod, capabilities: Capabilities): FeatureUs
 export function refusalSentence({ feature, field, value }: FeatureUse, { lacks }: Capabilities): string {
   const why = lacks?.get(feature)
   return `${field}: ${value ?? describe(feature)} is not offered here${why === undefined ? '' : ` (${why})`}`
+}
+
+/** Why the backend makes no sandbox of that class; undefined when it does. */
+export function handlerRefusal(
+  { metadata, handler }: RuntimeClass,
+  { sandboxHandlers }: Capabilities,
+): string | undefined {
+  if (sandboxHandlers.some(({ name }) => name === handler)) return undefined
+  return `spec.runtimeClassName: handler "${handler}" of RuntimeClass "${metadata?.name}" is not offered here`
 }
 
 function offers({ features, linuxCapabilities }: Capabilities, { feature, value }: FeatureUse): boolean {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { refusalSentence, unsupportedUses } from '../../src/lifecycle/unsupported.ts'
+import { handlerRefusal, refusalSentence, unsupportedUses } from '../../src/lifecycle/unsupported.ts'
 import { aContainer, aPod, capabilities } from '../support/builders.ts'
 
 describe('what a backend does not offer', () => {
@@ -19,5 +19,15 @@ describe('what a backend does not offer', () => {
       'spec.containers[0].securityContext.capabilities.add[0]: NET_ADMIN is not offered here (options.capabilities lacks it)',
       'spec.containers[0].securityContext.capabilities.add[1]: SYS_TIME is not offered here (options.capabilities lacks it)',
     ])
+  })
+
+  it('is the handler of a RuntimeClass that it does not have', () => {
+    const handler = { name: 'runsc', recursiveReadOnlyMounts: false, userNamespaces: false }
+    const classOf = (name: string) => ({ metadata: { name: 'own' }, handler: name })
+    const backend = capabilities({ sandboxHandlers: [handler] })
+    expect(handlerRefusal(classOf('runsc'), backend)).toBeUndefined()
+    expect(handlerRefusal(classOf('kata'), backend)).toBe(
+      'spec.runtimeClassName: handler "kata" of RuntimeClass "own" is not offered here',
+    )
   })
 })

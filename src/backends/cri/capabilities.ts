@@ -120,9 +120,10 @@ function conditionsOf({ name, options, runtime, hasAppArmor }: CriCapabilitiesIn
 
 /** Those of the runtime's that a Pod may ask for; '' is the one that the others get. */
 export function offeredHandlers(options: CriOptions, runtime: RuntimeFacts | undefined): SandboxHandler[] {
-  const byDefault = runtime?.handlers.find(({ name }) => name === (options.runtimeHandler ?? ''))
-  const named = (options.runtimeHandlers ?? []).flatMap(
-    (name) => runtime?.handlers.find((handler) => handler.name === name) ?? [],
-  )
-  return [...(byDefault ? [{ ...byDefault, name: '' }] : []), ...named]
+  const { runtimeHandler, runtimeHandlers = [] } = options
+  const find = (name: string): SandboxHandler[] =>
+    (runtime?.handlers ?? []).filter((handler) => handler.name === name)
+  const names = new Set([...(runtimeHandler ? [runtimeHandler] : []), ...runtimeHandlers])
+  const byDefault = find(runtimeHandler ?? '').map((handler) => ({ ...handler, name: '' }))
+  return [...byDefault, ...[...names].flatMap(find)]
 }

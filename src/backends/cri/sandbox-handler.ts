@@ -11,14 +11,12 @@ export async function sandboxHandler(
   signal: AbortSignal,
 ): Promise<string> {
   const { name: backend, options } = tools.settings
-  const byDefault = options.runtimeHandler ?? ''
   const className = pod.spec?.runtimeClassName
-  if (!className) return byDefault
+  if (!className) return options.runtimeHandler ?? ''
   const runtimeClass = await sources.runtimeClass(className, signal)
   // The API server's own sentence, as kubelet passes it on.
   if (!runtimeClass) throw new SpillwayError('NotFound', `runtimeclass.node.k8s.io "${className}" not found`)
   const { handler } = runtimeClass
-  if (handler === byDefault) return handler
   const offered = offeredHandlers(options, tools.runtime.facts).map(({ name }) => name)
   if (offered.includes(handler)) return handler
   const others = offered.filter((name) => name !== '').join(', ') || 'none'

@@ -65,7 +65,7 @@ describe('what a containerd host offers', () => {
   it('leaves to RuntimeClasses the default sandbox and the handlers that are listed and there', () => {
     expect(offered().sandboxHandlers).toEqual([plain])
     expect(offered({ runtimeHandlers: ['runsc', 'kata'] }).sandboxHandlers).toEqual([plain, gvisor])
-    expect(offered({ runtimeHandler: 'runsc' }).sandboxHandlers).toEqual([{ ...gvisor, name: '' }])
+    expect(offered({ runtimeHandler: 'runsc' }).sandboxHandlers).toEqual([{ ...gvisor, name: '' }, gvisor])
     expect(offered({}, { runtime: undefined }).sandboxHandlers).toEqual([])
   })
 })
