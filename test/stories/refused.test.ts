@@ -22,21 +22,22 @@ interface Refused {
 
 const direct = { nodeName: 'burst-0' }
 const refused: readonly Refused[] = [
-  feature('host-network', 'spec.hostNetwork', { hostNetwork: true }),
-  feature('host-pid', 'spec.hostPID', { hostPID: true }),
-  feature('host-path', 'spec.volumes[0].hostPath', {
-    volumes: [{ name: 'data', hostPath: { path: '/' } }],
-  }),
   feature('claim', 'spec.volumes[0].persistentVolumeClaim', {
     ...direct,
     volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'none' } }],
   }),
-  feature('privileged', 'spec.containers[0].securityContext.privileged', {
-    containers: [{ ...plain, securityContext: { privileged: true } }],
+  feature('selinux', 'spec.securityContext.seLinuxOptions', {
+    securityContext: { seLinuxOptions: { level: 's0:c1,c2' } },
   }),
-  feature('sysctls', 'spec.securityContext.sysctls', {
-    securityContext: { sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }] },
+  feature('seccomp-file', 'options.seccompProfiles', {
+    securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'own.json' } },
   }),
+  {
+    name: 'sysctls',
+    reason: 'SysctlForbidden',
+    names: 'forbidden sysctl: "kernel.msgmax" not allowlisted',
+    spec: { securityContext: { sysctls: [{ name: 'kernel.msgmax', value: '65536' }] } },
+  },
   {
     name: 'too-many-cores',
     reason: 'OutOfcpu',

@@ -28,7 +28,9 @@ export function unchangeableField(before: Pod, after: Pod): string | undefined {
 export function refuseUnsupported(pod: Pod, capabilities: Capabilities, before?: Pod): void {
   const earlier = new Set(before && unsupportedUses(before, capabilities).map(({ field }) => field))
   const missing = unsupportedUses(pod, capabilities).find(({ field }) => !earlier.has(field))
-  if (missing) throw new SpillwayError('Rejected', refusalSentence(missing, capabilities))
+  if (!missing) return
+  const message = refusalSentence(missing, capabilities)
+  throw new SpillwayError('Rejected', message, { reason: 'UnsupportedPodSpec' })
 }
 
 function differ(a: Container, b: Container, field: 'resources' | 'image'): boolean {

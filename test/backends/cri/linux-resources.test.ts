@@ -65,6 +65,14 @@ describe('who goes first when memory is short', () => {
     expect(scoreOf({ memory: '10Gi' })).toBe(3)
     expect(scoreOf({ cpu: '1', memory: '1Gi' }, { cpu: '1', memory: '1Gi' })).toBe(-997)
   })
+
+  it('shares out what the Pod as a whole asks for beyond its containers', () => {
+    const containers = [withResources({ memory: '1Gi' }), { ...withResources({}), name: 'other' }]
+    const pod = aPod({ spec: { containers, resources: { requests: { memory: '3Gi' } } } })
+    expect(containers.map((container) => oomScoreAdjust(pod, container, 10n * gib))).toEqual([800, 900])
+    const small = aPod({ spec: { containers, resources: { requests: { memory: '1Gi' } } } })
+    expect(containers.map((container) => oomScoreAdjust(small, container, 10n * gib))).toEqual([900, 999])
+  })
 })
 
 describe('what a container is given', () => {
