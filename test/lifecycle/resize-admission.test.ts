@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { admitResize } from '../../src/lifecycle/resize-admission.ts'
 import type { PodFeature } from '../../src/model/capability.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
-import { aContainer, aNode, aPod } from '../support/builders.ts'
+import { aContainer, aNode, aPod, capabilities } from '../support/builders.ts'
 
 const asks = (cpu: string, over: Partial<Pod> = {}): Pod => ({
   ...aPod({ spec: { containers: [aContainer({ resources: { requests: { cpu } } })] } }),
@@ -10,8 +10,12 @@ const asks = (cpu: string, over: Partial<Pod> = {}): Pod => ({
 })
 
 function verdictOn(pod: Pod, others: readonly Pod[] = [], features: PodFeature[] = ['inPlaceResize']) {
-  const capabilities = { features: new Set(features), sandboxHandlers: [''] }
-  return admitResize({ pod, node: aNode(), others, capabilities })
+  return admitResize({
+    pod,
+    node: aNode(),
+    others,
+    capabilities: capabilities({ features: new Set(features) }),
+  })
 }
 
 describe('a resize', () => {

@@ -9,7 +9,7 @@ import { Allocations } from '../../src/pods/allocations.ts'
 import { DesiredPods } from '../../src/pods/desired-pods.ts'
 import type { Observations } from '../../src/pods/observations.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
-import { aContainer, aNode, aPod, uidOf } from '../support/builders.ts'
+import { aContainer, aNode, aPod, capabilities, uidOf } from '../support/builders.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 const clock = new FakeClock()
@@ -36,7 +36,7 @@ function makeAllocations(): void {
     desired: new DesiredPods(store, () => {}),
     observations: { get: (uid: PodUid) => told.get(uid) } as Observations,
     node: () => node,
-    capabilities: () => ({ features: new Set(canResize ? ['inPlaceResize'] : []), sandboxHandlers: [''] }),
+    capabilities: () => capabilities({ features: new Set(canResize ? ['inPlaceResize'] : []) }),
     changed: (uid) => changed.push(uid),
     clock,
   })
