@@ -11,6 +11,7 @@ import {
 } from '../model/resources.ts'
 import { hostPortsOf, portsClash } from './host-ports.ts'
 import { nodeMatches } from './node-affinity.ts'
+import { pressureRefusal } from './node-pressure.ts'
 import { sysctlRefusal } from './sysctls.ts'
 import { untoleratedTaint } from './tolerations.ts'
 import { refusalSentence, unsupportedUses } from './unsupported.ts'
@@ -43,13 +44,15 @@ export type Verdict =
 
 /**
  * The door of a node, through which every Pod goes however it got its `nodeName`. Order, reasons and messages are
- * kubelet's (pkg/kubelet/lifecycle/predicate.go); like kubelet it looks at NoExecute taints alone, since who sets
- * `nodeName` by hand has overruled NoSchedule. What the backend cannot do comes after: it is the more special reason.
+ * kubelet's (pkg/kubelet: eviction, sysctl, lifecycle/predicate.go); like kubelet it looks at NoExecute taints alone,
+ * since who sets `nodeName` by hand has overruled NoSchedule. What the backend cannot do comes after: it is the more
+ * special reason.
  */
 export function admit(input: AdmissionInput): Verdict {
   const held = holdDaemon(input.pod)
   if (held) return { kind: 'hold', ...held }
   const refused =
+    refuseUnderPressure(input) ??
     refuseSysctls(input) ??
     refuseSystem(input) ??
     refuseResources(input) ??
@@ -89,6 +92,11 @@ function holdDaemon({ metadata }: Pod): Refused | undefined {
     `DaemonSet ${metadata?.namespace}/${owner.name} cannot run on a virtual node, which has no server behind it; ` +
     `keep it off with the node affinity "type NotIn [virtual-kubelet]"`
   return { reason: 'DaemonSetForbidden', message }
+}
+
+function refuseUnderPressure({ pod, node }: AdmissionInput): Refused | undefined {
+  const message = pressureRefusal(pod, node)
+  return message === undefined ? undefined : { reason: 'Evicted', message }
 }
 
 function refuseSysctls({ pod, capabilities }: AdmissionInput): Refused | undefined {
