@@ -1,6 +1,7 @@
 import type { FeatureUse, PodFeature } from '../model/capability.ts'
 import type { Container, Pod, Probe, Volume } from '../model/kubernetes.ts'
 import { isSidecar } from '../model/resources.ts'
+import { appArmorAnnotation } from './app-armor.ts'
 
 /**
  * Every feature that the Pod uses and that a backend may lack, with the field that asks for it. A feature that is asked
@@ -69,7 +70,14 @@ function podWide(pod: Pod): FeatureUse[] {
       ['sysctls', 'sysctls', isFilled(security['sysctls'])],
       ...sharedSecurity(security),
     ]),
+    ...annotatedAppArmor(pod),
   ]
+}
+
+function annotatedAppArmor({ metadata }: Pod): FeatureUse[] {
+  return Object.entries(metadata?.annotations ?? {})
+    .filter(([key, value]) => key.startsWith(appArmorAnnotation) && value !== 'unconfined')
+    .map(([key]) => ({ feature: 'appArmor', field: `metadata.annotations["${key}"]` }))
 }
 
 function sharedSecurity(security: Fields): (readonly [string, PodFeature, boolean])[] {

@@ -70,4 +70,13 @@ describe('the features that a Pod uses', () => {
     ])
     expect(usesOf({ securityContext: { seccompProfile: { type: 'RuntimeDefault' } } })).toHaveLength(1)
   })
+
+  it('know the annotations by which older clusters ask for AppArmor', () => {
+    const prefix = 'container.apparmor.security.beta.kubernetes.io'
+    const annotations = { [`${prefix}/main`]: 'runtime/default', [`${prefix}/free`]: 'unconfined' }
+    const pod = aPod()
+    expect(featuresOf({ ...pod, metadata: { ...pod.metadata, annotations } })).toEqual([
+      { feature: 'appArmor', field: `metadata.annotations["${prefix}/main"]` },
+    ])
+  })
 })

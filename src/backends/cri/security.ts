@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { appArmorProfileOf } from '../../lifecycle/app-armor.ts'
 import { SpillwayError } from '../../model/errors.ts'
 import type { Container, Pod } from '../../model/kubernetes.ts'
 import type { ContainerSecurity, CriImage, SandboxSecurity, SecurityProfile } from './cri-types.ts'
@@ -64,7 +65,7 @@ export function containerSecurity(input: ContainerSecurityInput): ContainerSecur
   const user = own?.runAsUser ?? ofPod?.runAsUser
   const group = own?.runAsGroup ?? ofPod?.runAsGroup
   if (own?.runAsNonRoot ?? ofPod?.runAsNonRoot) verifyNonRoot(pod, container, { user, image })
-  const appArmor = own?.appArmorProfile ?? ofPod?.appArmorProfile
+  const appArmor = appArmorProfileOf(pod, container)
   const unmasked = own?.procMount === 'Unmasked'
   return {
     namespaceOptions: namespacesOf(pod, { userNamespace, targetContainerId }),

@@ -99,6 +99,28 @@ describe('what a container may do', () => {
   })
 })
 
+describe('the AppArmor profile of a container', () => {
+  it('is its own, else that of its annotation, else the Pod’s', () => {
+    const annotated = (value: string) => ({ 'container.apparmor.security.beta.kubernetes.io/main': value })
+    const profileOf = (own: object, value: string): unknown => {
+      const pod = aPod({ spec: { securityContext: { appArmorProfile: { type: 'RuntimeDefault' } } } })
+      pod.metadata = { ...pod.metadata, annotations: annotated(value) }
+      return containerSecurity({
+        pod,
+        container: aContainer({ securityContext: own }),
+        image: { uid: null, username: '' },
+        maskedPaths: [],
+      }).apparmor
+    }
+    const named = { appArmorProfile: { type: 'Localhost', localhostProfile: 'own' } }
+    expect(profileOf(named, 'unconfined')).toEqual({ profileType: 'Localhost', localhostRef: 'own' })
+    expect(profileOf({}, 'localhost/nginx')).toEqual({ profileType: 'Localhost', localhostRef: 'nginx' })
+    expect(profileOf({}, 'unconfined')).toEqual({ profileType: 'Unconfined' })
+    expect(profileOf({}, 'runtime/default')).toEqual({ profileType: 'RuntimeDefault' })
+    expect(profileOf({}, 'no such form')).toEqual({ profileType: 'RuntimeDefault' })
+  })
+})
+
 describe('a sandbox', () => {
   it('is privileged as soon as one container is, whichever', () => {
     const privileged = aContainer({ name: 'setup', securityContext: { privileged: true } })
