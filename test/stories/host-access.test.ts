@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { beforeAll, expect, test } from 'vitest'
 import { events, pods, runtimeClasses } from '../../src/kube/resources.ts'
 import { isReady, story } from '../support/story.ts'
@@ -11,8 +13,12 @@ const hostPort = 31_999
 const listening = {
   name: 'main',
   image: agnhost,
-  args: ['netexec', '--http-port=8080'],
-  ports: [{ containerPort: 8080, hostPort }],
+  args: ['netexec', '--http-port=8080', '--udp-port=8081'],
+  ports: [
+    { containerPort: 8080, hostPort },
+    // The same number with another protocol is another port.
+    { containerPort: 8081, hostPort, protocol: 'UDP' },
+  ],
   readinessProbe: { httpGet: { path: '/healthz', port: 8080 } },
 }
 
@@ -54,6 +60,14 @@ test('a host port answers at the node’s address from outside of it', async () 
   const { cluster, signal } = told.current
   const answer = await fetch(`http://${cluster.nodeAddress}:${hostPort}/hostname`, { signal })
   expect(await answer.text()).toBe('host-port')
+  const socket = createSocket('udp4')
+  try {
+    const reply = once(socket, 'message', { signal })
+    socket.send('hostname', hostPort, cluster.nodeAddress)
+    expect(String((await reply)[0])).toBe('host-port')
+  } finally {
+    socket.close()
+  }
 })
 
 test('a second Pod on the same machine waits for the port, whichever node it is on, and then has it', async () => {
