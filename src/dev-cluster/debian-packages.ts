@@ -10,16 +10,16 @@ export interface UnpackOptions {
   readonly runAs: UserIds | undefined
   /** An existing empty folder that `runAs` may write. */
   readonly workDir: string
-  /** Which of the packages that one depends on are wanted too. */
+  /** Which of the packages that they depend on are wanted too. */
   readonly wantDependency: (packageName: string) => boolean
 }
 
 /**
- * Fetches a Debian or Ubuntu package with those that it depends on and unpacks them, without installing anything: no
+ * Fetches Debian or Ubuntu packages with those that they depend on and unpacks them, without installing anything: no
  * root needed, no service started. Returns the folder with their files. Rejects with `Environment`.
  */
-export async function unpackPackage(
-  packageName: string,
+export async function unpackPackages(
+  packageNames: readonly string[],
   options: UnpackOptions,
   signal: AbortSignal,
 ): Promise<string> {
@@ -29,7 +29,7 @@ export async function unpackPackage(
   if (aptGet === undefined || dpkgDeb === undefined) {
     throw new SpillwayError(
       'Environment',
-      `The package ${packageName} is fetched with apt-get, which this system does not have: use Debian or Ubuntu.`,
+      `Packages (${packageNames.join(', ')}) are fetched with apt-get, which this system does not have: use Debian or Ubuntu.`,
     )
   }
   const run = async (file: string, args: readonly string[], doing: string): Promise<string> => {
@@ -41,19 +41,22 @@ export async function unpackPackage(
     )
   }
   const rootDir = join(workDir, 'root')
-  const wanted = [packageName]
-  const unpacked = new Set<string>()
-  for (let name = wanted.shift(); name !== undefined; name = wanted.shift()) {
-    if (unpacked.has(name)) continue
-    unpacked.add(name)
+  const asked = new Set(packageNames)
+  // All that one round asks for at once: most of a call's time goes into reading the package lists.
+  for (let wanted = [...packageNames]; wanted.length > 0;) {
     const before = new Set(await readdir(workDir))
-    await run(aptGet, ['download', '-q', name], `"apt-get download ${name}"`)
-    const archive = (await readdir(workDir)).find((file) => file.endsWith('.deb') && !before.has(file))
-    if (archive === undefined)
-      throw new SpillwayError('Environment', `"apt-get download ${name}" left no file.`)
-    await run(dpkgDeb, ['-x', archive, rootDir], `Unpacking ${archive}`)
-    const depends = await run(dpkgDeb, ['-f', archive, 'Depends'], `Reading ${archive}`)
-    wanted.push(...dependencyNames(depends).filter(options.wantDependency))
+    await run(aptGet, ['download', '-q', ...wanted], `"apt-get download ${wanted.join(' ')}"`)
+    const archives = (await readdir(workDir)).filter((file) => file.endsWith('.deb') && !before.has(file))
+    wanted = []
+    for (const archive of archives) {
+      await run(dpkgDeb, ['-x', archive, rootDir], `Unpacking ${archive}`)
+      const depends = await run(dpkgDeb, ['-f', archive, 'Depends'], `Reading ${archive}`)
+      for (const name of dependencyNames(depends)) {
+        if (asked.has(name) || !options.wantDependency(name)) continue
+        asked.add(name)
+        wanted.push(name)
+      }
+    }
   }
   return rootDir
 }

@@ -8,8 +8,8 @@ import type { Environment, Invoker, UserIds } from './cache-dir.ts'
 import { makeOwnedDir } from './cache-dir.ts'
 import { outputTail, runCommand } from './command.ts'
 import type { BinaryName } from './components.ts'
-import { unpackPackage } from './debian-packages.ts'
-import type { ImageRecipe, ImageSources } from './image-recipes.ts'
+import { unpackPackages } from './debian-packages.ts'
+import type { ImageRecipe, ImageSources } from './image-recipe.ts'
 import { imageRecipes } from './image-recipes.ts'
 import { parseImageName } from './image-name.ts'
 import { imageArchitecture, readImageLayout, writeImageLayout } from './oci-layout.ts'
@@ -128,9 +128,9 @@ async function buildLayout(
       path: (name) => sourcePath(name, options),
       busyboxApplets: await listApplets(options, signal),
       packageRoot:
-        recipe.debianPackage === undefined
+        recipe.debianPackages === undefined
           ? ''
-          : await unpack(recipe.debianPackage, workDir, options, signal),
+          : await unpack(recipe.debianPackages, workDir, options, signal),
     }
     await writeImageLayout(await recipe.content(sources), layoutDir, imageArchitecture(process.arch))
     if (owner) await chownTree(layoutDir, owner)
@@ -140,7 +140,7 @@ async function buildLayout(
 }
 
 async function unpack(
-  packageName: string,
+  packageNames: readonly string[],
   workDir: string,
   options: PublishImagesOptions,
   signal: AbortSignal,
@@ -148,7 +148,7 @@ async function unpack(
   const { environment, invoker } = options
   // The C library and what else is linked; not what only a full system needs (iproute2, service scripts, modules).
   const wantDependency = (name: string): boolean => /^(lib(?!nginx-mod)|zlib|nginx-co)/.test(name)
-  return unpackPackage(packageName, { environment, runAs: invoker.runAs, workDir, wantDependency }, signal)
+  return unpackPackages(packageNames, { environment, runAs: invoker.runAs, workDir, wantDependency }, signal)
 }
 
 async function listApplets(options: PublishImagesOptions, signal: AbortSignal): Promise<readonly string[]> {
