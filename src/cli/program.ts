@@ -3,6 +3,7 @@ import { errorMessage, SpillwayError } from '../model/errors.ts'
 import { version } from '../model/version.ts'
 import { exitCodes, type CliContext } from './context.ts'
 import { billCommand } from './commands/bill.ts'
+import { conformanceCommand } from './commands/conformance.ts'
 import { demoCommand } from './commands/demo.ts'
 import { downCommand } from './commands/down.ts'
 import { kubeconfigCommand } from './commands/kubeconfig.ts'
@@ -52,6 +53,7 @@ export function createProgram(context: CliContext, exit: (code: number) => void)
     kubeconfigCommand,
     prepareCommand,
     demoCommand,
+    conformanceCommand,
   ]
   for (const command of commands) {
     const built = command(context, exit)

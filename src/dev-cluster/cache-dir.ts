@@ -1,4 +1,4 @@
-import { chown, mkdir } from 'node:fs/promises'
+import { chown, mkdir, readdir } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import { SpillwayError } from '../model/errors.ts'
 import { runCommand } from './command.ts'
@@ -62,5 +62,13 @@ export async function makeOwnedDir(path: string, owner: UserIds | undefined): Pr
   if (firstMade === undefined || owner === undefined) return
   for (let made = path; made.length >= firstMade.length; made = dirname(made)) {
     await chown(made, owner.uid, owner.gid)
+  }
+}
+
+/** Gives a folder with all that is in it to the owner. */
+export async function chownTree(dir: string, owner: UserIds): Promise<void> {
+  await chown(dir, owner.uid, owner.gid)
+  for (const item of await readdir(dir, { recursive: true, withFileTypes: true })) {
+    await chown(join(item.parentPath, item.name), owner.uid, owner.gid)
   }
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { open } from 'node:fs/promises'
 import { SpillwayError } from '../model/errors.ts'
 
 export interface CommandOptions {
@@ -7,6 +8,10 @@ export interface CommandOptions {
   /** The person behind sudo, so that what the command writes belongs to them. */
   readonly runAs?: { readonly uid: number; readonly gid: number } | undefined
   readonly timeoutMs?: number
+  /** Output and errors are appended to this file, in place of being returned. */
+  readonly outputFile?: string
+  /** What it and its children get when we are told to stop. Default SIGTERM. */
+  readonly stopSignal?: NodeJS.Signals
 }
 
 export interface CommandResult {
@@ -30,26 +35,40 @@ export async function runCommand(
   signal: AbortSignal,
 ): Promise<CommandResult> {
   signal.throwIfAborted()
+  const output = options.outputFile === undefined ? undefined : await open(options.outputFile, 'a')
+  try {
+    return await runTo(file, args, { ...options, stdio: output?.fd ?? 'pipe' }, signal)
+  } finally {
+    await output?.close()
+  }
+}
+
+async function runTo(
+  file: string,
+  args: readonly string[],
+  options: CommandOptions & { readonly stdio: number | 'pipe' },
+  signal: AbortSignal,
+): Promise<CommandResult> {
   const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
   // A process group of its own: a compiler has children, and all of them have to go when we are told to stop.
   const child = spawn(file, args, {
     cwd: options.workingDir,
     env: { ...options.environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', options.stdio, options.stdio],
     detached: true,
     timeout: options.timeoutMs,
     ...(options.runAs === undefined ? {} : { uid: options.runAs.uid, gid: options.runAs.gid }),
   })
   const kill = (): void => {
-    if (child.pid !== undefined) killGroup(child.pid)
+    if (child.pid !== undefined) killGroup(child.pid, options.stopSignal ?? 'SIGTERM')
   }
   signal.addEventListener('abort', kill, { once: true })
   let stdout = ''
   let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout = (stdout + text).slice(-longestOutput)
   })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-longestOutput)
   })
   child.on('error', (cause) => {
@@ -65,9 +84,9 @@ export async function runCommand(
   }
 }
 
-function killGroup(pid: number): void {
+function killGroup(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(-pid, 'SIGTERM')
+    process.kill(-pid, name)
   } catch (error) {
     // ESRCH: it ended by itself a moment ago.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error

@@ -11,6 +11,9 @@ export type BinaryName =
   | 'kube-proxy'
   | 'kubectl'
   | 'agnhost'
+  | 'nnp'
+  | 'e2e.test'
+  | 'ginkgo'
   | 'etcd'
   | 'containerd'
   | 'ctr'
@@ -45,8 +48,9 @@ export interface Component {
   readonly steps: readonly BuildStep[]
 }
 
-/** One `go build` call. */
+/** One `go build` call, or `go test -c` for a test binary. */
 export interface BuildStep {
+  readonly kind?: 'test'
   readonly binaries: readonly BinarySpec[]
   /** Wall time of a first build in this order on 2 cores: only for the estimate that people see. */
   readonly weightSeconds: number
@@ -54,7 +58,7 @@ export interface BuildStep {
 
 export interface BinarySpec {
   readonly name: BinaryName
-  /** Package path; left out with `mainSource`. */
+  /** Package path, in the component's module or in one that it requires; left out with `mainSource`. */
   readonly package?: string
   /**
    * Arguments that make it print its version. Left out: never taken from the machine, because its name is shared by
@@ -111,6 +115,16 @@ const kubernetes: Component = {
         },
       ],
     },
+    { weightSeconds: 2, binaries: [{ name: 'nnp', package: 'k8s.io/kubernetes/test/images/nonewprivs' }] },
+    {
+      kind: 'test',
+      weightSeconds: 300,
+      binaries: [
+        { name: 'e2e.test', package: 'k8s.io/kubernetes/test/e2e', versionArguments: ['--version'] },
+      ],
+    },
+    // Of the version that e2e.test is compiled with: the two speak a protocol of their own.
+    { weightSeconds: 20, binaries: [{ name: 'ginkgo', package: 'github.com/onsi/ginkgo/v2/ginkgo' }] },
   ],
 }
 

@@ -21,7 +21,7 @@ const pause: ImageRecipe = {
   }),
 }
 
-const busybox: ImageRecipe = {
+export const busybox: ImageRecipe = {
   name: 'docker.io/library/busybox:1.37',
   revision: 1,
   binaries: ['busybox'],
@@ -32,11 +32,15 @@ const busybox: ImageRecipe = {
   }),
 }
 
-const agnhost: ImageRecipe = {
+// What upstream's tests run inside it besides agnhost itself; busybox has another nc, and no curl.
+const agnhostPackageFiles = { 'usr/bin/curl': 'usr/bin/curl', 'usr/bin/nc.openbsd': 'bin/nc' }
+
+export const agnhost: ImageRecipe = {
   name: 'registry.k8s.io/e2e-test-images/agnhost:2.66.1',
-  revision: 1,
+  revision: 2,
   binaries: ['busybox', 'agnhost'],
-  weightSeconds: 4,
+  debianPackages: ['curl', 'netcat-openbsd'],
+  weightSeconds: 20,
   content: async (sources) => {
     const binary = sources.path('agnhost')
     const certificate = (file: string): LayerEntry => ({
@@ -55,6 +59,7 @@ const agnhost: ImageRecipe = {
     return {
       layers: [
         busyboxLayer(sources),
+        await packageEntries(sources.packageRoot, agnhostPackageFiles),
         [
           { kind: 'file', path: 'agnhost', source: binary, mode: 0o755 },
           { kind: 'symlink', path: 'agnhost-2', target: 'agnhost' },
@@ -81,7 +86,7 @@ const nginxPackageFiles = {
 
 // The distribution's nginx under the name that examples on the web use: a Pod spec with `image: nginx:1.29` works
 // here as it stands, though the version inside is the distribution's.
-const nginx: ImageRecipe = {
+export const nginx: ImageRecipe = {
   name: 'docker.io/library/nginx:1.29',
   revision: 1,
   binaries: ['busybox'],

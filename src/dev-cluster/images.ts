@@ -1,27 +1,27 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { chown, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { chown, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { SpillwayError } from '../model/errors.ts'
-import type { Environment, Invoker, UserIds } from './cache-dir.ts'
-import { makeOwnedDir } from './cache-dir.ts'
+import type { Environment, Invoker } from './cache-dir.ts'
+import { chownTree, makeOwnedDir } from './cache-dir.ts'
 import { outputTail, runCommand } from './command.ts'
 import type { BinaryName } from './components.ts'
 import { unpackPackages } from './debian-packages.ts'
 import type { ImageRecipe, ImageSources } from './image-recipe.ts'
-import { imageRecipes } from './image-recipes.ts'
 import { parseImageName } from './image-name.ts'
 import { imageArchitecture, readImageLayout, writeImageLayout } from './oci-layout.ts'
 import type { Progress } from './progress.ts'
 import { RegistryClient } from './registry-client.ts'
 
 export interface PublishImagesOptions {
+  readonly recipes: readonly ImageRecipe[]
   /** As in `http://127.0.0.1:5000`; plain HTTP. */
   readonly registryUrl: string
   /** Built images are kept in `images/` below it. */
   readonly cacheDir: string
-  /** With at least those of `imageBinaries`. */
+  /** With at least those of `binariesOf(recipes)`. */
   readonly binaries: ReadonlyMap<BinaryName, string>
   /** A statically linked busybox. */
   readonly busyboxPath: string
@@ -40,24 +40,26 @@ export interface PublishedImage {
 }
 
 /** What `publishImages` needs of `getBinaries`. */
-export const imageBinaries: readonly BinaryName[] = ['pause', 'agnhost']
+export function binariesOf(recipes: readonly ImageRecipe[]): readonly BinaryName[] {
+  return [...new Set(recipes.flatMap(({ binaries }) => binaries))].filter((name) => name !== 'busybox')
+}
 
 /**
- * Builds the small images that the cluster, the demo and the tests use, and puts them into the registry under the
- * paths of their upstream names. What was built or put there before is left as it is. Rejects with `Environment`
- * (nginx cannot be fetched) or `Unavailable` (the registry does not answer).
+ * Builds small images and puts them into the registry under the paths of their upstream names. What was built or put there before is left as it is. Rejects with `Environment`
+ * (packages cannot be fetched) or `Unavailable` (the registry does not answer).
  */
 export async function publishImages(
   options: PublishImagesOptions,
   signal: AbortSignal,
 ): Promise<readonly PublishedImage[]> {
   const registry = new RegistryClient(options.registryUrl)
-  const steps = imageRecipes.map(({ name, weightSeconds }) => ({ name, weightSeconds }))
+  const { recipes } = options
+  const steps = recipes.map(({ name, weightSeconds }) => ({ name, weightSeconds }))
   const task = options.progress.begin('building and publishing images', steps)
   let outcome: 'done' | 'failed' = 'failed'
   try {
     const published: PublishedImage[] = []
-    for (const recipe of imageRecipes) {
+    for (const recipe of recipes) {
       task.step(recipe.name)
       published.push(await publish(recipe, registry, options, signal))
     }
@@ -156,11 +158,4 @@ async function listApplets(options: PublishImagesOptions, signal: AbortSignal): 
   const result = await runCommand(busyboxPath, ['--list'], { environment, timeoutMs: 20_000 }, signal)
   if (result.exitCode === 0) return result.stdout.split('\n').filter((applet) => applet !== '')
   throw new SpillwayError('Environment', `"${busyboxPath} --list" failed: ${outputTail(result.stderr)}`)
-}
-
-async function chownTree(dir: string, owner: UserIds): Promise<void> {
-  await chown(dir, owner.uid, owner.gid)
-  for (const item of await readdir(dir, { recursive: true, withFileTypes: true })) {
-    await chown(join(item.parentPath, item.name), owner.uid, owner.gid)
-  }
 }

@@ -4,6 +4,8 @@ import type { Clock } from '../model/clock.ts'
 export interface Progress {
   /** Work of several steps in this order, of which some may be skipped. */
   begin(title: string, steps: readonly ProgressStep[]): ProgressTask
+  /** Work that is described anew whenever somebody looks, from how long it has been going on. */
+  follow(title: string, describe: (elapsedMs: number) => string): Pick<ProgressTask, 'end'>
   /** One sentence that stands for itself. */
   note(sentence: string): void
 }
@@ -24,6 +26,7 @@ export interface ProgressTask {
 /** For where nobody looks. */
 export const silentProgress: Progress = {
   begin: () => ({ step: () => undefined, end: () => undefined }),
+  follow: () => ({ end: () => undefined }),
   note: () => undefined,
 }
 
@@ -80,37 +83,38 @@ const liveIntervalMs = 500
 export function createTerminalProgress(stream: ProgressStream, clock: Clock): Progress {
   return {
     begin: (title, steps) => new TerminalTask(stream, clock, title, steps),
+    follow: (title, describe) =>
+      new TickingLine(stream, clock, title, (elapsedMs) => `${title}: ${describe(elapsedMs)}`),
     note: (sentence) => void stream.write(`${sentence}\n`),
   }
 }
 
-class TerminalTask implements ProgressTask {
+/** A line that is written again and again while something is under way. */
+class TickingLine {
   readonly #stream: ProgressStream
   readonly #clock: Clock
   readonly #title: string
-  readonly #steps: readonly ProgressStep[]
+  readonly #line: (elapsedMs: number) => string
   readonly #beganMs: number
-  #current = 0
-  #stepBeganMs: number
   #shown = false
   #ended = false
   #cancelTimer: () => void
 
-  constructor(stream: ProgressStream, clock: Clock, title: string, steps: readonly ProgressStep[]) {
+  constructor(stream: ProgressStream, clock: Clock, title: string, line: (elapsedMs: number) => string) {
     this.#stream = stream
     this.#clock = clock
     this.#title = title
-    this.#steps = steps
+    this.#line = line
     this.#beganMs = clock.monotonicMs()
-    this.#stepBeganMs = this.#beganMs
     this.#cancelTimer = clock.timer(quietMs, () => this.#tick())
   }
 
-  step(name: string): void {
-    const index = this.#steps.findIndex((step) => step.name === name)
-    if (index < 0) throw new Error(`"${name}" is no step of "${this.#title}"`)
-    this.#current = index
-    this.#stepBeganMs = this.#clock.monotonicMs()
+  get elapsedMs(): number {
+    return this.#clock.monotonicMs() - this.#beganMs
+  }
+
+  /** What is shown has changed; a plain log waits for its next line. */
+  refresh(): void {
     if (this.#shown && this.#live) this.#show()
   }
 
@@ -119,8 +123,7 @@ class TerminalTask implements ProgressTask {
     this.#ended = true
     this.#cancelTimer()
     if (!this.#shown) return
-    const spent = duration(this.#clock.monotonicMs() - this.#beganMs)
-    this.#stream.write(`${this.#lineStart}${this.#title}: ${outcome} after ${spent}\n`)
+    this.#stream.write(`${this.#lineStart}${this.#title}: ${outcome} after ${duration(this.elapsedMs)}\n`)
   }
 
   get #live(): boolean {
@@ -138,16 +141,45 @@ class TerminalTask implements ProgressTask {
 
   #show(): void {
     this.#shown = true
-    const nowMs = this.#clock.monotonicMs()
-    const line = progressLine({
-      title: this.#title,
-      steps: this.#steps,
-      current: this.#current,
-      elapsedMs: nowMs - this.#beganMs,
-      elapsedInStepMs: nowMs - this.#stepBeganMs,
-    })
+    const line = this.#line(this.elapsedMs)
     // A line that wraps could not be wiped by the next one.
     const width = Math.max((this.#stream.columns ?? 80) - 1, 20)
     this.#stream.write(this.#live ? `${this.#lineStart}${line.slice(0, width)}` : `${line}\n`)
+  }
+}
+
+class TerminalTask implements ProgressTask {
+  readonly #title: string
+  readonly #steps: readonly ProgressStep[]
+  readonly #line: TickingLine
+  #current = 0
+  #stepBeganMs = 0
+
+  constructor(stream: ProgressStream, clock: Clock, title: string, steps: readonly ProgressStep[]) {
+    this.#title = title
+    this.#steps = steps
+    this.#line = new TickingLine(stream, clock, title, (elapsedMs) => this.#describe(elapsedMs))
+  }
+
+  step(name: string): void {
+    const index = this.#steps.findIndex((step) => step.name === name)
+    if (index < 0) throw new Error(`"${name}" is no step of "${this.#title}"`)
+    this.#current = index
+    this.#stepBeganMs = this.#line.elapsedMs
+    this.#line.refresh()
+  }
+
+  end(outcome: 'done' | 'failed'): void {
+    this.#line.end(outcome)
+  }
+
+  #describe(elapsedMs: number): string {
+    return progressLine({
+      title: this.#title,
+      steps: this.#steps,
+      current: this.#current,
+      elapsedMs,
+      elapsedInStepMs: elapsedMs - this.#stepBeganMs,
+    })
   }
 }

@@ -8,7 +8,9 @@ import type { BinaryName } from './components.ts'
 import { commandOptions, lockedError, withClusterLock } from './down.ts'
 import type { EmbeddedCluster } from './embedded-cluster.ts'
 import { embeddedBinaries } from './embedded-programs.ts'
-import { imageBinaries, publishImages } from './images.ts'
+import type { ImageRecipe } from './image-recipe.ts'
+import { imageRecipes } from './image-recipes.ts'
+import { binariesOf, publishImages } from './images.ts'
 import { checkMachine, type WantedShape } from './open-cluster.ts'
 import type { Progress } from './progress.ts'
 import type { RunningCluster } from './running-cluster.ts'
@@ -18,6 +20,8 @@ import { getSystemTools, type SystemTool } from './system-packages.ts'
 export interface UpOptions extends WantedShape {
   /** Default `default`. */
   readonly name?: string
+  /** Published beside those that every cluster has. */
+  readonly images?: readonly ImageRecipe[]
   /** Says what Spillway is started with, as the last component; left out, there is none. */
   readonly spillway?: (cluster: EmbeddedCluster) => Promise<SpillwayLaunch>
 }
@@ -50,7 +54,8 @@ const systemTools: readonly SystemTool[] = ['runc', 'nft', 'ip', 'busybox', 'con
  * or Usage: one sentence with the remedy. What was made until then is left, for another `up` or for `down`.
  */
 export async function up(options: UpOptions, context: UpContext, signal: AbortSignal): Promise<UpResult> {
-  const { name = defaultClusterName, spillway, ...shape } = options
+  const { name = defaultClusterName, images = [], spillway, ...shape } = options
+  const recipes = [...imageRecipes, ...images]
   const { environment, processUid, progress, clock } = context
   checkClusterName(name)
   await checkMachine({ processUid, cores: cpus().length }, shape)
@@ -59,7 +64,7 @@ export async function up(options: UpOptions, context: UpContext, signal: AbortSi
     const tools = await getSystemTools(systemTools, { environment, processUid, progress }, signal)
     const invoker = await findInvoker(environment, processUid, signal)
     const cacheDir = userCacheDir(environment, invoker)
-    const wanted = [...new Set([...embeddedBinaries, ...imageBinaries])]
+    const wanted = [...new Set([...embeddedBinaries, ...binariesOf(recipes)])]
     const binaries = await getBinaries(wanted, { cacheDir, environment, invoker, progress }, signal)
     const preparedMs = clock.monotonicMs()
     const runc = tools.get('runc') ?? 'runc'
@@ -75,7 +80,7 @@ export async function up(options: UpOptions, context: UpContext, signal: AbortSi
         publishImages: async (registryUrl, signal) => {
           const busyboxPath = tools.get('busybox') ?? 'busybox'
           const places = { cacheDir, environment, invoker, progress }
-          await publishImages({ registryUrl, binaries, busyboxPath, ...places }, signal)
+          await publishImages({ recipes, registryUrl, binaries, busyboxPath, ...places }, signal)
         },
         ...(spillway === undefined ? {} : { spillway }),
       },

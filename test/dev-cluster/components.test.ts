@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { allBinaries, buildArguments, planBuilds } from '../../src/dev-cluster/binaries.ts'
+import { allBinaries, buildArguments, clusterBinaries, planBuilds } from '../../src/dev-cluster/binaries.ts'
 import {
   cacheFolder,
   componentOf,
@@ -24,7 +24,8 @@ describe('the table of components', () => {
     for (const component of components) {
       for (const spec of specsOf(component)) {
         if (component.mainSource !== undefined) expect(spec.package).toBeUndefined()
-        else expect(spec.package?.startsWith(component.module ?? '?')).toBe(true)
+        // ginkgo comes with the version that Kubernetes requires of it.
+        else expect(spec.package).toMatch(new RegExp(`^(${component.module}|github.com/onsi/ginkgo/v2)/?`))
       }
     }
   })
@@ -33,6 +34,11 @@ describe('the table of components', () => {
     // iproute2 installs /usr/sbin/bridge.
     const bridge = specsOf(componentOf('bridge')).find(({ name }) => name === 'bridge')
     expect(bridge?.versionArguments).toBeUndefined()
+  })
+
+  it('leaves upstream’s tests out of what a cluster is made of', () => {
+    const left = allBinaries.filter((name) => !clusterBinaries.includes(name))
+    expect(left).toEqual(['nnp', 'e2e.test', 'ginkgo'])
   })
 
   it('keeps binaries in the cache by component and version', () => {
@@ -85,6 +91,14 @@ describe('the build plan', () => {
       '/out/kubelet',
       'k8s.io/kubernetes/cmd/kubelet',
     ])
+  })
+
+  it('builds upstream’s tests as a test binary', () => {
+    const [build] = planBuilds(new Set(['e2e.test'] as const))
+    if (build?.steps[0] === undefined) throw new Error('no plan')
+    const args = buildArguments(build.component, build.steps[0], '/out/e2e.test')
+    expect(args.slice(0, 3)).toEqual(['test', '-c', '-trimpath'])
+    expect(args.slice(-3)).toEqual(['-o', '/out/e2e.test', 'k8s.io/kubernetes/test/e2e'])
   })
 
   it('builds our own main from its folder, and passes tags', () => {

@@ -73,4 +73,21 @@ describe('progress on a stream', () => {
     for (const text of said) expect(text.startsWith('\r\u001B[2K')).toBe(true)
     expect(said.filter((text) => text.endsWith('\n'))).toEqual(['\r\u001B[2Kbuilding: done after 4s\n'])
   })
+
+  it('follows work that is described anew each time', async () => {
+    const clock = new FakeClock()
+    const said: string[] = []
+    const progress = createTerminalProgress({ write: (text) => said.push(text), isTTY: false }, clock)
+    let done = 0
+    const task = progress.follow('tests', (elapsedMs) => `${done} done after ${elapsedMs} ms`)
+    await clock.advance(1500)
+    done = 7
+    await clock.advance(15_000)
+    task.end('done')
+    expect(said).toEqual([
+      'tests: 0 done after 1500 ms\n',
+      'tests: 7 done after 16500 ms\n',
+      'tests: done after 16s\n',
+    ])
+  })
 })

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { allBinaries, getBinaries } from '../../dev-cluster/binaries.ts'
+import { allBinaries, clusterBinaries, getBinaries } from '../../dev-cluster/binaries.ts'
 import { findInvoker, userCacheDir } from '../../dev-cluster/cache-dir.ts'
 import { getSystemTools, type SystemTool } from '../../dev-cluster/system-packages.ts'
 import type { CliContext } from '../context.ts'
@@ -14,14 +14,16 @@ const systemTools: readonly SystemTool[] = ['runc', 'nft', 'ip', 'busybox', 'con
 export function prepareCommand(context: CliContext): Command {
   return new Command('prepare')
     .description('find or build the binaries of the embedded cluster, once per machine')
-    .action(async (_options: unknown, command: Command) => {
+    .option('--conformance', 'upstream’s tests, too')
+    .action(async (flags: { readonly conformance?: boolean }, command: Command) => {
       const { signal } = context
       const { environment, processUid, progress } = devContext(context)
       // Only root may install packages; without root the control plane alone still works.
       if (processUid === 0) await getSystemTools(systemTools, { environment, processUid, progress }, signal)
       const invoker = await findInvoker(environment, processUid, signal)
       const cacheDir = userCacheDir(environment, invoker)
-      const binaries = await getBinaries(allBinaries, { cacheDir, environment, invoker, progress }, signal)
+      const wanted = flags.conformance ? allBinaries : clusterBinaries
+      const binaries = await getBinaries(wanted, { cacheDir, environment, invoker, progress }, signal)
       const output = new Output(context.stdout, context.environment)
       if (globalOptions(command).json) output.json(Object.fromEntries(binaries))
       else output.write(formatTable([{ title: 'binary' }, { title: 'path' }], [...binaries]))
