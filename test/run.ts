@@ -77,17 +77,59 @@ function check(): Outcome[] {
   ]
 }
 
-/** Builds what journeys and e2e need. Its own progress goes to standard error. */
-function prepare(): Outcome {
-  return tool('binaries and images (built once per machine)', process.execPath, [
+interface ConformanceReport {
+  readonly counts: { readonly passed: number; readonly failed: number; readonly notRun: number }
+  readonly rows: readonly { readonly name: string; readonly outcome: string; readonly message?: string }[]
+  readonly problems: readonly string[]
+  readonly dir: string
+}
+
+/** Upstream's own tests of a node, each counted as one of ours. */
+function conformance(): Outcome {
+  const name = 'upstream’s node tests, a few of every kind'
+  say(`\n── ${name}`)
+  const began = performance.now()
+  const args = [
+    'bin/spillway.mjs',
+    '--name',
+    `conformance-${process.pid}`,
+    'conformance',
+    '--fast',
+    '--fresh',
+    '--json',
+  ]
+  const { status, stdout } = spawnSync(process.execPath, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: 64 * 1024 * 1024,
+    encoding: 'utf8',
+  })
+  const seconds = (performance.now() - began) / 1000
+  try {
+    const { counts, rows, problems, dir } = JSON.parse(stdout) as ConformanceReport
+    for (const row of rows.filter(({ outcome }) => outcome === 'failed' || outcome === 'not run'))
+      say(`${row.outcome}: ${row.name}\n${row.message ?? ''}`)
+    for (const problem of problems) say(problem)
+    if (status !== 0) say(`reports and logs: ${dir}`)
+    const failed = Math.max(counts.failed + counts.notRun, status === 0 ? 0 : 1)
+    return { name, passed: counts.passed, failed, seconds }
+  } catch {
+    return { name, passed: 0, failed: 1, seconds, note: 'the tests did not get to an end' }
+  }
+}
+
+/** Builds what the other suites need. Its own progress goes to standard error. */
+function prepare(...flags: readonly string[]): Outcome {
+  return tool('binaries (built once per machine)', process.execPath, [
     'bin/spillway.mjs',
     'prepare',
+    ...flags,
   ])
 }
 
 function all(): Outcome[] {
   const outcomes = check()
-  const prepared = prepare()
+  const prepared = prepare('--conformance')
   outcomes.push(prepared)
   if (prepared.failed > 0) {
     const reason = 'the Kubernetes binaries are missing; see the message above'
@@ -97,6 +139,7 @@ function all(): Outcome[] {
   if (process.getuid?.() === 0) {
     outcomes.push(suite('parts that need root', 'e2e', []))
     outcomes.push(suite('stories on the embedded cluster', 'stories', []))
+    outcomes.push(conformance())
   } else {
     outcomes.push(missing('end to end', 'containers and the embedded cluster need root: run "sudo npm test"'))
   }
