@@ -245,7 +245,7 @@ export const allBinaries: readonly BinaryName[] = components.flatMap((component)
 )
 
 /** Upstream's tests, and what only they ask for: minutes of building that a cluster does without. */
-export const conformanceBinaries: readonly BinaryName[] = ['nnp', 'e2e.test', 'ginkgo']
+export const conformanceBinaries: readonly BinaryName[] = ['nnp', 'test-shell', 'e2e.test', 'ginkgo']
 
 /** What a cluster and its images are made of. */
 export const clusterBinaries: readonly BinaryName[] = allBinaries.filter(

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { corednsMain, pauseMain } from './go-mains.ts'
+import { corednsMain, pauseMain, testShellMain } from './go-mains.ts'
 
 export const kubernetesVersion = 'v1.37.2'
 
@@ -25,6 +25,7 @@ export type BinaryName =
   | 'registry'
   | 'coredns'
   | 'pause'
+  | 'test-shell'
 
 /** One upstream project at one pinned version: the unit of a Go module, of a cache folder and of a lock. */
 export interface Component {
@@ -257,6 +258,17 @@ const pause: Component = {
   steps: [{ weightSeconds: 1, binaries: [{ name: 'pause' }] }],
 }
 
+const testShell: Component = {
+  name: 'test-shell',
+  version: kubernetesVersion,
+  modulePlan: 'plain',
+  tags: [],
+  linkerVariables: {},
+  mainSource: testShellMain,
+  diskMegabytes: 50,
+  steps: [{ weightSeconds: 1, binaries: [{ name: 'test-shell' }] }],
+}
+
 /** In the order in which they are built. */
 export const components: readonly Component[] = [
   kubernetes,
@@ -266,6 +278,7 @@ export const components: readonly Component[] = [
   registry,
   coredns,
   pause,
+  testShell,
 ]
 
 /** The component that a binary is part of. */

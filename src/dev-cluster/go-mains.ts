@@ -56,3 +56,32 @@ func reap() {
 \t}
 }
 `
+
+/**
+ * Go source of the shell in the image that upstream's tests know as busybox 1.37. They want environment variables with
+ * a dash in their names passed on, and the words of busybox's shell for what goes wrong. Debian 12's busybox 1.35 drops
+ * such names (as dash does), and bash has other words: so bash where such names are, busybox elsewhere.
+ */
+export const testShellMain = `package main
+
+import (
+\t"os"
+\t"regexp"
+\t"syscall"
+)
+
+func main() {
+\tshell := "/bin/busybox"
+\tordinary := regexp.MustCompile("^[A-Za-z_][A-Za-z0-9_]*=")
+\tfor _, variable := range os.Environ() {
+\t\tif !ordinary.MatchString(variable) {
+\t\t\tshell = "/bin/bash"
+\t\t}
+\t}
+\t// Both take the name they are called by from the first argument: /bin/sh.
+\tif err := syscall.Exec(shell, os.Args, os.Environ()); err != nil {
+\t\tos.Stderr.WriteString(shell + ": " + err.Error() + "\\n")
+\t\tos.Exit(127)
+\t}
+}
+`

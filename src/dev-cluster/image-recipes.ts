@@ -33,13 +33,17 @@ export const busybox: ImageRecipe = {
 }
 
 // What upstream's tests run inside it besides agnhost itself; busybox has another nc, and no curl.
-const agnhostPackageFiles = { 'usr/bin/curl': 'usr/bin/curl', 'usr/bin/nc.openbsd': 'bin/nc' }
+const agnhostPackageFiles = {
+  'usr/bin/bash-static': 'bin/bash',
+  'usr/bin/curl': 'usr/bin/curl',
+  'usr/bin/nc.openbsd': 'bin/nc',
+}
 
 export const agnhost: ImageRecipe = {
   name: 'registry.k8s.io/e2e-test-images/agnhost:2.66.1',
-  revision: 2,
+  revision: 3,
   binaries: ['busybox', 'agnhost'],
-  debianPackages: ['curl', 'netcat-openbsd'],
+  debianPackages: ['bash-static', 'curl', 'netcat-openbsd'],
   weightSeconds: 20,
   content: async (sources) => {
     const binary = sources.path('agnhost')

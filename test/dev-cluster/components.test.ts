@@ -38,7 +38,7 @@ describe('the table of components', () => {
 
   it('leaves upstream’s tests out of what a cluster is made of', () => {
     const left = allBinaries.filter((name) => !clusterBinaries.includes(name))
-    expect(left).toEqual(['nnp', 'e2e.test', 'ginkgo'])
+    expect(left).toEqual(['nnp', 'e2e.test', 'ginkgo', 'test-shell'])
   })
 
   it('keeps binaries in the cache by component and version', () => {

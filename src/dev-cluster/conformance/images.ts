@@ -4,18 +4,21 @@ import type { LayerEntry } from '../layer.ts'
 
 const testImages = 'registry.k8s.io/e2e-test-images'
 
-// The shells of dash and of Debian's busybox drop environment variables whose names have a dash, which upstream's image
-// does not.
-const shell: LayerEntry = { kind: 'hardlink', path: 'bin/sh', target: 'bin/bash' }
-
 const testBusybox: ImageRecipe = {
   ...busybox,
   name: `${testImages}/busybox:1.37.0-2`,
+  binaries: ['busybox', 'test-shell'],
   debianPackages: ['bash-static'],
   weightSeconds: 3,
   content: async (sources) => {
     const { layers, config } = await busybox.content(sources)
     const bash = await packageEntries(sources.packageRoot, { 'usr/bin/bash-static': 'bin/bash' })
+    const shell: LayerEntry = {
+      kind: 'file',
+      path: 'bin/sh',
+      source: sources.path('test-shell'),
+      mode: 0o755,
+    }
     return { layers: [...layers, [...bash, shell]], config }
   },
 }
