@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { open } from 'node:fs/promises'
 import { SpillwayError } from '../model/errors.ts'
 
 export interface CommandOptions {
@@ -8,8 +7,8 @@ export interface CommandOptions {
   /** The person behind sudo, so that what the command writes belongs to them. */
   readonly runAs?: { readonly uid: number; readonly gid: number } | undefined
   readonly timeoutMs?: number
-  /** Output and errors are appended to this file, in place of being returned. */
-  readonly outputFile?: string
+  /** Told output and errors as they come, in place of their being returned. */
+  readonly onOutput?: (text: string) => void
   /** What it and its children get when we are told to stop. Default SIGTERM. */
   readonly stopSignal?: NodeJS.Signals
 }
@@ -35,26 +34,12 @@ export async function runCommand(
   signal: AbortSignal,
 ): Promise<CommandResult> {
   signal.throwIfAborted()
-  const output = options.outputFile === undefined ? undefined : await open(options.outputFile, 'a')
-  try {
-    return await runTo(file, args, { ...options, stdio: output?.fd ?? 'pipe' }, signal)
-  } finally {
-    await output?.close()
-  }
-}
-
-async function runTo(
-  file: string,
-  args: readonly string[],
-  options: CommandOptions & { readonly stdio: number | 'pipe' },
-  signal: AbortSignal,
-): Promise<CommandResult> {
   const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
   // A process group of its own: a compiler has children, and all of them have to go when we are told to stop.
   const child = spawn(file, args, {
     cwd: options.workingDir,
     env: { ...options.environment },
-    stdio: ['ignore', options.stdio, options.stdio],
+    stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
     timeout: options.timeoutMs,
     ...(options.runAs === undefined ? {} : { uid: options.runAs.uid, gid: options.runAs.gid }),
@@ -65,10 +50,12 @@ async function runTo(
   signal.addEventListener('abort', kill, { once: true })
   let stdout = ''
   let stderr = ''
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (options.onOutput !== undefined) return options.onOutput(text)
     stdout = (stdout + text).slice(-longestOutput)
   })
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    if (options.onOutput !== undefined) return options.onOutput(text)
     stderr = (stderr + text).slice(-longestOutput)
   })
   child.on('error', (cause) => {

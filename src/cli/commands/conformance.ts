@@ -43,6 +43,8 @@ export function conformanceCommand(context: CliContext, exit: (code: number) => 
           clusterName: named ? name : `conformance-${node}`,
           selection: { focus: flags.focus ?? standard.focus, skip: flags.skip ?? standard.skip },
           procs: flags.procs,
+          // Those are to tell whether something broke, on machines with other work to do: one failure may be chance.
+          attempts: flags.fast ? 2 : 1,
           fresh: flags.fresh ?? false,
           keep: flags.keep ?? false,
           identity: await sourceIdentity(packageRoot),

@@ -1,9 +1,11 @@
+import { createWriteStream } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { finished as written } from 'node:stream/promises'
 import { SpillwayError } from '../../model/errors.ts'
 import { outputTail, runCommand, type CommandOptions } from '../command.ts'
+import { FinishedTests } from './finished-tests.ts'
 import { readGinkgoReport, type SuiteResults, type TestName } from './ginkgo-report.ts'
-import { openProgressServer, sameSpacing } from './progress-server.ts'
 import { exactly, selectionFlags, type Selection } from './selection.ts'
 
 /** Paths of the programs. */
@@ -52,6 +54,8 @@ export interface RunTestsOptions {
   readonly names: readonly string[]
   /** How many processes share them. */
   readonly procs: number
+  /** How often a test is tried before it counts as failed. */
+  readonly attempts: number
   readonly kubeconfig: string
   /** An existing folder, for reports and output. */
   readonly dir: string
@@ -66,19 +70,8 @@ export async function runTests(
   programs: TestPrograms,
   signal: AbortSignal,
 ): Promise<SuiteResults> {
-  const names = new Map(options.names.map((name) => [sameSpacing(name), name]))
-  await using server = await openProgressServer((outcome, told) => {
-    const name = names.get(told)
-    if (name !== undefined) options.onTest(outcome, name)
-  })
   const outputFile = join(options.dir, 'e2e.log')
-  const { exitCode } = await runCommand(
-    programs.ginkgo,
-    ginkgoArguments(options, programs, server.url),
-    // Its own tidying up after a signal would take minutes, and goes with the cluster.
-    { ...options.command, outputFile, stopSignal: 'SIGKILL' },
-    signal,
-  )
+  const exitCode = await runGinkgo(options, programs, outputFile, signal)
   try {
     return readGinkgoReport(await readFile(join(options.dir, reportName), 'utf8'))
   } catch (cause) {
@@ -93,11 +86,37 @@ export async function runTests(
   }
 }
 
-function ginkgoArguments(options: RunTestsOptions, programs: TestPrograms, progressUrl: string): string[] {
+async function runGinkgo(
+  options: RunTestsOptions,
+  programs: TestPrograms,
+  outputFile: string,
+  signal: AbortSignal,
+): Promise<number> {
+  const tests = new FinishedTests(options.names, options.onTest)
+  const output = createWriteStream(outputFile)
+  const onOutput = (text: string): void => {
+    output.write(text)
+    tests.write(text)
+  }
+  try {
+    const args = ginkgoArguments(options, programs)
+    // Its own tidying up after a signal would take minutes, and goes with the cluster.
+    const command = { ...options.command, onOutput, stopSignal: 'SIGKILL' } as const
+    return (await runCommand(programs.ginkgo, args, command, signal)).exitCode
+  } finally {
+    output.end()
+    await written(output)
+  }
+}
+
+function ginkgoArguments(options: RunTestsOptions, programs: TestPrograms): string[] {
   return [
     `--procs=${options.procs}`,
     '--no-color',
+    // Tells of each test as it ends.
+    '-v',
     '--silence-skips',
+    `--flake-attempts=${options.attempts}`,
     // Its own default of one hour is for unit tests.
     '--timeout=24h',
     `--output-dir=${options.dir}`,
@@ -111,6 +130,5 @@ function ginkgoArguments(options: RunTestsOptions, programs: TestPrograms, progr
     `--kubectl-path=${programs.kubectl}`,
     `--report-dir=${options.dir}`,
     `--e2e-output-dir=${options.dir}`,
-    `--progress-report-url=${progressUrl}`,
   ]
 }

@@ -29,6 +29,8 @@ export interface ConformanceOptions {
   readonly clusterName: string
   readonly selection: Selection
   readonly procs: number
+  /** How often a test is tried before it counts as failed. */
+  readonly attempts: number
   /** Run again what has passed before. */
   readonly fresh: boolean
   /** Leave the cluster running. */
@@ -192,7 +194,7 @@ class ConformanceRun {
     let outcome: 'done' | 'failed' = 'failed'
     try {
       const { kubeconfig } = cluster
-      const { procs } = this.#options
+      const { procs, attempts } = this.#options
       const onTest = (result: 'passed' | 'failed', name: string): void => {
         counts.done += 1
         if (result === 'failed') counts.failed += 1
@@ -202,7 +204,7 @@ class ConformanceRun {
       const command = commandOptions(this.#context.environment)
       const names = tests.map(({ name }) => name)
       const suite = await runTests(
-        { names, procs, kubeconfig, dir: runDir, command, onTest },
+        { names, procs, attempts, kubeconfig, dir: runDir, command, onTest },
         this.#programs,
         signal,
       )
