@@ -26,9 +26,6 @@ const refused: readonly Refused[] = [
     ...direct,
     volumes: [{ name: 'data', persistentVolumeClaim: { claimName: 'none' } }],
   }),
-  feature('selinux', 'spec.securityContext.seLinuxOptions', {
-    securityContext: { seLinuxOptions: { level: 's0:c1,c2' } },
-  }),
   feature('seccomp-file', 'options.seccompProfiles', {
     securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'own.json' } },
   }),

@@ -35,6 +35,7 @@ import {
   bad,
   diskHealth,
   hasAppArmor,
+  hasSeLinux,
   machineCapacity,
   memoryHealth,
   pidHealth,
@@ -120,7 +121,14 @@ class CriBackend implements Backend {
     const { settings, runtime } = this.#tools
     const { name, options } = settings
     const facts = runtime.facts
-    return criCapabilities({ name, options, runtime: facts, kernelRelease: release(), hasAppArmor })
+    return criCapabilities({
+      name,
+      options,
+      runtime: facts,
+      kernelRelease: release(),
+      hasAppArmor,
+      hasSeLinux,
+    })
   }
 
   async capacity(signal: AbortSignal): Promise<BackendCapacity> {

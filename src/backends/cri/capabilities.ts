@@ -31,6 +31,7 @@ const features: readonly PodFeature[] = [
   'readinessProbe',
   'runtimeClass',
   'seccomp',
+  'seLinux',
   'secretVolume',
   'serviceAccountToken',
   'shareProcessNamespace',
@@ -62,6 +63,7 @@ export interface CriCapabilitiesInput {
   /** As `uname -r` says it. */
   readonly kernelRelease: string
   readonly hasAppArmor: boolean
+  readonly hasSeLinux: boolean
 }
 
 /** What Pods may use here: by the options, and by what the machine and its runtime can do. Pure. */
@@ -84,7 +86,7 @@ interface Condition {
   readonly why: string
 }
 
-function conditionsOf({ name, options, runtime, hasAppArmor }: CriCapabilitiesInput): Condition[] {
+function conditionsOf({ name, options, runtime, ...machine }: CriCapabilitiesInput): Condition[] {
   const option = (field: string, lack: string): string => `options.${field} of backend "${name}" ${lack}`
   const allowed: readonly Allowance[] = options.allow ?? []
   const handlers = offeredHandlers(options, runtime)
@@ -106,7 +108,13 @@ function conditionsOf({ name, options, runtime, hasAppArmor }: CriCapabilitiesIn
       holds: options.seccompProfiles !== undefined,
       why: option('seccompProfiles', 'names no folder'),
     },
-    { feature: 'appArmor', holds: hasAppArmor, why: 'the machine has no AppArmor' },
+    { feature: 'appArmor', holds: machine.hasAppArmor, why: 'the machine has no AppArmor' },
+    // Without SELinux its labels mean nothing, and no node minds them: charts set them for machines that have it.
+    {
+      feature: 'seLinux',
+      holds: !machine.hasSeLinux,
+      why: 'the machine has SELinux, and no files are labelled here',
+    },
     {
       feature: 'supplementalGroupsPolicy',
       holds: runtime?.supplementalGroupsPolicy ?? false,

@@ -54,6 +54,9 @@ export const hasAppArmor =
   existsSync('/sys/module/apparmor/parameters/enabled') &&
   readFileSync('/sys/module/apparmor/parameters/enabled', 'utf8').startsWith('Y')
 
+/** Whether the kernel knows SELinux labels: github.com/opencontainers/selinux GetEnabled. */
+export const hasSeLinux = existsSync('/sys/fs/selinux/enforce')
+
 /** What may be given out: the machine's own, times the overcommit. */
 export async function machineCapacity(options: CriOptions): Promise<BackendCapacity> {
   const disk = await statfs(options.stateDir, { bigint: true })

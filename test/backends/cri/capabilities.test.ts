@@ -19,6 +19,7 @@ function offered(options: Partial<CriOptions> = {}, input: Partial<CriCapabiliti
     runtime,
     kernelRelease: '6.18.0',
     hasAppArmor: false,
+    hasSeLinux: false,
     ...input,
   })
 }
@@ -59,7 +60,8 @@ describe('what a containerd host offers', () => {
     expect(offered().features.has('userNamespace')).toBe(false)
     const mapped = { ...runtime, handlers: [{ ...plain, userNamespaces: true }] }
     expect(offered({}, { runtime: mapped }).features.has('userNamespace')).toBe(true)
-    expect(offered().features.has('seLinux')).toBe(false)
+    expect(offered().features.has('seLinux')).toBe(true)
+    expect(offered({}, { hasSeLinux: true }).features.has('seLinux')).toBe(false)
   })
 
   it('leaves to RuntimeClasses the default sandbox and the handlers that are listed and there', () => {
