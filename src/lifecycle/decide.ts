@@ -21,6 +21,8 @@ export type Step =
   | { readonly do: 'replaceLost' }
   | { readonly do: 'update' }
   | { readonly do: 'stop'; readonly graceSeconds: number }
+  /** It has been active for as long as it may: told, then stopped. */
+  | { readonly do: 'expire'; readonly graceSeconds: number }
   /** Its processes have ended and its end was asked for: last status, then the API object goes. */
   | { readonly do: 'delete' }
   /** The API object is gone and nothing runs: the evidence may go. */
@@ -34,6 +36,8 @@ export interface DecideInput {
   readonly metadataChanged?: boolean
   /** Another size has been set aside for the Pod, of which the backend does not know yet. */
   readonly sizeGranted?: boolean
+  /** Its active deadline is over. */
+  readonly pastDeadline?: boolean
 }
 
 const nothing: Step = { do: 'nothing' }
@@ -73,9 +77,10 @@ function decideEnding(pod: Pod, observed: PodObservation | undefined): Step {
   return pod.metadata?.deletionTimestamp ? { do: 'delete' } : nothing
 }
 
-function decideWanted(pod: Pod, { observed, metadataChanged, sizeGranted }: DecideInput): Step {
+function decideWanted(pod: Pod, { observed, metadataChanged, sizeGranted, pastDeadline }: DecideInput): Step {
   if (!observed) return hasRun(pod) ? { do: 'replaceLost' } : { do: 'admit' }
   if (observed.phase === 'stopping' || observed.phase === 'stopped') return nothing
+  if (pastDeadline) return { do: 'expire', graceSeconds: graceSeconds(pod) }
   if (!observed.supervised) return { do: 'adopt' }
   const specChanged = (pod.metadata?.generation ?? 0) > observed.generation
   return specChanged || metadataChanged || sizeGranted ? { do: 'update' } : nothing

@@ -3,6 +3,7 @@ import type { Container, ContainerStatus, Pod, PodStatus } from '../model/kubern
 import type { ContainerKind, ContainerObservation, PodObservation } from '../model/pod-observation.ts'
 import { withResources } from '../model/pod-resources.ts'
 import { isSidecar } from '../model/resources.ts'
+import { deadlineExceeded, isPastDeadline } from './active-deadline.ts'
 import { containerStatus, lostTermination } from './container-status.ts'
 import { podConditions } from './pod-conditions.ts'
 import { podPhase, type PodPhase } from './pod-phase.ts'
@@ -37,9 +38,11 @@ export function podStatus(input: PodStatusInput): PodStatus {
   if (refusal && !observed) return refusedStatus(input, refusal)
   if (!observed && isTerminalPhase(previous.phase)) return previous
 
-  const over = observed ? observed.phase === 'stopped' : Boolean(input.pod.metadata?.deletionTimestamp)
+  const tooLong = isPastDeadline({ ...input.pod, status: previous }, observed, input.nowMs)
+  const over = observed ? observed.phase === 'stopped' : isEnded(input.pod) || tooLong
   const lists = containerLists(input, over)
-  const phase = reportedPhase(input, [...lists.init, ...lists.main], over)
+  const expired = over && tooLong && !isTerminalPhase(previous.phase)
+  const phase = expired ? 'Failed' : reportedPhase(input, [...lists.init, ...lists.main], over)
   const settled = over ? settleLists(input.pod, lists) : lists
   const { reason: _reason, message: _message, ...kept } = previous
   return {
@@ -47,6 +50,7 @@ export function podStatus(input: PodStatusInput): PodStatus {
     phase,
     // They explain the phase, and go with it: `Evicted` stays on what was evicted.
     ...(phase === previous.phase && explanation(previous)),
+    ...(expired && deadlineExceeded),
     ...generation(input.pod),
     conditions: podConditions({
       ...input,
@@ -62,6 +66,10 @@ export function podStatus(input: PodStatusInput): PodStatus {
     ...(settled.init.length > 0 && { initContainerStatuses: settled.init }),
     ...(settled.ephemeral.length > 0 && { ephemeralContainerStatuses: byName(settled.ephemeral) }),
   }
+}
+
+function isEnded({ metadata }: Pod): boolean {
+  return Boolean(metadata?.deletionTimestamp)
 }
 
 function isTerminalPhase(phase: string | undefined): phase is 'Succeeded' | 'Failed' {

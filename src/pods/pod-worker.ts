@@ -1,4 +1,5 @@
 import type { Backend, PodSources } from '../backends/backend.ts'
+import { activeDeadlineMs, deadlineExceeded, isPastDeadline } from '../lifecycle/active-deadline.ts'
 import { decide, isTerminal, type DesiredPod, type Step } from '../lifecycle/decide.ts'
 import type { Clock } from '../model/clock.ts'
 import { hasCode, SpillwayError } from '../model/errors.ts'
@@ -44,6 +45,8 @@ export interface Again {
 const retryStartMs = 1_000
 // What is held waits for something that nobody tells it of.
 const lookAgainMs = 5_000
+// Deadlines may be years away, further than a timer reaches.
+const longestWaitMs = 3_600_000
 
 /** The life of the Pods of one virtual node. `syncPod` is the straight line; everything else hangs off it. */
 export class PodWorker {
@@ -74,13 +77,19 @@ export class PodWorker {
     const desired = desiredPods.get(uid)
     const observed = observations.get(uid)
     const { granted: sizeGranted, pending } = this.#resizes.look(desired, observed)
-    const step = decide({ desired, observed, metadataChanged: this.#hasNewMetadata(desired), sizeGranted })
+    const step = decide({
+      desired,
+      observed,
+      metadataChanged: this.#hasNewMetadata(desired),
+      sizeGranted,
+      pastDeadline: this.#isPastDeadline(desired, observed),
+    })
     const acted = await this.#act(step, desired, signal)
     const metered = await this.#meter(desired, observed, signal)
     const again = await this.#report(desired, observed, { ...acted, pending }, signal)
     await this.#finish(step, { uid, desired, observed, metered }, signal)
     this.#allocations.retryIfFreed()
-    return soonest(again, acted.again)
+    return soonest(again, acted.again, this.#deadline(desired))
   }
 
   /** Asks anew for the resizes that wait for room, should there be some that nobody saw come. */
@@ -94,7 +103,7 @@ export class PodWorker {
   }
 
   async #act(step: Step, desired: DesiredPod, signal: AbortSignal): Promise<Acted> {
-    const { backend, meter, observations } = this.#options
+    const { meter } = this.#options
     const pod = podOf(desired)
     if (!pod) return {}
     const uid = pod.metadata?.uid as PodUid
@@ -111,13 +120,11 @@ export class PodWorker {
         return await this.#start(pod, signal)
       case 'update':
         return await this.#started(pod, () => this.#resizes.handOver(pod, signal))
-      case 'stop': {
-        const incarnation = observations.get(uid)?.incarnation ?? 0
-        // A ledger that cannot be written must not keep a Pod alive: the backend's own times close the bill later.
-        await this.#tolerated('stopping record', meter.stopping(uid, incarnation, signal), signal)
-        await ignoreNotFound(backend.stop(uid, { graceSeconds: step.graceSeconds }, signal))
-        return {}
-      }
+      case 'expire':
+        this.#options.recordEvent(pod, { type: 'Normal', ...deadlineExceeded })
+        return await this.#stop(uid, step.graceSeconds, signal)
+      case 'stop':
+        return await this.#stop(uid, step.graceSeconds, signal)
       case 'delete':
       case 'forget':
       case 'nothing':
@@ -154,6 +161,26 @@ export class PodWorker {
   async #startAtSize(pod: Pod, signal: AbortSignal): Promise<void> {
     const { backend, sources } = this.#options
     await backend.start(this.#allocations.handOver(pod), sources(pod), signal)
+  }
+
+  async #stop(uid: PodUid, graceSeconds: number, signal: AbortSignal): Promise<Acted> {
+    const { backend, meter, observations } = this.#options
+    const incarnation = observations.get(uid)?.incarnation ?? 0
+    // A ledger that cannot be written must not keep a Pod alive: the backend's own times close the bill later.
+    await this.#tolerated('stopping record', meter.stopping(uid, incarnation, signal), signal)
+    await ignoreNotFound(backend.stop(uid, { graceSeconds }, signal))
+    return {}
+  }
+
+  #isPastDeadline(desired: DesiredPod, observed: PodObservation | undefined): boolean {
+    return desired.kind === 'present' && isPastDeadline(desired.pod, observed, this.#options.clock.wallMs())
+  }
+
+  /** When to look again at a Pod that may not be active for longer. */
+  #deadline(desired: DesiredPod): Again {
+    if (desired.kind !== 'present' || isTerminal(desired.pod)) return {}
+    const afterMs = (activeDeadlineMs(desired.pod) ?? 0) - this.#options.clock.wallMs()
+    return afterMs > 0 ? { afterMs: Math.min(afterMs, longestWaitMs) } : {}
   }
 
   async #isOverWithoutTrace(pod: Pod, signal: AbortSignal): Promise<boolean> {
@@ -286,8 +313,8 @@ function isRunning(observed: PodObservation | undefined): boolean {
   return observed !== undefined && observed.phase !== 'stopped'
 }
 
-function soonest(a: Again, b: Again | undefined): Again {
-  const times = [a.afterMs, b?.afterMs].filter((ms) => ms !== undefined)
+function soonest(...all: readonly (Again | undefined)[]): Again {
+  const times = all.map((again) => again?.afterMs).filter((ms) => ms !== undefined)
   return times.length > 0 ? { afterMs: Math.min(...times) } : {}
 }
 

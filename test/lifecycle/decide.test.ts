@@ -55,6 +55,18 @@ describe('a Pod that is wanted', () => {
     const changed = { ...wanted, metadata: { ...wanted.metadata, generation: 2 } }
     expect(decide({ desired: present(changed), observed: observed('running') })).toEqual({ do: 'update' })
   })
+  test('is ended once when it has been active for too long, adopted or not', () => {
+    const pastDeadline = true
+    const expire = { do: 'expire', graceSeconds: 20 }
+    for (const supervised of [true, false]) {
+      const seen = observed('running', { supervised })
+      expect(decide({ desired: present(wanted), observed: seen, pastDeadline })).toEqual(expire)
+    }
+    for (const phase of ['stopping', 'stopped'] as const) {
+      const step = decide({ desired: present(wanted), observed: observed(phase), pastDeadline })
+      expect(step).toEqual({ do: 'nothing' })
+    }
+  })
   test('is left alone when all is as it should be', () => {
     expect(decide({ desired: present(wanted), observed: observed('running') })).toEqual({ do: 'nothing' })
   })

@@ -138,6 +138,7 @@ async function pass(times = 1, stepMs = 1_000): Promise<void> {
   }
 }
 
+const ofNode = { nodeName: 'burst-0', restartPolicy: 'Always', containers: [aContainer()] }
 const deleting = { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 1 } }
 
 describe('the straight line', () => {
@@ -212,6 +213,25 @@ test('a Pod that was deleted before it began is voided, not billed', async () =>
   expect(told).toContain('voided')
   expect(told).not.toContain('intent')
   expect(told).toContain('object deleted')
+})
+
+test('a Pod that is active for too long is stopped, and Failed when nothing of it runs', async () => {
+  put({ spec: { ...ofNode, activeDeadlineSeconds: 30 } })
+  await pass(4)
+  expect((await worker.syncPod(uid, signal)).afterMs).toBeLessThanOrEqual(30_000)
+  told.length = 0
+  // Shortened on the way, as upstream's Job controller and people do.
+  put({ metadata: { generation: 2 }, spec: { ...ofNode, activeDeadlineSeconds: 5 } })
+  await pass(8)
+  const order = ['event DeadlineExceeded', 'stopping', 'record stopped', 'status Failed']
+  expect(told.filter((what) => order.includes(what) && what !== 'record stopped')).toEqual(
+    order.filter((what) => what !== 'record stopped'),
+  )
+  expect(store.byUid(uid)?.status).toMatchObject({
+    phase: 'Failed',
+    reason: 'DeadlineExceeded',
+    message: 'Pod was active on the node longer than the specified deadline',
+  })
 })
 
 test('changed labels are handed over, once', async () => {
