@@ -45,8 +45,8 @@ function planSidecar(round: Round, container: Container): Progress {
     round.startOrWait(container, 'sidecar')
     return 'pending'
   }
-  round.killIfUnwell(container)
-  return seen.started ? 'done' : 'pending'
+  round.tend(container, 'sidecar')
+  return seen.started && !seen.postStart ? 'done' : 'pending'
 }
 
 function planOnce(round: Round, container: Container): Progress {

@@ -1,50 +1,31 @@
-import type { ContainerObservation, TerminatedState } from '../model/pod-observation.ts'
+/** The first wait before a container runs again, doubled each time up to the longest (pkg/kubelet/kubelet.go). */
+export const firstRestartDelayMs = 10_000
+export const longestRestartDelayMs = 300_000
 
-/** The waits before a container runs again: none at first, then 10 s doubling to 5 min (pkg/kubelet/kubelet.go). */
-export const restartDelaysMs: readonly number[] = [0, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000]
-
-/** A run this long forgives what was before it: twice the longest wait, as client-go's flowcontrol.Backoff has it. */
+/** A run longer than this forgives what was before it. */
 export const forgivingRunMs = 600_000
 
-// A back-off ends when a timer fires and a process starts; clocks of different resolution may cut a little off.
-const toleranceMs = 1_000
+/** What has to be known of a run to say when the next one may begin. */
+export interface RunBefore {
+  /** The back-off that was in force when it was started; 0: none yet, or that of another image. */
+  readonly backoffMs: number
+  readonly startedAtMs: number
+}
 
 /**
- * How long after its end a container has to wait before it is started again.
+ * How long after an end a container has to wait. The first restart is at once, the second after 10 s, then 20 s …
  *
- * Kubelet keeps the doubling in memory and forgets it when it restarts. Here it is read off the evidence, so that a
- * restart of ours neither forgives nor punishes: the time between the end before last and the start after it IS the
- * wait that was served last, and the next step of the ladder follows it. A slow image pull or an outage of ours makes
- * that gap look longer than the wait was; the restart count bounds the error, since n restarts can have climbed n steps.
+ * Kubelet keeps the doubling in memory and forgets it when it restarts. Here each attempt carries the back-off that was
+ * in force when it was started, so that a restart of ours neither forgives nor punishes.
  */
-export function restartDelayMs(container: ContainerObservation): number {
-  const { ended, endedBefore } = lastTwoEnds(container)
-  if (!ended) return 0
-  const startedAtMs = realStartMs(ended)
-  if (ended.finishedAtMs - startedAtMs >= forgivingRunMs) return 0
-  const climbed = Math.min(container.restartCount, restartDelaysMs.length - 1)
-  if (!endedBefore) return restartDelaysMs[climbed] ?? 0
-  const servedMs = startedAtMs - endedBefore.finishedAtMs + toleranceMs
-  const served = restartDelaysMs.findLastIndex((delayMs) => delayMs <= servedMs)
-  return restartDelaysMs[Math.min(served + 1, climbed)] ?? 0
+export function restartDelayMs(run: RunBefore, endedAtMs: number): number {
+  return endedAtMs - run.startedAtMs > forgivingRunMs ? 0 : run.backoffMs
 }
 
-function lastTwoEnds(container: ContainerObservation): {
-  readonly ended: TerminatedState | undefined
-  readonly endedBefore: TerminatedState | undefined
-} {
-  if (container.state.kind === 'terminated')
-    return { ended: container.state, endedBefore: container.lastTerminated }
-  // Waiting: what is last is known, what was before it is not told any more.
-  return {
-    ended: container.state.kind === 'waiting' ? container.lastTerminated : undefined,
-    endedBefore: undefined,
-  }
-}
-
-/** A container that could not be started at all has no start (containerd reports the epoch): it ended as it began. */
-function realStartMs(ended: TerminatedState): number {
-  return ended.startedAtMs > 0 ? Math.min(ended.startedAtMs, ended.finishedAtMs) : ended.finishedAtMs
+/** The back-off that is in force for the attempt after that end. */
+export function nextBackoffMs(run: RunBefore, endedAtMs: number): number {
+  const servedMs = restartDelayMs(run, endedAtMs)
+  return servedMs === 0 ? firstRestartDelayMs : Math.min(servedMs * 2, longestRestartDelayMs)
 }
 
 /** As Go prints a duration: `10s`, `1m20s`, `5m0s`. */

@@ -1,23 +1,27 @@
 import type { Container, Pod } from '../model/kubernetes.ts'
-import type { ContainerKind, ContainerObservation } from '../model/pod-observation.ts'
+import type { ContainerKind, TerminatedState } from '../model/pod-observation.ts'
 import type {
+  ContainerEvidence,
   ContainerKill,
   ContainerStart,
   ContainerWait,
   PodActions,
   PodActionsInput,
 } from './pod-actions.ts'
-import { formatDelay, restartDelayMs } from './restart-backoff.ts'
-import { lastEnd } from './restart-policy.ts'
+import { formatDelay, nextBackoffMs, restartDelayMs, type RunBefore } from './restart-backoff.ts'
+import { lastEnd, mayRestart } from './restart-policy.ts'
 
 /** The sheet on which one round of `podActions` notes what is to be done. Lives no longer than the call. */
 export class Round {
   readonly input: PodActionsInput
-  readonly #seen: ReadonlyMap<string, ContainerObservation>
+  readonly #seen: ReadonlyMap<string, ContainerEvidence>
   readonly #start: ContainerStart[] = []
+  readonly #hooks: string[] = []
   readonly #kill: ContainerKill[] = []
   readonly #waiting: ContainerWait[] = []
   #wakeAtMs: number | undefined
+  /** A postStart hook comes first: what follows in the order of the spec is not started before it is done. */
+  #heldByHook = false
 
   constructor(input: PodActionsInput) {
     this.input = input
@@ -25,38 +29,75 @@ export class Round {
   }
 
   /** The container's last attempt, in whichever sandbox it ran. */
-  seen(name: string): ContainerObservation | undefined {
+  seen(name: string): ContainerEvidence | undefined {
     return this.#seen.get(name)
   }
 
   /** The same, if it belongs to the sandbox of now. */
-  seenHere(name: string): ContainerObservation | undefined {
-    return this.input.ofEarlierSandbox?.has(name) ? undefined : this.#seen.get(name)
+  seenHere(name: string): ContainerEvidence | undefined {
+    const seen = this.#seen.get(name)
+    return seen?.outdated ? undefined : seen
   }
 
-  kill(name: string, reason: ContainerKill['reason'], message: string): void {
-    this.#kill.push({ name, reason, message })
+  kill(
+    name: string,
+    reason: ContainerKill['reason'],
+    {
+      message,
+      probeGraceSeconds,
+      restartAtOnce = false,
+    }: { readonly message: string; readonly probeGraceSeconds?: number; readonly restartAtOnce?: boolean },
+  ): void {
+    const { metadata, spec } = this.input.pod
+    const graceSeconds =
+      metadata?.deletionGracePeriodSeconds ?? probeGraceSeconds ?? spec?.terminationGracePeriodSeconds ?? 30
+    this.#kill.push({ name, reason, message, graceSeconds, restartAtOnce })
   }
 
-  /** Ends a running container whose probe or whose image asks for it. What follows is decided once it has ended. */
-  killIfUnwell({ name }: Container): void {
+  /** Looks after a running container: carries its hook out, or ends it when hook, image or probe asks for that. */
+  tend(container: Container, kind: 'main' | 'sidecar'): 'stays' | 'restarts' | 'ends' {
+    const { name, livenessProbe, startupProbe } = container
+    const seen = this.seen(name)
     const probe = this.input.failedProbes?.get(name)
-    if (this.input.changed?.has(name)) {
-      this.kill(name, 'SpecChanged', `Container ${name} definition changed, will be restarted`)
-    } else if (probe === 'liveness') {
-      this.kill(name, 'LivenessFailed', `Container ${name} failed liveness probe, will be restarted`)
-    } else if (probe === 'startup') {
-      this.kill(name, 'StartupFailed', `Container ${name} failed startup probe, will be restarted`)
+    const word = kind === 'main' ? 'Container' : 'Init container'
+    if (seen?.restartOwed !== undefined) {
+      // An earlier life of this process was killed over it.
+      this.kill(name, 'BrokenOff', { message: seen.restartOwed, restartAtOnce: true })
+      return 'restarts'
     }
+    if (seen?.postStart === 'pending') {
+      this.#hooks.push(name)
+      this.#heldByHook = true
+      return 'stays'
+    }
+    if (seen?.postStart) {
+      this.kill(name, 'PostStartFailed', { message: 'FailedPostStartHook' })
+      this.#waiting.push({ name, reason: 'PostStartHookError', message: seen.postStart.failure })
+      return mayRestart(container, this.input.pod) ? 'restarts' : 'ends'
+    }
+    // A sidecar that has not started answers to its startup probe alone.
+    const changed = seen?.image !== (container.image ?? '') && (kind === 'main' || seen?.started === true)
+    if (changed)
+      return this.#endUnwell(container, kind, ['SpecChanged', `${word} ${name} definition changed`])
+    if (probe === 'liveness') {
+      const message = `${word} ${name} failed liveness probe`
+      return this.#endUnwell(container, kind, ['LivenessFailed', message], livenessProbe)
+    }
+    if (probe === 'startup') {
+      const message = `${word} ${name} failed startup probe`
+      return this.#endUnwell(container, kind, ['StartupFailed', message], startupProbe)
+    }
+    return 'stays'
   }
 
   /** Starts a container that does not run, or lets it wait until its back-off is over. */
-  startOrWait(container: Pick<Container, 'name'>, kind: ContainerKind): void {
+  startOrWait(container: Pick<Container, 'name' | 'image' | 'lifecycle'>, kind: ContainerKind): void {
     const { name } = container
     const seen = this.seen(name)
     const ended = lastEnd(seen)
-    if (seen && ended && this.seenHere(name) && !this.input.changed?.has(name)) {
-      const delayMs = restartDelayMs(seen)
+    const before = this.#countsForBackoff(seen, kind) && ended ? runBefore(container, seen, ended) : undefined
+    if (before && ended && seen?.restartOwed === undefined) {
+      const delayMs = restartDelayMs(before, ended.finishedAtMs)
       const atMs = ended.finishedAtMs + delayMs
       if (atMs > this.input.nowMs) {
         this.#waiting.push({ name, reason: 'CrashLoopBackOff', message: this.#backoffMessage(name, delayMs) })
@@ -65,7 +106,10 @@ export class Round {
       }
     }
     this.waitFirst(container)
-    this.#start.push({ name, kind, attempt: seen && ended ? seen.restartCount + 1 : 0 })
+    if (this.#heldByHook) return
+    const backoffMs = before && ended ? this.#backoffAfter(before, seen, ended) : 0
+    this.#start.push({ name, kind, attempt: seen && ended ? seen.restartCount + 1 : 0, backoffMs })
+    if (container.lifecycle?.postStart) this.#heldByHook = true
   }
 
   /** What the status says of a container that has never run; of others it goes on telling how they ended. */
@@ -79,10 +123,51 @@ export class Round {
     return {
       killPod: false,
       start: this.#start,
+      hooks: this.#hooks,
       kill: this.#kill,
       waiting: this.#waiting,
       ...(this.#wakeAtMs !== undefined && { wakeAtMs: this.#wakeAtMs }),
     }
+  }
+
+  /** What follows the end of the others is decided once they have ended; this one is known to be started again. */
+  #endUnwell(
+    container: Container,
+    kind: 'main' | 'sidecar',
+    [reason, message]: readonly [ContainerKill['reason'], string],
+    probe?: { readonly terminationGracePeriodSeconds?: number },
+  ): 'restarts' | 'ends' {
+    const restarts = reason === 'SpecChanged' || kind === 'sidecar' || mayRestart(container, this.input.pod)
+    const probeGraceSeconds = probe?.terminationGracePeriodSeconds
+    this.kill(container.name, reason, {
+      message: restarts && kind === 'main' ? `${message}, will be restarted` : message,
+      ...(probeGraceSeconds !== undefined && { probeGraceSeconds }),
+      restartAtOnce: restarts && !this.#mustWaitAfterKill(container),
+    })
+    return restarts ? 'restarts' : 'ends'
+  }
+
+  /**
+   * Kubelet ends and starts such a container in one go, so that its back-off counts from the end of the attempt before:
+   * one that has served longer than its back-off since then starts again at once.
+   */
+  #mustWaitAfterKill(container: Container): boolean {
+    const seen = this.seen(container.name)
+    const before = seen?.lastTerminated
+    if (!seen || !before) return false
+    const { backoffMs = 0 } = seen.image === container.image ? seen : {}
+    return before.finishedAtMs + backoffMs > this.input.nowMs
+  }
+
+  #backoffAfter(run: RunBefore, seen: ContainerEvidence | undefined, ended: TerminatedState): number {
+    if (seen?.restartOwed === undefined) return nextBackoffMs(run, ended.finishedAtMs)
+    // Ended by us: kubelet begins to count with the second end.
+    return seen.lastTerminated ? nextBackoffMs(run, seen.lastTerminated.finishedAtMs) : 0
+  }
+
+  /** A new sandbox takes the init containers' past away, a restart of all containers everyone's. */
+  #countsForBackoff(seen: ContainerEvidence | undefined, kind: ContainerKind): boolean {
+    return seen?.outdated === undefined || (kind === 'main' && seen.outdated === 'newSandbox')
   }
 
   #backoffMessage(name: string, delayMs: number): string {
@@ -90,8 +175,18 @@ export class Round {
   }
 }
 
+/** Of another image nothing is counted. One that could not be started at all ended as it began. */
+function runBefore(
+  { image }: Pick<Container, 'image'>,
+  seen: ContainerEvidence | undefined,
+  { startedAtMs, finishedAtMs }: TerminatedState,
+): RunBefore {
+  const backoffMs = seen?.image === image ? (seen?.backoffMs ?? 0) : 0
+  return { backoffMs, startedAtMs: startedAtMs > 0 ? Math.min(startedAtMs, finishedAtMs) : finishedAtMs }
+}
+
 /** As kubelet prints a Pod in messages: `name_namespace(uid)`. */
-function longName(pod: Pod): string {
+export function longName(pod: Pod): string {
   const { name, namespace, uid } = pod.metadata ?? {}
   return `${name}_${namespace}(${uid})`
 }

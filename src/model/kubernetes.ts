@@ -4,10 +4,11 @@
  */
 import type {
   Container as V130Container,
+  ContainerStatus as V130ContainerStatus,
+  Lifecycle,
   ConfigMap,
   ContainerState,
   ContainerStateTerminated,
-  ContainerStatus,
   EphemeralContainer,
   Event as CoreEvent,
   Namespace,
@@ -18,7 +19,7 @@ import type {
   PodSecurityContext as V130PodSecurityContext,
   PodSpec as V130PodSpec,
   PodStatus as V130PodStatus,
-  Probe,
+  Probe as V130Probe,
   ResourceRequirements,
   Secret,
   Service,
@@ -33,6 +34,21 @@ import type { LabelSelector, ListMeta, ObjectMeta, OwnerReference } from 'kubern
 /** 1.34+: what one container does when it exits, in place of the Pod's policy. */
 export interface Container extends V130Container {
   restartPolicyRules?: { action: string; exitCodes?: { operator: string; values: number[] } }[]
+  /** The signal is 1.33+. */
+  lifecycle?: Lifecycle & { stopSignal?: string }
+  livenessProbe?: Probe
+  readinessProbe?: Probe
+  startupProbe?: Probe
+}
+
+/** The mode of gRPC probes is 1.37+. */
+export interface Probe extends V130Probe {
+  grpc?: V130Probe['grpc'] & { mode?: 'TLS' | 'Plaintext' }
+}
+
+export interface ContainerStatus extends V130ContainerStatus {
+  /** 1.33+ */
+  stopSignal?: string
 }
 
 export interface PodSecurityContext extends V130PodSecurityContext {
@@ -55,8 +71,14 @@ export interface PodCondition extends V130PodCondition {
   observedGeneration?: number
 }
 
-export interface PodStatus extends Omit<V130PodStatus, 'conditions'> {
+export interface PodStatus extends Omit<
+  V130PodStatus,
+  'conditions' | 'containerStatuses' | 'initContainerStatuses' | 'ephemeralContainerStatuses'
+> {
   conditions?: PodCondition[]
+  containerStatuses?: ContainerStatus[]
+  initContainerStatuses?: ContainerStatus[]
+  ephemeralContainerStatuses?: ContainerStatus[]
   /** 1.33+ */
   observedGeneration?: number
   /** 1.35+: what the node has set aside for the Pod as a whole. */
@@ -85,7 +107,6 @@ export type {
   ConfigMap,
   ContainerState,
   ContainerStateTerminated,
-  ContainerStatus,
   CoreEvent,
   EphemeralContainer,
   LabelSelector,
@@ -95,7 +116,6 @@ export type {
   NodeCondition,
   ObjectMeta,
   OwnerReference,
-  Probe,
   ResourceRequirements,
   RuntimeClass,
   Secret,

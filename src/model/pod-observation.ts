@@ -21,6 +21,8 @@ export interface PodObservation extends PodRef {
   readonly phase: BackendPhase
   /** Why the Pod cannot get further just now, in kubelet's words (`FailedCreatePodSandBox`, `FailedMount`). */
   readonly trouble?: { readonly reason: string; readonly message: string }
+  /** An exit has asked for all containers to begin anew, and those that ran are being ended for it. */
+  readonly restartingAll?: true
   readonly sandbox?: SandboxObservation
   /** Absent: this backend runs Pods at the size that they came with. */
   readonly allocation?: AllocationObservation
@@ -73,7 +75,9 @@ export interface ContainerObservation {
   readonly restartCount: number
   /** Who its first process began as; left out where the backend does not know. */
   readonly user?: ContainerUser
-  /** The startup probe has succeeded, or there is none and the container (and its postStart hook) runs. */
+  /** As in `SIGTERM` or `SIGRTMIN+1`; told by runtimes that know it. */
+  readonly stopSignal?: string
+  /** The startup probe has succeeded, or there is none and the container runs, its postStart hook done. */
   readonly started: boolean
   /** The readiness probe has succeeded, or there is none and the container is `started`. */
   readonly ready: boolean

@@ -1,13 +1,10 @@
-import type {
-  ContainerObservation,
-  PodObservation,
-  TerminatedState,
-} from '../../src/model/pod-observation.ts'
+import type { ContainerEvidence } from '../../src/lifecycle/pod-actions.ts'
+import type { PodObservation, TerminatedState } from '../../src/model/pod-observation.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
 
 /** Observations in the few words of a test: times are seconds after the fake epoch. */
-export function running(name: string, startedAtSeconds = 10, over: Partial<ContainerObservation> = {}) {
+export function running(name: string, startedAtSeconds = 10, over: Partial<ContainerEvidence> = {}) {
   return container(name, {
     state: { kind: 'running', startedAtMs: at(startedAtSeconds) },
     started: true,
@@ -17,7 +14,7 @@ export function running(name: string, startedAtSeconds = 10, over: Partial<Conta
   })
 }
 
-export function exited(name: string, exitCode: number, over: Partial<ContainerObservation> = {}) {
+export function exited(name: string, exitCode: number, over: Partial<ContainerEvidence> = {}) {
   return container(name, {
     state: ended(exitCode, 10, 20),
     containerId: `simulated://${name}-${over.restartCount ?? 0}`,
@@ -39,7 +36,7 @@ export function ended(
   }
 }
 
-export function container(name: string, over: Partial<ContainerObservation> = {}): ContainerObservation {
+export function container(name: string, over: Partial<ContainerEvidence> = {}): ContainerEvidence {
   return {
     name,
     kind: 'main',

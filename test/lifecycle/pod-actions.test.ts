@@ -32,6 +32,7 @@ describe('the sandbox', () => {
       createSandbox: { attempt: 0 },
       killPod: false,
       start: [],
+      hooks: [],
       kill: [],
       waiting: [{ name: 'main', reason: 'ContainerCreating' }],
     })
@@ -61,12 +62,9 @@ describe('the sandbox', () => {
   })
 
   it('runs the init containers again when it is new', () => {
-    const containers = [exited('setup', 0, { kind: 'init' }), exited('main', 137)]
-    const input = {
-      containers,
-      ofEarlierSandbox: new Set(['setup', 'main']),
-      sandbox: { ready: true, attempt: 1 },
-    }
+    const outdated = 'newSandbox'
+    const containers = [exited('setup', 0, { kind: 'init', outdated }), exited('main', 137, { outdated })]
+    const input = { containers, sandbox: { ready: true, attempt: 1 } }
     expect(startsOf({ init: [setup], input })).toEqual(['setup#1'])
   })
 })
@@ -111,19 +109,10 @@ describe('sidecars', () => {
     expect(startsOf({ policy: 'Never', init: [sidecar], input: { containers } })).toEqual(['proxy#1'])
   })
 
-  it('are ended, last first, when the main containers are done', () => {
-    const init = [sidecar, aContainer({ name: 'shipper', restartPolicy: 'Always' })]
-    const containers = [
-      running('proxy', 10, { kind: 'sidecar' }),
-      running('shipper', 10, { kind: 'sidecar' }),
-      exited('main', 0),
-    ]
-    const actions = actionsOf({ policy: 'Never', init, input: { containers } })
-    expect(actions).toMatchObject({ killPod: true, finished: 'Succeeded', start: [] })
-    expect(actions.kill.map(({ name, reason }) => `${name} ${reason}`)).toEqual([
-      'shipper SidecarDone',
-      'proxy SidecarDone',
-    ])
+  it('are ended with the Pod when the main containers are done', () => {
+    const containers = [running('proxy', 10, { kind: 'sidecar' }), exited('main', 0)]
+    const actions = actionsOf({ policy: 'Never', init: [sidecar], input: { containers } })
+    expect(actions).toMatchObject({ killPod: true, finished: 'Succeeded', start: [], kill: [] })
   })
 })
 
@@ -144,6 +133,7 @@ describe('main containers', () => {
   it('wait for their back-off and say so in the words of kubelet', () => {
     const crashing = exited('main', 1, {
       restartCount: 1,
+      backoffMs: 10_000,
       state: ended(1, 21, 25),
       lastTerminated: ended(1, 10, 20),
     })
@@ -176,9 +166,25 @@ describe('main containers', () => {
   it('are killed when their probe or their new image asks for it', () => {
     const containers = [running('main')]
     const probe = actionsOf({ input: { containers, failedProbes: new Map([['main', 'liveness']]) } })
-    const image = actionsOf({ policy: 'Never', input: { containers, changed: new Set(['main']) } })
-    expect([probe.kill[0]?.reason, image.kill[0]?.reason]).toEqual(['LivenessFailed', 'SpecChanged'])
-    const after = { containers: [exited('main', 137)], changed: new Set(['main']) }
+    const other = [running('main', 10, { image: 'other' })]
+    const image = actionsOf({ policy: 'Never', input: { containers: other } })
+    expect([...probe.kill, ...image.kill]).toEqual([
+      {
+        name: 'main',
+        reason: 'LivenessFailed',
+        message: 'Container main failed liveness probe, will be restarted',
+        graceSeconds: 30,
+        restartAtOnce: true,
+      },
+      {
+        name: 'main',
+        reason: 'SpecChanged',
+        message: 'Container main definition changed, will be restarted',
+        graceSeconds: 30,
+        restartAtOnce: true,
+      },
+    ])
+    const after = { containers: [exited('main', 137, { image: 'other', restartOwed: 'definition changed' })] }
     expect(startsOf({ policy: 'Never', input: after })).toEqual(['main#1'])
   })
 })

@@ -181,6 +181,7 @@ class CriBackend implements Backend {
         changed.endsWith('.resources') ? { reason: 'ResizeUnsupported' } : {},
       )
     }
+    await this.#loops.changed(pod, sources.node.name)
     loop.supervise(pod, sources)
   }
 

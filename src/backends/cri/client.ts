@@ -137,14 +137,16 @@ export class CriClient {
     await this.#call('ReopenContainerLog', { containerId }, signal)
   }
 
-  /** Runs a command to its end. Past the time-out the runtime kills it and this rejects as Unavailable. */
+  /** Runs a command to its end. Past the time-out (0: none) the runtime kills it and this rejects as Unavailable. */
   execSync(
     containerId: string,
     options: { readonly command: readonly string[]; readonly timeoutSeconds: number },
     signal: AbortSignal,
   ): Promise<{ stdout: Buffer; stderr: Buffer; exitCode: number }> {
-    const request = { containerId, cmd: options.command, timeout: options.timeoutSeconds }
-    return this.#call('ExecSync', request, signal, options.timeoutSeconds * 1000 + 10_000)
+    const { command, timeoutSeconds } = options
+    const request = { containerId, cmd: command, timeout: timeoutSeconds }
+    const timeoutMs = timeoutSeconds > 0 ? timeoutSeconds * 1000 + 10_000 : Infinity
+    return this.#call('ExecSync', request, signal, timeoutMs)
   }
 
   /** Each of the three answers with the URL of the runtime's streaming server, good for one connection. */
@@ -170,7 +172,7 @@ export class CriClient {
   /** As long as it takes: the runtime ends a pull without progress by itself. Answers with the image's id. */
   async pullImage(image: string, auth: ImageAuth | undefined, signal: AbortSignal): Promise<string> {
     const request = { image: { image }, ...(auth && { auth }) }
-    const answer = await this.#call<{ imageRef: string }>('PullImage', request, signal, undefined)
+    const answer = await this.#call<{ imageRef: string }>('PullImage', request, signal, Infinity)
     return answer.imageRef
   }
 
@@ -211,7 +213,7 @@ export class CriClient {
     method: string,
     request: object,
     signal: AbortSignal,
-    timeoutMs: number | undefined = requestMs,
+    timeoutMs = requestMs,
   ): Promise<Answer> {
     const client = method.includes('Image') ? this.#images : this.#runtime
     return unaryCall(client, { method, request, timeoutMs, clock: this.#clock }, signal)

@@ -57,6 +57,7 @@ export interface ContainerStatus {
   readonly labels: StringMap
   readonly annotations: StringMap
   readonly logPath: string
+  readonly stopSignal: string
 }
 
 export interface LinuxUser {
@@ -200,6 +201,8 @@ export interface ContainerConfig {
   readonly stdin: boolean
   readonly stdinOnce: boolean
   readonly tty: boolean
+  /** As in `SIGNAL_SIGUSR1`. */
+  readonly stopSignal?: string
   readonly linux: { readonly resources: LinuxResources; readonly securityContext: ContainerSecurity }
 }
 

@@ -3,12 +3,7 @@ import type { Pod } from '../../model/kubernetes.ts'
 import { podRef } from '../../model/pod-key.ts'
 import type { PodHappening } from '../backend.ts'
 import { nanosToMs, type SandboxStatus } from './cri-types.ts'
-import { currentSandbox, rawContainer, type ObserveInput } from './observe.ts'
-
-export interface Waiting {
-  readonly reason: string
-  readonly message?: string
-}
+import { currentSandbox, evidenceOf, type ObserveInput, type Waiting } from './observe.ts'
 
 interface Supported {
   readonly pod: Pod
@@ -19,26 +14,17 @@ interface Supported {
 export function decideActions(support: Supported, observed: ObserveInput, nowMs: number): PodActions {
   const { view, plans } = observed
   const sandbox = currentSandbox(view.sandboxes)
-  const isHere = (name: string): boolean =>
-    view.containers.some(
-      ({ status, sandboxId }) => status.metadata.name === name && sandboxId === sandbox?.id,
-    )
   return podActions({
     pod: support.pod,
     sandbox: sandbox && {
       ready: sandbox.state === 'SANDBOX_READY',
       attempt: sandbox.metadata.attempt,
     },
-    containers: plans.flatMap((plan) => rawContainer(plan, observed) ?? []),
-    ofEarlierSandbox: new Set(plans.map(({ name }) => name).filter((name) => !isHere(name))),
+    containers: plans.flatMap((plan) => evidenceOf(plan, observed) ?? []),
     failedProbes: support.probes.failed,
     stopping: false,
     nowMs,
   })
-}
-
-export function hasStarts(actions: PodActions): boolean {
-  return actions.createSandbox !== undefined || actions.start.length > 0
 }
 
 /** Why each container waits; why one could not be started the last time holds until it is. */

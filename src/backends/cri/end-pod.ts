@@ -1,25 +1,25 @@
 import { rm } from 'node:fs/promises'
+import { endsBefore } from '../../lifecycle/termination-order.ts'
 import { SpillwayError } from '../../model/errors.ts'
-import { stopAll, stopOne, type StopInput } from './kill.ts'
-import { kindOf } from './marks.ts'
+import { kindOf, type ContainerPlan } from './marks.ts'
 import type { PodHandle } from './pod-context.ts'
 import { removeVolumes } from './volumes/volumes.ts'
 
+export interface PodEndInput extends PodHandle {
+  /** Wall time at which the grace of all is over. */
+  readonly deadlineMs: number
+  /** In the order of the spec. */
+  readonly plans: readonly ContainerPlan[]
+}
+
 /**
- * Ends every process of the Pod: SIGTERM to all containers at once, SIGKILL when the grace is over; sidecars after the
- * containers that they serve, the last to have started first; then the sandboxes, which frees the addresses.
+ * Ends every process of the Pod: preStop hooks and SIGTERM for all containers at once, but that sidecars wait with
+ * their SIGTERM for those that they serve; SIGKILL when the grace is over; then the sandboxes, which frees the
+ * addresses.
  */
-export async function endPod(input: StopInput, signal: AbortSignal): Promise<void> {
+export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<void> {
+  await endContainers(input, signal)
   const { tools, picture } = input
-  const running = picture.running
-  const sidecars = running.filter(({ status }) => kindOf(status.labels) === 'sidecar')
-  await stopAll(
-    input,
-    running.filter((seen) => !sidecars.includes(seen)),
-    signal,
-  )
-  sidecars.sort((a, b) => Number(BigInt(b.status.startedAt) - BigInt(a.status.startedAt)))
-  for (const sidecar of sidecars) await stopOne(input, sidecar, signal)
   await Promise.all(
     picture.sandboxes.map(async ({ id }) => {
       // Also one that is not ready: its making may have been broken off (its caller was killed), and then containerd
@@ -30,8 +30,26 @@ export async function endPod(input: StopInput, signal: AbortSignal): Promise<voi
   )
 }
 
+async function endContainers(input: PodEndInput, signal: AbortSignal): Promise<void> {
+  const { picture, plans, stops, deadlineMs } = input
+  const place = (name: string): number => plans.findIndex((plan) => plan.name === name)
+  const running = picture.running
+    .map((seen) => ({ seen, name: seen.status.metadata.name, kind: kindOf(seen.status.labels) }))
+    .sort((a, b) => place(a.name) - place(b.name))
+  const ends = new Map(running.map(({ name }) => [name, Promise.withResolvers<void>()]))
+  const outcomes = await Promise.allSettled(
+    running.map(async ({ seen, name }) => {
+      const before = endsBefore(name, running).flatMap((other) => ends.get(other)?.promise ?? [])
+      const turn = before.length > 0 ? Promise.all(before).then(() => undefined) : undefined
+      const wish = { seen, deadlineMs, message: `Stopping container ${name}`, ...(turn && { turn }) }
+      await stops.stop(input, wish, signal).finally(() => ends.get(name)?.resolve())
+    }),
+  )
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
 /** Ends the Pod and gives back what it held on this machine; exit codes and logs stay. Rejects while something runs. */
-export async function takeDown(input: StopInput, signal: AbortSignal): Promise<void> {
+export async function takeDown(input: PodEndInput, signal: AbortSignal): Promise<void> {
   const { tools, ref, paths, picture } = input
   await endPod(input, signal)
   if (picture.running.length > 0) {

@@ -1,6 +1,8 @@
 import { asPodUid, type PodRef } from '../../model/pod-key.ts'
+import type { Container } from '../../model/kubernetes.ts'
 import type { ContainerKind } from '../../model/pod-observation.ts'
 import type { StringMap } from './cri-types.ts'
+import type { HookHandler } from './hooks/run-hook.ts'
 
 /** Who we are: what carries other values is not ours, and is neither listed nor touched. */
 export interface Owner {
@@ -22,6 +24,9 @@ const kindLabel = 'spillway.dev/container-kind'
 const nodeLabel = 'spillway.dev/node-name'
 const generationAnnotation = 'spillway.dev/generation'
 const messagePolicyAnnotation = 'spillway.dev/termination-message-policy'
+const backoffAnnotation = 'spillway.dev/restart-backoff-ms'
+const postStartAnnotation = 'spillway.dev/has-post-start'
+const preStopAnnotation = 'spillway.dev/pre-stop'
 
 // What crictl and log shippers know Kubernetes' sandboxes and containers by.
 const podNameLabel = 'io.kubernetes.pod.name'
@@ -60,8 +65,58 @@ export function generationMark(generation: number): StringMap {
   return { [generationAnnotation]: String(generation) }
 }
 
-export function containerMarks(generation: number, messagePolicy: string): StringMap {
-  return { ...generationMark(generation), [messagePolicyAnnotation]: messagePolicy }
+export interface AttemptMarks {
+  readonly generation: number
+  readonly container: Container
+  /** The restart back-off that is in force for this attempt. */
+  readonly backoffMs: number
+  /** Where its preStop hook is to ask. */
+  readonly podIp: string
+}
+
+/** What has to be known of an attempt when nobody has its Pod's spec any more. */
+export function containerMarks({ generation, container, backoffMs, podIp }: AttemptMarks): StringMap {
+  const { lifecycle, ports = [], terminationMessagePolicy = 'File' } = container
+  const hook: PreStopMark | undefined = lifecycle?.preStop && { handler: lifecycle.preStop, ports, podIp }
+  return {
+    ...generationMark(generation),
+    [messagePolicyAnnotation]: terminationMessagePolicy,
+    ...(backoffMs > 0 && { [backoffAnnotation]: String(backoffMs) }),
+    ...(lifecycle?.postStart && { [postStartAnnotation]: 'true' }),
+    ...(hook && { [preStopAnnotation]: JSON.stringify(hook) }),
+  }
+}
+
+export function backoffOf(annotations: StringMap): number {
+  return Number(annotations[backoffAnnotation] ?? 0)
+}
+
+/** Whether a hook has to be carried out before the container counts as started. */
+export function hasPostStart(annotations: StringMap): boolean {
+  return annotations[postStartAnnotation] === 'true'
+}
+
+export interface PreStopMark {
+  readonly handler: HookHandler
+  /** For handlers that name their port. */
+  readonly ports: NonNullable<Container['ports']>
+  readonly podIp: string
+}
+
+export function preStopOf(annotations: StringMap): PreStopMark | undefined {
+  const text = annotations[preStopAnnotation]
+  return text === undefined ? undefined : (JSON.parse(text) as PreStopMark)
+}
+
+/** Where a container stands in its Pod's spec, for events. */
+export function fieldPathOf({ kind, name }: Pick<ContainerPlan, 'kind' | 'name'>): string {
+  const field = {
+    init: 'initContainers',
+    sidecar: 'initContainers',
+    main: 'containers',
+    ephemeral: 'ephemeralContainers',
+  }
+  return `spec.${field[kind]}{${name}}`
 }
 
 /** Undefined when the labels are not those of a Pod's. */

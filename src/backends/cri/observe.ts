@@ -1,4 +1,5 @@
-import type { ContainerWait } from '../../lifecycle/pod-actions.ts'
+import type { ContainerEvidence } from '../../lifecycle/pod-actions.ts'
+import { restartingAllContainers } from '../../lifecycle/restart-policy.ts'
 import type {
   BackendPhase,
   ContainerObservation,
@@ -12,7 +13,9 @@ import type { Pod } from '../../model/kubernetes.ts'
 import type { PodRef } from '../../model/pod-key.ts'
 import type { NodeFacts } from '../backend.ts'
 import { nanosToMs, type ContainerStatus, type LinuxUser, type SandboxStatus } from './cri-types.ts'
-import type { ContainerPlan } from './marks.ts'
+import type { AttemptNotes } from './attempt-notes.ts'
+import { backoffOf, hasPostStart, type ContainerPlan } from './marks.ts'
+import { signalOf } from './stop-signal.ts'
 
 /** A container of the runtime's, with what its status does not say. */
 export interface SeenContainer {
@@ -25,6 +28,12 @@ export interface SeenContainer {
 export interface RuntimeView {
   readonly sandboxes: readonly SandboxStatus[]
   readonly containers: readonly SeenContainer[]
+}
+
+/** Why a container does not run, for its status. */
+export interface Waiting {
+  readonly reason: string
+  readonly message?: string
 }
 
 export interface Wellness {
@@ -40,10 +49,13 @@ export interface ObserveInput {
   readonly plans: readonly ContainerPlan[]
   readonly view: RuntimeView
   /** Why a container that does not run does not. */
-  readonly waiting: ReadonlyMap<string, Pick<ContainerWait, 'message'> & { readonly reason: string }>
+  readonly waiting: ReadonlyMap<string, Waiting>
+  readonly notes: Pick<AttemptNotes, 'of' | 'restartedAll'>
   /** By container id, of those that have probes or are adopted. */
   readonly wellness: ReadonlyMap<string, Wellness>
   readonly trouble: { readonly reason: string; readonly message: string } | undefined
+  /** All containers are being made to begin anew. */
+  readonly restartingAll: boolean
   /** The Pod is being ended; and whether everything of it has been taken down. */
   readonly ending: 'no' | 'under way' | 'done'
 }
@@ -63,6 +75,7 @@ export function observePod(input: ObserveInput): PodObservation {
     generation: input.supervised ? input.generation : 0,
     phase: phaseOf(input.ending, containers),
     ...(input.trouble && { trouble: input.trouble }),
+    ...(input.restartingAll && { restartingAll: true }),
     ...(sandbox && { sandbox: observeSandbox(sandbox) }),
     containers,
   }
@@ -130,52 +143,99 @@ export function isCancelledStart({ state, startedAt, reason, message }: Containe
 /**
  * A container in its raw state, `running` or `terminated`, for `podActions`. Undefined when no attempt was started.
  */
-export function rawContainer(
-  plan: ContainerPlan,
-  input: Pick<ObserveInput, 'view' | 'wellness'>,
-): ContainerObservation | undefined {
+export function evidenceOf(plan: ContainerPlan, input: EvidenceInput): ContainerEvidence | undefined {
   const [last, before] = attemptsOf(input.view, plan.name)
   if (!last) return undefined
   const { status } = last
+  const { attempt } = status.metadata
   const running = status.state === 'CONTAINER_RUNNING'
+  const { restartOwed } = input.notes.of(plan.name, attempt)
+  const postStart = postStartOf(last, input.notes)
   const well = input.wellness.get(status.id) ?? { started: running, ready: running }
+  const outdated = outdatedBy(last, input)
+  const backoffMs = backoffOf(status.annotations)
+  const stopSignal = signalOf(status.stopSignal)
   return {
     name: plan.name,
     kind: plan.kind,
     containerId: containerUrl(status.id),
     image: status.image?.userSpecifiedImage || plan.image,
     imageId: status.imageRef,
-    state: running ? { kind: 'running', startedAtMs: nanosToMs(status.startedAt) } : terminated(last),
-    ...(before && { lastTerminated: terminated(before) }),
-    restartCount: status.metadata.attempt,
+    state: running ? { kind: 'running', startedAtMs: nanosToMs(status.startedAt) } : endOf(last, input),
+    ...(before && { lastTerminated: endOf(before, input) }),
+    restartCount: attempt,
     ...(status.user?.linux && { user: containerUser(status.user.linux) }),
-    started: running && well.started,
-    ready: running && well.ready,
+    ...(stopSignal !== undefined && { stopSignal }),
+    started: running && !postStart && well.started,
+    ready: running && !postStart && well.ready,
+    ...(outdated && { outdated }),
+    ...(backoffMs > 0 && { backoffMs }),
+    ...(restartOwed !== undefined && { restartOwed }),
+    ...(postStart && { postStart }),
   }
 }
+
+type EvidenceInput = Pick<ObserveInput, 'view' | 'wellness' | 'notes'>
 
 function containerUser({ uid, gid, supplementalGroups }: LinuxUser): ContainerUser {
   return { uid: Number(uid), gid: Number(gid), supplementalGroups: supplementalGroups.map(Number) }
 }
 
+function postStartOf(
+  { status }: SeenContainer,
+  notes: EvidenceInput['notes'],
+): ContainerEvidence['postStart'] {
+  if (!hasPostStart(status.annotations)) return undefined
+  const { postStart = 'pending' } = notes.of(status.metadata.name, status.metadata.attempt)
+  if (postStart === 'done') return undefined
+  // One that ended before its hook was carried out owes it no more.
+  return postStart === 'pending' && status.state !== 'CONTAINER_RUNNING' ? undefined : postStart
+}
+
+/** A running container that does not count as started yet, or is to be ended because its hook has failed. */
+export function owesPostStart(seen: SeenContainer, notes: EvidenceInput['notes']): boolean {
+  return postStartOf(seen, notes) !== undefined
+}
+
+function outdatedBy(
+  { status, sandboxId }: SeenContainer,
+  input: EvidenceInput,
+): ContainerEvidence['outdated'] {
+  if (isBeforeRestartAll(status, input)) return 'restartedAll'
+  return currentSandbox(input.view.sandboxes)?.id === sandboxId ? undefined : 'newSandbox'
+}
+
+function isBeforeRestartAll({ metadata }: ContainerStatus, { notes }: EvidenceInput): boolean {
+  return metadata.attempt <= (notes.restartedAll[metadata.name] ?? -1)
+}
+
 function observeContainer(plan: ContainerPlan, input: ObserveInput): ContainerObservation {
-  const raw = rawContainer(plan, input)
+  const evidence = evidenceOf(plan, input)
   const wait = input.waiting.get(plan.name)
-  if (!raw) {
-    const state = waitingState(wait ?? { reason: 'ContainerCreating' })
-    return {
-      name: plan.name,
-      kind: plan.kind,
-      image: plan.image,
-      state,
-      restartCount: 0,
-      started: false,
-      ready: false,
-    }
+  const waiting = waitingState(wait ?? { reason: firstReason(input.plans) })
+  if (!evidence) {
+    const nothing = { restartCount: 0, started: false, ready: false }
+    return { name: plan.name, kind: plan.kind, image: plan.image, state: waiting, ...nothing }
   }
-  if (raw.state.kind !== 'terminated' || !wait) return raw
+  const { outdated, backoffMs: _backoffMs, restartOwed: _restartOwed, postStart, ...raw } = evidence
+  const { state } = raw
+  if (state.kind !== 'terminated') {
+    // Kubelet does not call it running before its hook is done.
+    return postStart ? { ...raw, state: waiting } : raw
+  }
+  const { containerId: _containerId, ...withoutId } = raw
+  const ended = { lastTerminated: state, restartCount: raw.restartCount + 1 }
+  if (outdated === 'restartedAll') return { ...withoutId, ...ended, state: waitingState(wait ?? removed) }
+  if (!wait) return raw
   // Between two attempts: it waits for the next, and the end that is shown is that of the last one.
-  return { ...raw, state: waitingState(wait), lastTerminated: raw.state }
+  return { ...raw, state: waiting, lastTerminated: state }
+}
+
+/** What is said of a container that has never run. */
+function firstReason(plans: readonly ContainerPlan[]): string {
+  return plans.some(({ kind }) => kind === 'init' || kind === 'sidecar')
+    ? 'PodInitializing'
+    : 'ContainerCreating'
 }
 
 function waitingState({
@@ -188,8 +248,19 @@ function waitingState({
   return { kind: 'waiting', reason, ...(message !== undefined && { message }) }
 }
 
-function terminated({ status, message }: SeenContainer): TerminatedState {
-  const text = message || status.message
+// Kubelet's words; it really removes the containers, and the end of each with it.
+const removed = {
+  reason: restartingAllContainers,
+  message: 'The container is removed because RestartAllContainers in place',
+}
+
+function endOf(seen: SeenContainer, input: EvidenceInput): TerminatedState {
+  const ended = terminated(seen)
+  return isBeforeRestartAll(seen.status, input) ? { ...ended, ...removed, exitCode: 137 } : ended
+}
+
+function terminated({ status, message = '' }: SeenContainer): TerminatedState {
+  const text = [status.message, message].filter((part) => part !== '').join(': ')
   if (status.state === 'CONTAINER_UNKNOWN') {
     return {
       kind: 'terminated',

@@ -2,6 +2,7 @@ import type { Clock } from '../../model/clock.ts'
 import type { PodRef } from '../../model/pod-key.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { PodHappening } from '../backend.ts'
+import type { AttemptNotes } from './attempt-notes.ts'
 import type { Cgroups } from './cgroups.ts'
 import type { CommandShell } from './command-shell.ts'
 import type { CriClient } from './client.ts'
@@ -13,6 +14,7 @@ import type { PodPaths } from './paths.ts'
 import type { PodStore } from './pod-store.ts'
 import type { RuntimeInquiry } from './runtime-facts.ts'
 import type { RuntimePicture } from './runtime-picture.ts'
+import type { Stops } from './stops.ts'
 import type { UserNamespaces } from './user-namespaces.ts'
 
 /** What all loops of Pods share. */
@@ -42,6 +44,9 @@ export interface PodHandle {
   readonly ref: PodRef
   readonly paths: PodPaths
   readonly picture: RuntimePicture
+  readonly notes: AttemptNotes
+  /** Containers that are being ended. */
+  readonly stops: Stops
   /** For the Pod's events. */
   readonly tell: (happening: PodHappening) => void
 }

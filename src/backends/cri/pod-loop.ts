@@ -1,30 +1,28 @@
 import type { PodActions } from '../../lifecycle/pod-actions.ts'
-import { errorMessage, SpillwayError } from '../../model/errors.ts'
+import { SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import type { PodRef } from '../../model/pod-key.ts'
 import type { PodObservation } from '../../model/pod-observation.ts'
 import type { BackendEvent, PodHappening, PodSources } from '../backend.ts'
-import {
-  decideActions,
-  hasStarts,
-  sandboxRestMs,
-  newBackoffs,
-  waitingFor,
-  type Waiting,
-} from './decide-actions.ts'
+import type { AttemptNotes } from './attempt-notes.ts'
+import { decideActions, newBackoffs, sandboxRestMs, waitingFor } from './decide-actions.ts'
 import { endPod, erase, takeDown } from './end-pod.ts'
-import { killContainers, stopAll } from './kill.ts'
+import { carryOutHooks } from './hooks/carry-out.ts'
+import { killContainers } from './kill.ts'
 import type { ContainerPlan } from './marks.ts'
-import { observePod, type ObserveInput } from './observe.ts'
+import { observePod, type ObserveInput, type Waiting } from './observe.ts'
 import { podPaths, type PodPaths } from './paths.ts'
 import type { CriTools, PodHandle } from './pod-context.ts'
 import type { Ending } from './pod-store.ts'
 import { PodSupport } from './pod-support.ts'
+import { restartAll } from './restart-all.ts'
+import { troubleOf, type Trouble } from './retry.ts'
 import { Rounds } from './rounds.ts'
 import { RuntimePicture } from './runtime-picture.ts'
-import { Setback } from './setback.ts'
+import { Setbacks, wholePod } from './setbacks.ts'
 import { startAll } from './start-all.ts'
 import { startSandbox } from './start-sandbox.ts'
+import { Stops } from './stops.ts'
 import { terminationMessage } from './termination-message.ts'
 import { plannedContainers } from './translate.ts'
 
@@ -33,21 +31,30 @@ export interface PodLoopInput {
   readonly ref: PodRef
   readonly nodeName: string
   readonly plans: readonly ContainerPlan[]
+  /** Loaded. */
+  readonly notes: AttemptNotes
   readonly ending: Ending | undefined
   readonly publish: (event: BackendEvent) => void
 }
 
+// In kubelet's words.
+const sandboxChanged = {
+  type: 'Normal',
+  reason: 'SandboxChanged',
+  message: 'Pod sandbox changed, it will be killed and re-created.',
+} as const
+
 /**
  * One Pod's life on the runtime: look, decide by `podActions`, act, again, for as long as there is something to do.
  * Everything that wakes it only says that something may have changed. One round at a time. What an act takes is told
- * by the files of that name: `kill.ts`, `start-sandbox.ts`, `start-all.ts`, `end-pod.ts`.
+ * by the files of that name: `kill.ts`, `restart-all.ts`, `hooks/`, `start-sandbox.ts`, `start-all.ts`, `end-pod.ts`.
  */
 export class PodLoop {
   readonly picture: RuntimePicture
   readonly #handle: PodHandle
   readonly #publish: (event: BackendEvent) => void
   readonly #rounds: Rounds
-  readonly #setback: Setback
+  readonly #setbacks: Setbacks
   readonly #waits = new AbortController()
   #nodeName: string
   #plans: readonly ContainerPlan[]
@@ -55,9 +62,10 @@ export class PodLoop {
   #ending: Ending | undefined
   #ended = false
   #waiting: ReadonlyMap<string, Waiting> = new Map()
+  #restartingAll = false
   #lastPublished = ''
 
-  constructor({ tools, ref, nodeName, plans, ending, publish }: PodLoopInput) {
+  constructor({ tools, ref, nodeName, plans, notes, ending, publish }: PodLoopInput) {
     const { clock, log } = tools
     const paths = podPaths(tools.settings.options.stateDir, ref)
     this.picture = new RuntimePicture(tools.client, (status, signal) =>
@@ -68,13 +76,15 @@ export class PodLoop {
       ref,
       paths,
       picture: this.picture,
+      notes,
+      stops: new Stops(),
       tell: (happening) => this.#tell(happening),
     }
     this.#nodeName = nodeName
     this.#plans = plans
     this.#ending = ending
     this.#publish = publish
-    this.#setback = new Setback(clock)
+    this.#setbacks = new Setbacks(clock)
     this.#rounds = new Rounds(clock, (signal) => this.#round(signal))
   }
 
@@ -124,7 +134,6 @@ export class PodLoop {
     const before = this.#ending
     if (this.#ended || (before && before.deadlineMs <= deadlineMs)) return
     await this.#end({ deadlineMs })
-    if (before) void this.#shorten()
     this.nudge()
   }
 
@@ -136,7 +145,7 @@ export class PodLoop {
 
   /** What was missing may be there now: does not wait for the back-off. */
   retry(): void {
-    this.#setback.lift()
+    this.#setbacks.lift()
     this.changed()
   }
 
@@ -174,71 +183,112 @@ export class PodLoop {
 
   async #round(signal: AbortSignal): Promise<void> {
     try {
-      if (await this.#lookAndAct(signal)) this.#setback.over()
+      if (this.#ending) await this.#takeDown(signal)
+      else if (this.#support) await this.#act(this.#decide(this.#support), this.#support, signal)
     } catch (error) {
-      this.#failed(error)
+      this.#failed(wholePod, error)
     }
     this.publish()
   }
 
-  /** False when there was something to start that has to wait for its back-off. */
-  async #lookAndAct(signal: AbortSignal): Promise<boolean> {
-    if (this.#ended) return true
-    if (this.#ending) await this.#takeDown(signal)
-    else if (this.#support) return await this.#act(this.#decide(this.#support), this.#support, signal)
-    return true
-  }
-
   #decide(support: PodSupport): PodActions {
-    support.followProbes(this.picture)
+    support.followProbes()
     const actions = decideActions(support, this.#observeInput(), this.#nowMs())
     const waiting = waitingFor(actions, this.#waiting)
     for (const happening of newBackoffs(waiting, this.#waiting, support)) this.#tell(happening)
     this.#waiting = waiting
+    this.#restartingAll = actions.restartAll !== undefined
+    this.#setbacks.keep([wholePod, ...actions.start.map(({ name }) => name)])
     return actions
   }
 
-  /** In this order: finish, kill, make a sandbox, start. What was changed is looked at again before anything else. */
-  async #act(actions: PodActions, support: PodSupport, signal: AbortSignal): Promise<boolean> {
+  /** In this order: finish, kill, hooks, sandbox, start. What was changed is looked at again before anything else. */
+  async #act(actions: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
     if (actions.finished) {
       await this.#end({ deadlineMs: this.#nowMs() + support.graceSeconds * 1000 })
-      this.nudge()
-      return true
+      return this.nudge()
     }
     this.publish()
     await this.#kill(actions, support, signal)
+    if (actions.restartAll) return await this.#restartAll(actions.restartAll, support, signal)
+    if (actions.hooks.length > 0) await this.#carryOut(actions.hooks, support, signal)
     const heldMs = this.#heldMs(actions)
-    if (heldMs > 0) {
-      this.#rounds.wakeIn(heldMs)
-      return false
-    }
-    const { createSandbox, start, wakeAtMs } = actions
-    if (createSandbox) {
-      support.prepare(this.#waits.signal)
-      const { pod, sources } = support
-      await startSandbox({ ...this.#handle, pod, sources }, createSandbox.attempt, signal)
-      this.nudge()
-      return true
-    }
-    if (start.some(({ attempt }) => attempt > 0) && (await this.#sandboxLost(signal))) return true
-    if (start.length > 0) await this.#startAll(actions, support, signal)
-    if (wakeAtMs !== undefined) this.#rounds.wakeIn(wakeAtMs - this.#nowMs())
-    return true
+    if (heldMs > 0) return this.#rounds.wakeIn(heldMs)
+    if (actions.createSandbox) await this.#makeSandbox(actions.createSandbox, support, signal)
+    else await this.#start(actions, support, signal)
+    this.#setbacks.over(wholePod)
   }
 
   async #kill({ killPod, kill }: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
-    const leftMs = (): number => support.graceSeconds * 1000
-    if (killPod) await endPod({ ...this.#handle, leftMs }, signal)
-    else if (kill.length > 0) {
-      const killed = await killContainers({ ...this.#handle, support, kills: kill }, signal)
-      if (killed) this.nudge()
-    }
+    const deadlineMs = this.#nowMs() + support.graceSeconds * 1000
+    if (killPod) await endPod({ ...this.#handle, plans: this.#plans, deadlineMs }, signal)
+    else if (await killContainers(this.#handle, kill, signal)) this.nudge()
   }
 
-  /** How long what is to be started has to wait: for a back-off, or because the last sandbox is too young. */
+  async #restartAll(running: readonly string[], support: PodSupport, signal: AbortSignal): Promise<void> {
+    const { initContainers = [], containers = [] } = support.pod.spec ?? {}
+    const names = [...initContainers, ...containers].map(({ name }) => name)
+    await restartAll(this.#handle, { running, names }, signal)
+    this.nudge()
+  }
+
+  async #carryOut(hooks: readonly string[], support: PodSupport, signal: AbortSignal): Promise<void> {
+    const waits = this.#waits.signal
+    try {
+      await carryOutHooks({ ...this.#handle, support, hooks }, AbortSignal.any([waits, signal]))
+    } catch (error) {
+      if (!waits.aborted) throw error
+    }
+    this.nudge()
+  }
+
+  /** How long everything that is to be made has to wait: for a back-off, or because the last sandbox is too young. */
   #heldMs(actions: PodActions): number {
+    const { createSandbox, start } = actions
+    if (createSandbox === undefined && start.length === 0) return 0
     const youngMs = sandboxRestMs(actions, this.picture.current, this.#nowMs())
-    return Math.max(hasStarts(actions) ? this.#setback.leftMs : 0, youngMs)
+    return Math.max(this.#setbacks.leftMs(wholePod), youngMs)
+  }
+
+  async #makeSandbox(
+    { attempt }: { readonly attempt: number },
+    support: PodSupport,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (this.picture.current) this.#tell(sandboxChanged)
+    support.prepare(this.#waits.signal)
+    const { pod, sources } = support
+    await startSandbox({ ...this.#handle, pod, sources }, attempt, signal)
+    this.nudge()
+  }
+
+  async #start({ start, wakeAtMs }: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
+    const held = start.map(({ name }) => this.#setbacks.leftMs(name)).filter((leftMs) => leftMs > 0)
+    const starts = start.filter(({ name }) => this.#setbacks.leftMs(name) <= 0)
+    const backoffs = wakeAtMs === undefined ? [] : [wakeAtMs - this.#nowMs()]
+    const wakeMs = Math.min(...held, ...backoffs)
+    if (wakeMs < Infinity) this.#rounds.wakeIn(wakeMs)
+    if (starts.length === 0) return
+    if (starts.some(({ attempt }) => attempt > 0) && (await this.#sandboxLost(signal))) return
+    const waiting = new Map(this.#waiting)
+    const stepped = (): void => {
+      this.#waiting = new Map(waiting)
+      support.followProbes()
+      this.publish()
+    }
+    const steps = {
+      onStarted: (name: string): void => {
+        waiting.delete(name)
+        this.#setbacks.over(name)
+        this.nudge()
+        stepped()
+      },
+      onFailed: (name: string, error: unknown): void => {
+        waiting.set(name, this.#failed(name, error))
+        stepped()
+      },
+    }
+    await startAll({ ...this.#handle, support, starts, waits: this.#waits.signal, ...steps }, signal)
   }
 
   /** A container that ended may have ended with its sandbox, whose own end is told later: that is no restart in it. */
@@ -251,30 +301,11 @@ export class PodLoop {
     return true
   }
 
-  async #startAll({ start }: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
-    const waiting = new Map(this.#waiting)
-    const stepped = (): void => {
-      this.#waiting = new Map(waiting)
-      support.followProbes(this.picture)
-      this.publish()
-    }
-    const steps = {
-      onStarted: (name: string): void => {
-        waiting.delete(name)
-        this.nudge()
-        stepped()
-      },
-      onFailed: (name: string, trouble: Waiting): void => {
-        if (trouble.reason !== 'FailedMount') waiting.set(name, trouble)
-        stepped()
-      },
-    }
-    await startAll({ ...this.#handle, support, starts: start, waits: this.#waits.signal, ...steps }, signal)
-  }
-
   async #takeDown(signal: AbortSignal): Promise<void> {
+    if (this.#ended) return
     this.#support?.stopWaiting()
-    await takeDown({ ...this.#handle, leftMs: () => this.#leftMs() }, signal)
+    const deadlineMs = this.#ending?.deadlineMs ?? 0
+    await takeDown({ ...this.#handle, plans: this.#plans, deadlineMs }, signal)
     this.#support?.close()
     this.#waiting = new Map()
     this.#ended = true
@@ -284,34 +315,22 @@ export class PodLoop {
     await this.#handle.tools.store.writeEnding(this.paths.podDir, ending)
     this.#ending = ending
     this.#waits.abort(new SpillwayError('Unavailable', 'the Pod is being stopped'))
+    // What is being ended already has no more grace than the Pod.
+    this.#handle.stops.hurry(ending.deadlineMs)
     this.publish()
-  }
-
-  async #shorten(): Promise<void> {
-    const { running } = this.picture
-    const input = { ...this.#handle, leftMs: () => this.#leftMs(), tell: () => undefined }
-    try {
-      await stopAll(input, running, this.#rounds.signal)
-    } catch (error) {
-      const { tools, ref } = this.#handle
-      tools.log.warn({ pod: ref.uid, error: errorMessage(error) }, 'shortening the grace failed')
-    }
-  }
-
-  #leftMs(): number {
-    return (this.#ending?.deadlineMs ?? 0) - this.#nowMs()
   }
 
   #nowMs(): number {
     return this.#handle.tools.clock.wallMs()
   }
 
-  #failed(error: unknown): void {
-    if (this.#rounds.signal.aborted || (this.#waits.signal.aborted && !this.#ending)) return
-    const { trouble, delayMs } = this.#setback.failed(error)
+  #failed(key: string, error: unknown): Trouble {
+    if (this.#rounds.signal.aborted || (this.#waits.signal.aborted && !this.#ending)) return troubleOf(error)
+    const { trouble, delayMs } = this.#setbacks.failed(key, error)
     this.#handle.tools.log.warn({ pod: this.ref.uid, ...trouble, delayMs }, 'the Pod cannot get further')
     if (trouble.reason.startsWith('Failed')) this.#tell({ type: 'Warning', ...trouble })
     this.#rounds.wakeIn(delayMs)
+    return trouble
   }
 
   #tell(happening: PodHappening): void {
@@ -329,7 +348,9 @@ export class PodLoop {
       view: this.picture,
       waiting: this.#waiting,
       wellness: this.#support?.probes.wellness ?? new Map(),
-      trouble: this.#setback.trouble,
+      notes: this.#handle.notes,
+      trouble: this.#setbacks.trouble,
+      restartingAll: this.#restartingAll,
       ending: this.#ended ? 'done' : this.#ending ? 'under way' : 'no',
     }
   }

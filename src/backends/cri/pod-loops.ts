@@ -2,12 +2,13 @@ import type { Pod } from '../../model/kubernetes.ts'
 import { asPodUid, podRef, type PodRef, type PodUid } from '../../model/pod-key.ts'
 import type { PodObservation } from '../../model/pod-observation.ts'
 import type { PodSources } from '../backend.ts'
+import { AttemptNotes } from './attempt-notes.ts'
 import type { ContainerItem, SandboxItem, StringMap } from './cri-types.ts'
 import { kindOf, nodeNameOf, ownerLabels, podOfLabels, type ContainerPlan } from './marks.ts'
 import { podPaths } from './paths.ts'
 import type { CriTools } from './pod-context.ts'
 import { PodLoop } from './pod-loop.ts'
-import type { PodRecord } from './pod-store.ts'
+import type { Ending, PodRecord } from './pod-store.ts'
 import { plannedContainers } from './translate.ts'
 import type { WatchHub } from './watch-hub.ts'
 
@@ -46,9 +47,17 @@ export class PodLoops {
     if (known) return known
     const plans = plannedContainers(pod).map(({ plan }) => plan)
     const record = { ...ref, nodeName: sources.node.name, containers: plans }
-    const loop = this.#make(ref, record, undefined)
+    const loop = this.#make(ref, record, {})
     await this.#tools.store.writeRecord(loop.paths.podDir, record)
     return loop
+  }
+
+  /** A Pod that runs has got more containers, or other images: a new process must know of them. */
+  async changed(pod: Pod, nodeName: string): Promise<void> {
+    const ref = podRef(pod)
+    const containers = plannedContainers(pod).map(({ plan }) => plan)
+    const podDir = this.#loops.get(ref.uid)?.paths.podDir
+    if (podDir) await this.#tools.store.writeRecord(podDir, { ...ref, nodeName, containers })
   }
 
   drop(uid: PodUid): void {
@@ -100,8 +109,12 @@ export class PodLoops {
   async #adopt(ref: PodRef, record: PodRecord): Promise<void> {
     if (this.#loops.has(ref.uid)) return
     const { podDir } = podPaths(this.#tools.settings.options.stateDir, ref)
-    const ending = await this.#tools.store.readEnding(podDir)
-    const loop = this.#make({ uid: ref.uid, namespace: ref.namespace, name: ref.name }, record, ending)
+    const notes = new AttemptNotes(podDir)
+    const [ending] = await Promise.all([this.#tools.store.readEnding(podDir), notes.load()])
+    // Nobody else may have come first meanwhile.
+    if (this.#loops.has(ref.uid)) return
+    const { uid, namespace, name } = ref
+    const loop = this.#make({ uid, namespace, name }, record, { ending, notes })
     // Its end was asked for by an earlier life of this process, and nobody will ask again.
     if (ending) loop.nudge()
   }
@@ -119,13 +132,19 @@ export class PodLoops {
     await this.#adopt(ref, record)
   }
 
-  #make(ref: PodRef, record: PodRecord, ending: ConstructorParameters<typeof PodLoop>[0]['ending']): PodLoop {
+  #make(
+    ref: PodRef,
+    record: PodRecord,
+    known: { readonly ending?: Ending | undefined; readonly notes?: AttemptNotes },
+  ): PodLoop {
+    const { podDir } = podPaths(this.#tools.settings.options.stateDir, ref)
     const loop = new PodLoop({
       tools: this.#tools,
       ref: { ...ref, uid: asPodUid(ref.uid) },
       nodeName: record.nodeName,
       plans: record.containers,
-      ending,
+      notes: known.notes ?? new AttemptNotes(podDir),
+      ending: known.ending,
       publish: (event) => this.#hub.publish(event),
     })
     this.#loops.set(ref.uid, loop)

@@ -1,10 +1,11 @@
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PodRef } from '../../model/pod-key.ts'
 import { asPodUid } from '../../model/pod-key.ts'
 import type { ContainerPlan } from './marks.ts'
 import type { IdRange } from './namespaces.ts'
 import { podsDir } from './paths.ts'
+import { readWhole, writeWhole } from './whole-file.ts'
 
 /** What has to be known of a Pod when the process that started it is gone. Holds no secrets. */
 export interface PodRecord extends PodRef {
@@ -79,20 +80,6 @@ async function uidsIn(path: string): Promise<string[]> {
     return await readdir(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
-}
-
-async function writeWhole(path: string, value: object): Promise<void> {
-  await writeFile(`${path}.new`, JSON.stringify(value), { mode: 0o640 })
-  await rename(`${path}.new`, path)
-}
-
-async function readWhole(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as unknown
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
 }

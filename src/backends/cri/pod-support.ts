@@ -3,11 +3,10 @@ import { errorMessage } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import type { PodSources } from '../backend.ts'
 import type { CriImage } from './cri-types.ts'
-import { currentSandbox, podAddresses } from './observe.ts'
+import { fieldPathOf } from './marks.ts'
+import { currentSandbox, owesPostStart, podAddresses } from './observe.ts'
 import type { PodHandle } from './pod-context.ts'
 import { ProbeBoard, type FollowedContainer } from './probe-board.ts'
-import type { RuntimePicture } from './runtime-picture.ts'
-import { fieldPathOf } from './start-container.ts'
 import { plannedContainers, type PlannedContainer } from './translate.ts'
 import { prepareVolumes, type PreparedVolumes } from './volumes/volumes.ts'
 
@@ -63,7 +62,7 @@ export class PodSupport {
 
   fieldPath(name: string): string {
     const planned = plannedContainers(this.#pod).find(({ plan }) => plan.name === name)
-    return planned ? fieldPathOf(planned) : `spec.containers{${name}}`
+    return fieldPathOf(planned?.plan ?? { kind: 'main', name })
   }
 
   update(pod: Pod): void {
@@ -106,15 +105,22 @@ export class PodSupport {
     return this.#volumes
   }
 
-  followProbes(picture: RuntimePicture): void {
-    const sandbox = currentSandbox(picture.sandboxes)
-    const [podIp = ''] = podAddresses(this.#pod, this.sources.node, sandbox)
+  /** The primary address; empty while there is none. */
+  get podIp(): string {
+    const sandbox = currentSandbox(this.#input.picture.sandboxes)
+    return podAddresses(this.#pod, this.sources.node, sandbox)[0] ?? ''
+  }
+
+  /** Probes what runs, its postStart hook done. */
+  followProbes(): void {
+    const { picture, notes } = this.#input
+    const { podIp } = this
     const planned = plannedContainers(this.#pod)
     const running = picture.running.flatMap((seen): FollowedContainer[] => {
       const found = planned.find(({ plan }) => plan.name === seen.status.metadata.name)
-      if (!found) return []
+      if (!found || owesPostStart(seen, notes)) return []
       const adopted = this.#adopted.get(seen.status.id)
-      return [{ seen, container: found.container, fieldPath: fieldPathOf(found), podIp, adopted }]
+      return [{ seen, container: found.container, fieldPath: fieldPathOf(found.plan), podIp, adopted }]
     })
     this.probes.follow(running)
   }
@@ -133,7 +139,7 @@ export class PodSupport {
 
   #ensure(planned: PlannedContainer, signal: AbortSignal): Promise<CriImage> {
     const { tools, tell } = this.#input
-    const fieldPath = fieldPathOf(planned)
+    const fieldPath = fieldPathOf(planned.plan)
     const request = { pod: this.#pod, container: planned.container, sources: this.sources, fieldPath, tell }
     return tools.images.ensure(request, signal)
   }

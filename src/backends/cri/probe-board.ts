@@ -3,7 +3,7 @@ import type { Container } from '../../model/kubernetes.ts'
 import { errorMessage } from '../../model/errors.ts'
 import type { PodHappening } from '../backend.ts'
 import { nanosToMs } from './cri-types.ts'
-import { isTimeout } from './errors.ts'
+import { execInContainer } from './exec-in-container.ts'
 import type { SeenContainer, Wellness } from './observe.ts'
 import type { CriTools } from './pod-context.ts'
 import { Prober } from './probes/prober.ts'
@@ -72,16 +72,7 @@ export class ProbeBoard {
       podIp,
       startedAtMs: nanosToMs(status.startedAt),
       ...(adopted && { adopted }),
-      exec: async ({ command, timeoutMs }, signal) => {
-        const options = { command, timeoutSeconds: Math.ceil(timeoutMs / 1000) }
-        try {
-          const { exitCode, stdout, stderr } = await tools.client.execSync(status.id, options, signal)
-          return { exitCode, output: Buffer.concat([stdout, stderr]).toString() }
-        } catch (error) {
-          if (!isTimeout(error)) throw error
-          return { exitCode: -1, output: '', timedOut: true }
-        }
-      },
+      exec: execInContainer(tools.client, status.id),
       clock: tools.clock,
       random: tools.random,
       isStopping,

@@ -1,7 +1,6 @@
 import type { ContainerStart } from '../../lifecycle/pod-actions.ts'
 import type { PodHandle } from './pod-context.ts'
 import type { PodSupport } from './pod-support.ts'
-import { troubleOf, type Trouble } from './retry.ts'
 import { removeOldAttempts, startContainer } from './start-container.ts'
 import { plannedContainers } from './translate.ts'
 
@@ -11,31 +10,30 @@ export interface StartAllInput extends PodHandle {
   /** Aborted when the Pod is to end: nothing more is started then. */
   readonly waits: AbortSignal
   readonly onStarted: (name: string) => void
-  /** With kubelet's reason; it is tried again later. */
-  readonly onFailed: (name: string, trouble: Trouble) => void
+  readonly onFailed: (name: string, error: unknown) => void
 }
 
-/** In the order of the spec; one that cannot be started does not keep the next from it. Rejects with the last failure. */
+/**
+ * In the order of the spec; one that cannot be started does not keep the next from it. Rejects for what holds up all of
+ * them.
+ */
 export async function startAll(input: StartAllInput, signal: AbortSignal): Promise<void> {
   const { support, starts, waits, onStarted, onFailed } = input
   const { pod, sources } = support
-  let failure: unknown
-  for (const { name, attempt } of starts) {
-    if (waits.aborted) break
+  const volumes = await support.volumes(waits)
+  for (const { name, attempt, backoffMs } of starts) {
+    if (waits.aborted) return
     const planned = plannedContainers(pod).find(({ plan }) => plan.name === name)
     if (!planned) continue
     try {
-      const volumes = await support.volumes(waits)
       const image = (inner: AbortSignal) => support.image(planned, inner)
-      await startContainer({ ...input, pod, sources, planned, attempt, volumes, image }, signal)
+      await startContainer({ ...input, pod, sources, planned, attempt, backoffMs, volumes, image }, signal)
       onStarted(name)
     } catch (error) {
       if (waits.aborted) return
-      failure = error
-      onFailed(name, troubleOf(error))
+      onFailed(name, error)
     }
   }
-  if (failure !== undefined) throw failure
   // Behind the hot path: what only keeps the disk tidy.
   for (const { name } of starts) await removeOldAttempts(input, name, signal)
 }

@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errorMessage, hasCode, SpillwayError } from '../../model/errors.ts'
 import type { EphemeralContainer } from '../../model/kubernetes.ts'
@@ -7,6 +7,7 @@ import type { CriImage } from './cri-types.ts'
 import { containerEnvironment } from './environment.ts'
 import { runtimeSentence } from './errors.ts'
 import { attemptsOf, isCancelledStart, podAddresses } from './observe.ts'
+import { fieldPathOf } from './marks.ts'
 import { logPath, terminationFile } from './paths.ts'
 import { writeEtcHosts } from './pod-files.ts'
 import type { PodHandle } from './pod-context.ts'
@@ -17,20 +18,12 @@ import type { PreparedVolumes } from './volumes/volumes.ts'
 export interface ContainerStartInput extends PodStart {
   readonly planned: PlannedContainer
   readonly attempt: number
+  /** The restart back-off that is in force for it. */
+  readonly backoffMs: number
   readonly volumes: PreparedVolumes
   readonly image: (signal: AbortSignal) => Promise<CriImage>
   /** Aborted when the Pod is to end: for whatever waits on others. Calls to the runtime are never cut short by it. */
   readonly waits: AbortSignal
-}
-
-export function fieldPathOf({ plan }: PlannedContainer): string {
-  const field = {
-    init: 'initContainers',
-    sidecar: 'initContainers',
-    main: 'containers',
-    ephemeral: 'ephemeralContainers',
-  }
-  return `spec.${field[plan.kind]}{${plan.name}}`
 }
 
 /**
@@ -43,7 +36,7 @@ export async function startContainer(input: ContainerStartInput, signal: AbortSi
   if (sandbox?.state !== 'SANDBOX_READY') {
     throw new SpillwayError('Unavailable', 'the sandbox is lost', { reason: 'CreateContainerError' })
   }
-  const fieldPath = fieldPathOf(planned)
+  const fieldPath = fieldPathOf(planned.plan)
   const tell = (type: PodHappening['type'], reason: string, message: string): void =>
     input.tell({ type, reason, message, fieldPath })
   // Made by an earlier life of this process that was killed before starting it.
@@ -95,6 +88,8 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
     plan,
     owner: tools.settings,
     attempt,
+    backoffMs: input.backoffMs,
+    podIp: podIps[0] ?? '',
     image,
     environment,
     volumeMounts,
@@ -150,8 +145,9 @@ function freeAttempt({ picture, planned, attempt }: ContainerStartInput): number
 async function makeFiles({ paths, planned }: ContainerStartInput, attempt: number): Promise<void> {
   const message = terminationFile(paths.podDir, planned.plan.name, attempt)
   await mkdir(dirname(message), { recursive: true, mode: 0o750 })
-  // Writable for whatever user the container runs as.
-  await writeFile(message, '', { mode: 0o666, flag: 'w' })
+  await writeFile(message, '')
+  // Writable for whatever user the container runs as, whatever our umask is.
+  await chmod(message, 0o666)
   await mkdir(join(paths.logDir, planned.plan.name), { recursive: true, mode: 0o755 })
 }
 
@@ -174,7 +170,7 @@ function failure(
 
 /** Of each container the last two attempts are evidence; older ones go, with their logs and messages. */
 export async function removeOldAttempts(
-  { tools, picture, paths }: PodHandle,
+  { tools, picture, paths, notes }: PodHandle,
   name: string,
   signal: AbortSignal,
 ): Promise<void> {
@@ -185,5 +181,6 @@ export async function removeOldAttempts(
     const { attempt } = status.metadata
     await rm(join(paths.logDir, logPath(name, attempt)), { force: true })
     await rm(terminationFile(paths.podDir, name, attempt), { force: true })
+    await notes.drop(name, attempt)
   }
 }

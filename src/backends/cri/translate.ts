@@ -19,6 +19,7 @@ import {
 import { idMappings, type IdRange } from './namespaces.ts'
 import { logPath, terminationFile, type PodPaths } from './paths.ts'
 import { containerSecurity, sandboxSecurity } from './security.ts'
+import { runtimeSignal } from './stop-signal.ts'
 
 export interface SandboxInput {
   readonly pod: Pod
@@ -82,6 +83,9 @@ export interface ContainerInput {
   readonly plan: ContainerPlan
   readonly owner: Owner
   readonly attempt: number
+  readonly backoffMs: number
+  /** Of the Pod, or of the node that it shares the network with. */
+  readonly podIp: string
   readonly image: CriImage
   readonly environment: readonly { readonly key: string; readonly value: string }[]
   readonly volumeMounts: readonly MountConfig[]
@@ -96,7 +100,7 @@ export interface ContainerInput {
 
 /** One attempt of a container in the runtime's words. Pure. */
 export function containerConfig(input: ContainerInput): ContainerConfig {
-  const { pod, container, plan, attempt } = input
+  const { pod, container, plan, attempt, backoffMs, podIp } = input
   const variables = new Map(input.environment.map(({ key, value }) => [key, value]))
   const expand = (text: string): string => expandVariables(text, variables)
   return {
@@ -109,11 +113,12 @@ export function containerConfig(input: ContainerInput): ContainerConfig {
     envs: input.environment.map(({ key, value }) => ({ key, value: Buffer.from(value) })),
     mounts: containerMounts(input),
     labels: containerLabels(input.owner, podRef(pod), plan),
-    annotations: containerMarks(pod.metadata?.generation ?? 0, container.terminationMessagePolicy ?? 'File'),
+    annotations: containerMarks({ generation: pod.metadata?.generation ?? 0, container, backoffMs, podIp }),
     logPath: logPath(plan.name, attempt),
     stdin: container.stdin ?? false,
     stdinOnce: container.stdinOnce ?? false,
     tty: container.tty ?? false,
+    ...(container.lifecycle?.stopSignal && { stopSignal: runtimeSignal(container.lifecycle.stopSignal) }),
     linux: {
       resources: containerResources(pod, container, input.machine),
       securityContext: containerSecurity({ ...input, maskedPaths: input.machine.maskedPaths }),

@@ -12,8 +12,8 @@ type Unary = (
 export interface UnaryCall {
   readonly method: string
   readonly request: object
-  /** Undefined: as long as it takes. */
-  readonly timeoutMs: number | undefined
+  /** Infinity: as long as it takes. */
+  readonly timeoutMs: number
   readonly metadata?: Metadata
   readonly clock: Clock
 }
@@ -23,7 +23,7 @@ export function unaryCall<Answer>(client: Client, call: UnaryCall, signal: Abort
   const { method, request, timeoutMs, metadata = new Metadata(), clock } = call
   const unary = (client as unknown as Record<string, Unary>)[method]
   if (!unary) throw new Error(`the service has no method ${method}`)
-  const options = timeoutMs === undefined ? {} : { deadline: clock.wallMs() + timeoutMs }
+  const options = timeoutMs === Infinity ? {} : { deadline: clock.wallMs() + timeoutMs }
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason as Error)
     const running = unary.call(client, request, metadata, options, (error, answer) => {

@@ -5,20 +5,17 @@ import type { Container, Pod } from '../../model/kubernetes.ts'
 
 /**
  * The first field of the changed Pod that cannot change here while it runs, as in `spec.containers[0].resources`;
- * undefined when all can: labels, annotations and deadlines.
+ * undefined when all can: images, ephemeral containers, labels, annotations and deadlines.
  */
 export function unchangeableField(before: Pod, after: Pod): string | undefined {
   for (const list of ['initContainers', 'containers'] as const) {
     const earlier = new Map((before.spec?.[list] ?? []).map((container) => [container.name, container]))
     for (const [index, container] of (after.spec?.[list] ?? []).entries()) {
       const was = earlier.get(container.name)
-      if (was && differ(was, container, 'resources')) return `spec.${list}[${index}].resources`
-      if (was && differ(was, container, 'image')) return `spec.${list}[${index}].image`
+      if (was && differ(was, container)) return `spec.${list}[${index}].resources`
     }
   }
-  const added =
-    (after.spec?.ephemeralContainers ?? []).length - (before.spec?.ephemeralContainers ?? []).length
-  return added > 0 ? 'spec.ephemeralContainers' : undefined
+  return undefined
 }
 
 /**
@@ -33,6 +30,6 @@ export function refuseUnsupported(pod: Pod, capabilities: Capabilities, before?:
   throw new SpillwayError('Rejected', message, { reason: 'UnsupportedPodSpec' })
 }
 
-function differ(a: Container, b: Container, field: 'resources' | 'image'): boolean {
-  return JSON.stringify(a[field] ?? {}) !== JSON.stringify(b[field] ?? {})
+function differ(a: Container, b: Container): boolean {
+  return JSON.stringify(a.resources ?? {}) !== JSON.stringify(b.resources ?? {})
 }

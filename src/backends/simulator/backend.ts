@@ -33,8 +33,14 @@ export interface SimulatorBackendOptions {
 
 const simulatedKernel = '6.12'
 
-// There is nothing to connect to, and no Windows to pretend.
-const notSimulated: ReadonlySet<string> = new Set(['attach', 'exec', 'portForward', 'windows'])
+// There is nothing to connect to, no record to outdate, and no Windows to pretend.
+const notSimulated: ReadonlySet<string> = new Set([
+  'attach',
+  'exec',
+  'portForward',
+  'restartAllContainers',
+  'windows',
+])
 
 /** Pods without containers: for scale tests, what-if, demos without root, and as the test double. */
 export class SimulatorBackend implements Backend {

@@ -1,15 +1,18 @@
-import type { ContainerStart, PodActions } from '../../lifecycle/pod-actions.ts'
+import type { ContainerKill, ContainerStart, PodActions } from '../../lifecycle/pod-actions.ts'
 import { podActions } from '../../lifecycle/pod-actions.ts'
 import { errorMessage } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import type { PodObservation } from '../../model/pod-observation.ts'
 import type { BackendEvent, PodHappening, PodSources } from '../backend.ts'
+import { evidenceOf } from './evidence.ts'
 import { resolveEnvironment } from './environment.ts'
 import { nextChangeMs } from './next-change.ts'
-import { containersOf, observe, observeContainer, type NamedContainer } from './observe.ts'
+import { containersOf, observe, type NamedContainer } from './observe.ts'
 import { Setbacks } from './setbacks.ts'
 import { currentSandbox, endRun, lastRuns, type SimulatedPod, type SimulatedRun } from './simulated-pod.ts'
 import type { SimulatedWorld } from './world.ts'
+
+type NextAttempt = Pick<ContainerStart, 'attempt' | 'backoffMs'>
 
 export interface PodDriverOptions {
   readonly record: SimulatedPod
@@ -26,8 +29,8 @@ export class PodDriver {
   readonly #setbacks = new Setbacks()
   /** Containers whose environment is being read. */
   readonly #reading = new Set<string>()
-  /** Containers that were ended because their image changed, until they run again. */
-  readonly #changing = new Set<string>()
+  /** Containers that were ended so that they start again at once, with the reason told, until they do. */
+  readonly #owed = new Map<string, string>()
   /** What has been told in events: container ids, and `uid/what` of other things. */
   readonly #told = new Set<string>()
   #sources: PodSources | undefined
@@ -135,21 +138,13 @@ export class PodDriver {
     const known = containersOf(pod).filter(({ name }) => lastRuns(record, name, nowMs).last)
     const lastRun = ({ name }: NamedContainer): SimulatedRun | undefined => lastRuns(record, name, nowMs).last
     const running = known.filter((container) => (lastRun(container)?.end.atMs ?? 0) > nowMs)
-    for (const container of running) {
-      if (lastRun(container)?.image !== container.image) this.#changing.add(container.name)
-    }
     return podActions({
       pod,
       sandbox: sandbox && {
         ready: sandbox.readyAtMs <= nowMs && nowMs < sandbox.lostAtMs,
         attempt: sandbox.attempt,
       },
-      containers: known.map((container) => observeContainer(record, container, nowMs)),
-      ofEarlierSandbox: new Set(
-        known
-          .filter((container) => lastRun(container)?.sandboxAttempt !== sandbox?.attempt)
-          .map(({ name }) => name),
-      ),
+      containers: known.map((container) => evidenceOf(record, container, { owed: this.#owed, nowMs })),
       failedProbes: new Map(
         running
           .filter((container) => {
@@ -158,7 +153,6 @@ export class PodDriver {
           })
           .map(({ name }) => [name, 'liveness']),
       ),
-      changed: this.#changing,
       stopping: false,
       nowMs,
     })
@@ -175,14 +169,15 @@ export class PodDriver {
     return nowMs + sandboxRetryMs
   }
 
-  #kill({ name, message }: { readonly name: string; readonly message: string }, nowMs: number): void {
+  #kill({ name, message, graceSeconds, restartAtOnce }: ContainerKill, nowMs: number): void {
     const { last } = lastRuns(this.#record, name, nowMs)
     if (!last) return
-    endRun(last, nowMs, nowMs + gracePeriodSeconds(this.#record.pod) * 1000)
+    if (restartAtOnce) this.#owed.set(name, message)
+    endRun(last, nowMs, nowMs + graceSeconds * 1000)
     this.#happen({ type: 'Normal', reason: 'Killing', message }, name, `${last.containerId}/killing`)
   }
 
-  #start({ name, attempt }: ContainerStart, nowMs: number): void {
+  #start({ name, attempt, backoffMs }: ContainerStart, nowMs: number): void {
     const container = containersOf(this.#record.pod).find((candidate) => candidate.name === name)
     const begun = this.#record.runs.get(name)?.at(-1)
     const underWay = begun !== undefined && begun.startedAtMs > nowMs
@@ -194,12 +189,12 @@ export class PodDriver {
       return
     }
     this.#reading.add(name)
-    void this.#startWithEnvironment(container, attempt)
+    void this.#startWithEnvironment(container, { attempt, backoffMs })
   }
 
-  async #startWithEnvironment(container: NamedContainer, attempt: number): Promise<void> {
+  async #startWithEnvironment(container: NamedContainer, how: NextAttempt): Promise<void> {
     const { name, image } = container
-    const problem = await this.#begin(container, attempt)
+    const problem = await this.#begin(container, how)
     this.#reading.delete(name)
     if (this.#ended.signal.aborted) return
     if (problem !== undefined) {
@@ -211,7 +206,7 @@ export class PodDriver {
       )
     } else {
       this.#setbacks.over(name)
-      this.#changing.delete(name)
+      this.#owed.delete(name)
       if (!this.#world.isPulled(image)) {
         this.#happen(
           { type: 'Normal', reason: 'Pulling', message: `Pulling image "${image}"` },
@@ -224,7 +219,7 @@ export class PodDriver {
   }
 
   /** Undefined when it is started, or nothing is to be started any more; otherwise why it cannot be. */
-  async #begin(container: NamedContainer, attempt: number): Promise<string | undefined> {
+  async #begin(container: NamedContainer, how: NextAttempt): Promise<string | undefined> {
     const record = this.#record
     const sandbox = currentSandbox(record)
     const sources = this.#sources
@@ -236,7 +231,7 @@ export class PodDriver {
       if ('problem' in environment) return environment.problem
       const stale = record.ending !== undefined || currentSandbox(record) !== sandbox
       if (!stale && !this.#ended.signal.aborted && this.#world.get(record.ref.uid) === record) {
-        this.#world.beginRun(record, container, { attempt, environment: environment.variables })
+        this.#world.beginRun(record, container, { ...how, environment: environment.variables })
       }
       return undefined
     } catch (error) {

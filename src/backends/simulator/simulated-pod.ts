@@ -41,6 +41,8 @@ export interface SimulatedRun {
   readonly name: string
   readonly kind: ContainerKind
   readonly attempt: number
+  /** The restart back-off that was in force when it was started. */
+  readonly backoffMs: number
   readonly sandboxAttempt: number
   readonly containerId: string
   readonly image: string

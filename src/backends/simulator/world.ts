@@ -117,10 +117,14 @@ export class SimulatedWorld {
   beginRun(
     record: SimulatedPod,
     container: NamedContainer,
-    how: { readonly attempt: number; readonly environment: ReadonlyMap<string, string> },
+    how: {
+      readonly attempt: number
+      readonly backoffMs: number
+      readonly environment: ReadonlyMap<string, string>
+    },
   ): SimulatedRun {
     const { name, kind, image } = container
-    const { attempt, environment } = how
+    const { attempt, backoffMs, environment } = how
     const { uid } = record.ref
     const sandbox = currentSandbox(record)
     const script = this.scriptOf(record.pod, container)
@@ -138,6 +142,7 @@ export class SimulatedWorld {
       name,
       kind,
       attempt,
+      backoffMs,
       sandboxAttempt,
       containerId,
       image,

@@ -46,6 +46,7 @@ function attempt(
       labels: {},
       annotations: {},
       logPath: '',
+      stopSignal: 'SIGNAL_RUNTIME_DEFAULT',
       ...status,
     },
   }
@@ -63,6 +64,8 @@ function input(overrides: Partial<ObserveInput> = {}): ObserveInput {
     view: { sandboxes: [sandbox()], containers: [] },
     waiting: new Map(),
     wellness: new Map(),
+    notes: { of: () => ({}), restartedAll: {} },
+    restartingAll: false,
     trouble: undefined,
     ending: 'no',
     ...overrides,
@@ -119,12 +122,14 @@ describe('what is seen of a Pod', () => {
     expect(of('exec: "nope": not found')).toMatchObject({ kind: 'terminated', exitCode: 128 })
   })
 
-  it('prefers last words to what the runtime says', () => {
+  it('adds last words to what the runtime says', () => {
     const view = {
       sandboxes: [sandbox()],
       containers: [attempt(0, { ...ended, exitCode: 1, message: 'runtime' }, { message: 'last words' })],
     }
-    expect(observePod(input({ view })).containers[0]?.state).toMatchObject({ message: 'last words' })
+    expect(observePod(input({ view })).containers[0]?.state).toMatchObject({
+      message: 'runtime: last words',
+    })
   })
 
   it('is stopping until everything is taken down', () => {
@@ -140,7 +145,7 @@ describe('what is done next', () => {
   it('is a sandbox, then the container in it, then nothing', () => {
     expect(decide({ sandboxes: [], containers: [] }).createSandbox).toEqual({ attempt: 0 })
     expect(decide({ sandboxes: [sandbox()], containers: [] }).start).toEqual([
-      { name: 'main', kind: 'main', attempt: 0 },
+      { name: 'main', kind: 'main', attempt: 0, backoffMs: 0 },
     ])
     expect(decide({ sandboxes: [sandbox()], containers: [attempt(0, {})] }).start).toEqual([])
   })

@@ -7,12 +7,21 @@ import {
 } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { createServer as createTcpServer, type AddressInfo, type Server as NetServer } from 'node:net'
+import {
+  Server as GrpcServer,
+  ServerCredentials,
+  loadPackageDefinition,
+  status,
+  type ServiceDefinition,
+} from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
 import * as x509 from '@peculiar/x509'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { ExecInContainer } from '../../../src/backends/cri/probes/exec.ts'
+import type { ExecInContainer } from '../../../src/backends/cri/exec-in-container.ts'
 import { Prober, type ProberInput } from '../../../src/backends/cri/probes/prober.ts'
 import { runProbe } from '../../../src/backends/cri/probes/run-probe.ts'
 import type { PodHappening } from '../../../src/backends/backend.ts'
+import { systemClock } from '../../../src/model/clock.ts'
 import type { ProbeConclusion } from '../../../src/lifecycle/probe-state.ts'
 import type { Container, Probe } from '../../../src/model/kubernetes.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -40,7 +49,11 @@ function serve(listener: RequestListener): Promise<number> {
 }
 
 function probeOnce(probe: Probe, container: Partial<Container> = {}, exec = noExec) {
-  return runProbe(probe, { container: containerOf(container), podIp: '127.0.0.1', exec }, never)
+  return runProbe(
+    probe,
+    { container: containerOf(container), podIp: '127.0.0.1', exec, clock: systemClock },
+    never,
+  )
 }
 
 /** A port that nothing listens on. */
@@ -342,5 +355,72 @@ describe('Prober', () => {
     await scene.pass(3000)
     expect(scene.prober.conclusion).toEqual({ started: true, ready: false, kill: undefined })
     await scene.end()
+  })
+})
+
+describe('a gRPC probe', () => {
+  const grpcServers: GrpcServer[] = []
+  const loaded = loadPackageDefinition(
+    loadSync(new URL('../../../proto/grpc-health.proto', import.meta.url).pathname, { enums: String }),
+  ) as unknown as { grpc: { health: { v1: { Health: { service: ServiceDefinition } } } } }
+
+  afterEach(() => {
+    for (const server of grpcServers.splice(0)) server.forceShutdown()
+  })
+
+  async function serveHealth(statuses: Readonly<Record<string, string>> | undefined): Promise<number> {
+    const server = new GrpcServer()
+    grpcServers.push(server)
+    if (statuses) {
+      server.addService(loaded.grpc.health.v1.Health.service, {
+        Check: (
+          call: { request: { service: string } },
+          answer: (error: object | null, value?: object) => void,
+        ) => {
+          const found = statuses[call.request.service]
+          if (found) answer(null, { status: found })
+          else if (call.request.service !== 'silent')
+            answer({ code: status.NOT_FOUND, details: 'unknown service' })
+        },
+      })
+    }
+    return await new Promise((resolve, reject) => {
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      )
+    })
+  }
+
+  it('succeeds when the service, or else the server as a whole, is SERVING', async () => {
+    const port = await serveHealth({ '': 'SERVING', web: 'NOT_SERVING' })
+    expect(await probeOnce({ grpc: { port } })).toEqual({ result: 'success' })
+    expect(await probeOnce({ grpc: { port, service: 'web' } })).toEqual({
+      result: 'failure',
+      output: 'service unhealthy (responded with "NOT_SERVING")',
+    })
+    expect(await probeOnce({ grpc: { port, service: 'other' } })).toEqual({
+      result: 'failure',
+      output: 'error: health rpc probe failed: unknown service',
+    })
+  })
+
+  it('fails when the answer does not come in time', async () => {
+    const port = await serveHealth({})
+    expect(await probeOnce({ grpc: { port, service: 'silent' }, timeoutSeconds: 1 })).toEqual({
+      result: 'failure',
+      output: 'timeout: health rpc did not complete within 1s',
+    })
+  })
+
+  it('fails when the server does not know the protocol, or is not there', async () => {
+    const port = await serveHealth(undefined)
+    const unknown = await probeOnce({ grpc: { port } })
+    expect(unknown).toMatchObject({ result: 'failure' })
+    expect(JSON.stringify(unknown)).toContain('this server does not implement the grpc health protocol')
+    const free = await freePort()
+    expect(await probeOnce({ grpc: { port: free }, timeoutSeconds: 1 })).toEqual({
+      result: 'failure',
+      output: `timeout: failed to connect service "127.0.0.1:${free}" within 1s: context deadline exceeded`,
+    })
   })
 })

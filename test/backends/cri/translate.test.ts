@@ -42,6 +42,8 @@ function translated(pod: Pod, more: Partial<ContainerInput> = {}) {
       ...planned,
       owner,
       attempt: 2,
+      backoffMs: 10_000,
+      podIp: '10.245.0.7',
       image,
       environment: [{ key: 'WHO', value: 'world' }],
       volumeMounts: [
@@ -155,6 +157,8 @@ describe('a Pod in the words of CRI', () => {
       ...planned,
       owner,
       attempt: 0,
+      backoffMs: 0,
+      podIp: '10.245.0.7',
       image,
       environment: [],
       volumeMounts: [

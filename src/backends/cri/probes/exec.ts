@@ -1,21 +1,9 @@
 import { expandVariables } from '../../../lifecycle/expand-variables.ts'
 import { errorMessage } from '../../../model/errors.ts'
 import type { Container } from '../../../model/kubernetes.ts'
-import { mostOutputBytes, type ProbeOutcome } from './probe-outcome.ts'
-
-/** Runs a command in the container. Rejects when it could not be run at all. */
-export type ExecInContainer = (
-  request: { readonly command: readonly string[]; readonly timeoutMs: number },
-  signal: AbortSignal,
-) => Promise<ExecResult>
-
-export interface ExecResult {
-  readonly exitCode: number
-  /** Standard output and error together. */
-  readonly output: string
-  /** It did not end within the timeout; the exit code then means nothing. */
-  readonly timedOut?: boolean
-}
+import type { ExecInContainer } from '../exec-in-container.ts'
+import { mostOutputBytes } from '../http-get.ts'
+import type { ProbeOutcome } from './probe-outcome.ts'
 
 export interface ExecProbe {
   readonly command: readonly string[]

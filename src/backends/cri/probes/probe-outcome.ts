@@ -9,11 +9,8 @@ export type ProbeOutcome =
   /** The probe itself could not be carried out. */
   | { readonly result: 'unknown'; readonly error: string }
 
-/** How much of an answer or an output is kept for events (kubelet's limit). */
-export const mostOutputBytes = 10 * 1024
-
 /** The number of a port given by number or by name. Throws kubelet's sentence when the container has no such port. */
-export function resolvePort(port: number | string, container: Container): number {
+export function resolvePort(port: number | string, container: Pick<Container, 'ports'>): number {
   const number = typeof port === 'number' ? port : Number.parseInt(port, 10)
   if (String(number) === String(port)) {
     if (number > 0 && number < 65_536) return number

@@ -1,6 +1,9 @@
 import { errorMessage } from '../../../model/errors.ts'
+import type { Clock } from '../../../model/clock.ts'
 import type { Container, Probe } from '../../../model/kubernetes.ts'
-import { execProbe, type ExecInContainer } from './exec.ts'
+import type { ExecInContainer } from '../exec-in-container.ts'
+import { execProbe } from './exec.ts'
+import { grpcProbe } from './grpc.ts'
 import { httpProbe } from './http.ts'
 import { resolvePort, type ProbeOutcome } from './probe-outcome.ts'
 import { tcpProbe } from './tcp.ts'
@@ -10,6 +13,7 @@ export interface ProbeTarget {
   /** Where probes go that name no host. */
   readonly podIp: string
   readonly exec: ExecInContainer
+  readonly clock: Clock
 }
 
 /** Tries of a probe that could not be carried out (kubelet's maxProbeRetries). */
@@ -29,7 +33,7 @@ export async function runProbe(
 }
 
 async function tryProbe(probe: Probe, target: ProbeTarget, signal: AbortSignal): Promise<ProbeOutcome> {
-  const { container, podIp, exec } = target
+  const { container, podIp, exec, clock } = target
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000
   try {
     if (probe.exec)
@@ -43,6 +47,7 @@ async function tryProbe(probe: Probe, target: ProbeTarget, signal: AbortSignal):
           port: resolvePort(port, container),
           path,
           headers,
+          purpose: 'probe',
           timeoutMs,
         },
         signal,
@@ -51,6 +56,10 @@ async function tryProbe(probe: Probe, target: ProbeTarget, signal: AbortSignal):
     if (probe.tcpSocket) {
       const { host, port } = probe.tcpSocket
       return await tcpProbe({ host: host || podIp, port: resolvePort(port, container), timeoutMs }, signal)
+    }
+    if (probe.grpc) {
+      const { port, service = '', mode } = probe.grpc
+      return await grpcProbe({ host: podIp, port, service, tls: mode === 'TLS', timeoutMs, clock }, signal)
     }
     return { result: 'unknown', error: `no supported handler in ${Object.keys(probe).join(', ')}` }
   } catch (error) {

@@ -1,0 +1,49 @@
+import { errorMessage } from '../../../model/errors.ts'
+import { nanosToMs } from '../cri-types.ts'
+import { execInContainer } from '../exec-in-container.ts'
+import { fieldPathOf } from '../marks.ts'
+import type { SeenContainer } from '../observe.ts'
+import type { PodHandle } from '../pod-context.ts'
+import type { PlannedContainer } from '../translate.ts'
+import { runHook } from './run-hook.ts'
+
+export interface PostStartInput extends PodHandle {
+  readonly planned: PlannedContainer
+  readonly seen: SeenContainer
+  readonly podIp: string
+}
+
+/**
+ * Carries out the postStart hook of a running container, and notes how it ended: what is noted is never carried out
+ * again, what was broken off by a crash of ours is. Never rejects for the hook's own failure; with the signal's reason
+ * when that is aborted.
+ */
+export async function postStart(input: PostStartInput, signal: AbortSignal): Promise<void> {
+  const { tools, ref, notes, tell, planned, podIp } = input
+  const { container, plan } = planned
+  const { id, metadata, startedAt } = input.seen.status
+  const handler = container.lifecycle?.postStart
+  if (!handler) return
+  const hook = {
+    handler,
+    pod: ref,
+    container,
+    podIp,
+    exec: execInContainer(tools.client, id),
+    clock: tools.clock,
+    tell,
+    beganAtMs: nanosToMs(startedAt),
+  }
+  try {
+    await runHook(hook, signal)
+    await notes.note(plan.name, metadata.attempt, { postStart: 'done' })
+  } catch (error) {
+    signal.throwIfAborted()
+    const failure = errorMessage(error)
+    tools.log.info({ pod: ref.uid, container: plan.name, error: failure }, 'a postStart hook has failed')
+    await notes.note(plan.name, metadata.attempt, { postStart: { failure } })
+    // Without the sentence: it may hold what a server answered (kubelet keeps it out of the event, too).
+    const fieldPath = fieldPathOf(plan)
+    tell({ type: 'Warning', reason: 'FailedPostStartHook', message: 'PostStartHook failed', fieldPath })
+  }
+}

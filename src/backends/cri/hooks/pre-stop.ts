@@ -1,0 +1,42 @@
+import { errorMessage } from '../../../model/errors.ts'
+import { execInContainer } from '../exec-in-container.ts'
+import { fieldPathOf, kindOf, preStopOf } from '../marks.ts'
+import type { SeenContainer } from '../observe.ts'
+import type { PodHandle } from '../pod-context.ts'
+import { runHook } from './run-hook.ts'
+
+/**
+ * Carries out the preStop hook of a running container, if it has one: read off the container itself, since its Pod's
+ * spec may be gone by now. Never rejects for the hook's own failure. Broken off by a crash of ours it is carried out
+ * again, once done never.
+ */
+export async function preStop(handle: PodHandle, seen: SeenContainer, signal: AbortSignal): Promise<void> {
+  const { tools, ref, notes, tell } = handle
+  const { id, metadata, labels, annotations } = seen.status
+  const { name, attempt } = metadata
+  const hook = preStopOf(annotations)
+  const note = notes.of(name, attempt)
+  if (!hook || note.preStopDone) return
+  const beganAtMs = note.preStopBeganAtMs ?? tools.clock.wallMs()
+  await notes.note(name, attempt, { preStopBeganAtMs: beganAtMs })
+  const input = {
+    handler: hook.handler,
+    pod: ref,
+    container: { name, ports: [...hook.ports] },
+    podIp: hook.podIp,
+    exec: execInContainer(tools.client, id),
+    clock: tools.clock,
+    tell,
+    beganAtMs,
+  }
+  try {
+    await runHook(input, signal)
+  } catch (error) {
+    if (signal.aborted) return
+    tools.log.info({ pod: ref.uid, container: name, error: errorMessage(error) }, 'a preStop hook has failed')
+    // Without the error: it may hold what a server answered (kubelet keeps it out of the event, too).
+    const fieldPath = fieldPathOf({ kind: kindOf(labels), name })
+    tell({ type: 'Warning', reason: 'FailedPreStopHook', message: 'PreStopHook failed', fieldPath })
+  }
+  await notes.note(name, attempt, { preStopDone: true })
+}
