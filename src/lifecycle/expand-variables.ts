@@ -3,7 +3,7 @@
  * stays as `$(NAME)`; a name that is not known stays as it is written, and so does what is not a reference at all
  * (third_party/forked/golang/expansion). Values are not expanded again.
  */
-export function expandVariables(text: string, variables: ReadonlyMap<string, string>): string {
+export function expandVariables(text: string, variables: Pick<ReadonlyMap<string, string>, 'get'>): string {
   return text.replace(reference, (whole: string, name: string | undefined) => {
     if (whole === '$$') return '$'
     return name === undefined ? whole : (variables.get(name) ?? whole)

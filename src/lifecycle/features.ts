@@ -106,8 +106,10 @@ const volumeFeatures: Readonly<Record<string, PodFeature>> = {
 }
 
 const projectionFeatures: Readonly<Record<string, PodFeature>> = {
+  clusterTrustBundle: 'clusterTrustBundle',
   configMap: 'configMapVolume',
   downwardAPI: 'downwardApiVolume',
+  podCertificate: 'podCertificate',
   secret: 'secretVolume',
   serviceAccountToken: 'serviceAccountToken',
 }
@@ -126,9 +128,13 @@ function ofVolume(volume: Volume, field: string): FeatureUse[] {
 }
 
 function ofEmptyDir({ emptyDir }: Volume, field: string): FeatureUse[] {
+  const medium = emptyDir?.medium ?? ''
   return [
     { feature: 'emptyDirVolume', field },
-    ...used(field, [['medium', 'emptyDirMemory', (emptyDir?.medium ?? '') !== '']]),
+    ...used(field, [
+      ['medium', 'emptyDirMemory', medium === 'Memory'],
+      ['medium', 'emptyDirHugePages', medium.startsWith('HugePages')],
+    ]),
   ]
 }
 
@@ -137,7 +143,7 @@ function ofProjected({ projected }: Volume, field: string): FeatureUse[] {
     Object.keys(source)
       .filter((key) => isFilled(fieldsOf(source)[key]))
       .map((key) => ({
-        feature: projectionFeatures[key] ?? 'projectedBeyondTokens',
+        feature: projectionFeatures[key] ?? 'unknownProjection',
         field: `${field}.sources[${index}].${key}`,
       })),
   )
@@ -255,7 +261,9 @@ function ofMounts({ volumeMounts }: Container, field: string): FeatureUse[] {
     const { mountPropagation = 'None', subPath, subPathExpr } = mount
     const recursive = fieldsOf(mount)['recursiveReadOnly'] ?? 'Disabled'
     return used(`${field}.volumeMounts[${index}]`, [
-      ['mountPropagation', 'mountPropagation', mountPropagation !== 'None'],
+      ['mountPropagation', 'mountPropagation', mountPropagation === 'HostToContainer'],
+      ['mountPropagation', 'bidirectionalMountPropagation', mountPropagation === 'Bidirectional'],
+      ['bindMountOptions', 'bindMountOptions', isFilled(fieldsOf(mount)['bindMountOptions'])],
       // `IfPossible` says itself that doing without is fine.
       ['recursiveReadOnly', 'recursiveReadOnly', recursive === 'Enabled'],
       ['subPath', 'subPath', (subPath ?? '') !== ''],

@@ -25,7 +25,7 @@ import type {
   Service,
   Taint,
   Toleration,
-  Volume,
+  Volume as V130Volume,
 } from 'kubernetes-types/core/v1.d.ts'
 import type { Lease } from 'kubernetes-types/coordination/v1.d.ts'
 import type { RuntimeClass } from 'kubernetes-types/node/v1.d.ts'
@@ -56,10 +56,40 @@ export interface PodSecurityContext extends V130PodSecurityContext {
   supplementalGroupsPolicy?: 'Merge' | 'Strict'
 }
 
-export interface PodSpec extends Omit<V130PodSpec, 'containers' | 'initContainers' | 'securityContext'> {
+type V130Projected = NonNullable<V130Volume['projected']>
+type V130Projection = NonNullable<V130Projected['sources']>[number]
+
+export interface VolumeProjection extends V130Projection {
+  /** 1.34+ */
+  podCertificate?: PodCertificateProjection
+}
+
+/** A certificate of the Pod's own, for a key that its node makes. At least one of the paths is given. */
+export interface PodCertificateProjection {
+  signerName: string
+  /** `RSA3072`, `RSA4096`, `ECDSAP256`, `ECDSAP384`, `ECDSAP521` or `ED25519`. */
+  keyType: string
+  maxExpirationSeconds?: number
+  credentialBundlePath?: string
+  keyPath?: string
+  certificateChainPath?: string
+  userAnnotations?: Record<string, string>
+}
+
+export interface Volume extends Omit<V130Volume, 'projected'> {
+  projected?: Omit<V130Projected, 'sources'> & { sources?: VolumeProjection[] }
+  /** 1.31+: the files of an image. */
+  image?: { reference?: string; pullPolicy?: string }
+}
+
+export interface PodSpec extends Omit<
+  V130PodSpec,
+  'containers' | 'initContainers' | 'securityContext' | 'volumes'
+> {
   containers: Container[]
   initContainers?: Container[]
   securityContext?: PodSecurityContext
+  volumes?: Volume[]
   /** 1.34+: requests and limits of the Pod as a whole. */
   resources?: ResourceRequirements
   /** 1.34+ */
@@ -92,6 +122,35 @@ export interface Pod extends Omit<V130Pod, 'spec' | 'status'> {
   status?: PodStatus
 }
 
+/** 1.27+, v1 since 1.37. Cluster-scoped. */
+export interface ClusterTrustBundle extends KubeObject {
+  spec: { signerName?: string; trustBundle: string }
+}
+
+/** 1.34+, v1 since 1.37. What a node asks of a signer for one of its Pods. */
+export interface PodCertificateRequest extends KubeObject {
+  spec: {
+    signerName: string
+    podName: string
+    podUID: string
+    serviceAccountName: string
+    serviceAccountUID: string
+    nodeName: string
+    nodeUID: string
+    maxExpirationSeconds?: number
+    /** DER in base64. Empty but for the public key, and signed by the private one. */
+    stubPKCS10Request: string
+    unverifiedUserAnnotations?: Record<string, string>
+  }
+  status?: {
+    /** `Issued`, `Denied` or `Failed` */
+    conditions?: { type: string; status: string; reason?: string; message?: string }[]
+    certificateChain?: string
+    beginRefreshAt?: string
+    notAfter?: string
+  }
+}
+
 export interface KubeList<T> {
   metadata: ListMeta
   items: T[]
@@ -122,5 +181,4 @@ export type {
   Service,
   Taint,
   Toleration,
-  Volume,
 }

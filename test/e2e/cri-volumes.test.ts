@@ -7,7 +7,7 @@ import { CommandShell } from '../../src/backends/cri/command-shell.ts'
 import { prepareVolumes, removeVolumes } from '../../src/backends/cri/volumes/volumes.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
-import { containerOf, FakeSources, podOf, secretOf } from '../backends/cri/fake-sources.ts'
+import { containerOf, FakeSources, plainMounts, podOf, secretOf } from '../backends/cri/fake-sources.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 // What needs real mounts, and so root.
@@ -66,7 +66,7 @@ describe('volumes of a Pod, as root', () => {
       { name: 'e', mountPath: '/data', subPath: 'deep/down' },
     ]
     const container = containerOf({ volumeMounts })
-    const [file, directory] = await prepared.mountsFor(container, never)
+    const [file, directory] = await prepared.mountsFor(container, plainMounts, never)
     expect(await readFile(file?.hostPath ?? '', 'utf8')).toBe('one')
     await writeFile(join(directory?.hostPath ?? '', 'f'), 'through')
     expect(await readFile(join(podDir, 'volumes/e/deep/down/f'), 'utf8')).toBe('through')
@@ -74,15 +74,15 @@ describe('volumes of a Pod, as root', () => {
     sources.configMaps.set('settings', { data: { k: 'two' } })
     await prepared.refresh(pod, never)
     expect(await readFile(file?.hostPath ?? '', 'utf8')).toBe('one')
-    await prepared.mountsFor(container, never)
+    await prepared.mountsFor(container, plainMounts, never)
     expect(await readFile(file?.hostPath ?? '', 'utf8')).toBe('two')
   })
 
   it('mount the same sub-path again for a second container start without piling up', async () => {
     const prepared = await prepare(podOf({ volumes: [{ name: 'e', emptyDir: {} }] }))
     const container = containerOf({ volumeMounts: [{ name: 'e', mountPath: '/d', subPath: 'a' }] })
-    await prepared.mountsFor(container, never)
-    await prepared.mountsFor(container, never)
+    await prepared.mountsFor(container, plainMounts, never)
+    await prepared.mountsFor(container, plainMounts, never)
     const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
     expect(mounts.filter((line) => line.includes(podDir))).toHaveLength(1)
   })
@@ -92,9 +92,13 @@ describe('volumes of a Pod, as root', () => {
     await symlink('/etc', join(podDir, 'volumes/e/out'))
     await symlink('.', join(podDir, 'volumes/e/in'))
     const at = (subPath: string) => containerOf({ volumeMounts: [{ name: 'e', mountPath: '/d', subPath }] })
-    await expect(prepared.mountsFor(at('out'), never)).rejects.toThrow('failed to prepare subPath')
-    await expect(prepared.mountsFor(at('out/passwd'), never)).rejects.toThrow('failed to prepare subPath')
-    expect(await prepared.mountsFor(at('in'), never)).toHaveLength(1)
+    await expect(prepared.mountsFor(at('out'), plainMounts, never)).rejects.toThrow(
+      'failed to prepare subPath',
+    )
+    await expect(prepared.mountsFor(at('out/passwd'), plainMounts, never)).rejects.toThrow(
+      'failed to prepare subPath',
+    )
+    expect(await prepared.mountsFor(at('in'), plainMounts, never)).toHaveLength(1)
   })
 
   it('go without trace, from the directory alone, and take nothing of the volume behind a sub-path', async () => {
@@ -102,7 +106,7 @@ describe('volumes of a Pod, as root', () => {
     const volumes = [{ name: 's', secret: { secretName: 'keys' } }, { name: 'e', emptyDir: {} }] // prettier-ignore
     const prepared = await prepare(podOf({ volumes }))
     const volumeMounts = [{ name: 'e', mountPath: '/d', subPath: 'a' }]
-    await prepared.mountsFor(containerOf({ volumeMounts }), never)
+    await prepared.mountsFor(containerOf({ volumeMounts }), plainMounts, never)
     await removeVolumes({ podDir, run }, never)
     expect(await readFile('/proc/self/mountinfo', 'utf8')).not.toContain(podDir)
     await removeVolumes({ podDir, run }, never)

@@ -14,18 +14,35 @@ describe('the features that a Pod uses', () => {
 
   it('are named with the field for each volume source and each projection', () => {
     const token = { serviceAccountToken: { path: 'token' } }
-    const bundle = { clusterTrustBundle: { path: 'ca.crt' } } as object
+    const bundle = { clusterTrustBundle: { path: 'ca.crt' } }
+    const later = { somethingNew: { path: 'x' } } as object
     const volumes = [
       { name: 'a', emptyDir: { medium: 'Memory' } },
       { name: 'b', nfs: { server: 'nfs', path: '/' } },
-      { name: 'c', projected: { sources: [token, bundle] } },
+      { name: 'c', projected: { sources: [token, bundle, later] } },
+      { name: 'd', emptyDir: { medium: 'HugePages-2Mi' } },
     ]
     expect(usesOf({ volumes })).toEqual([
       'emptyDirVolume spec.volumes[0].emptyDir',
       'emptyDirMemory spec.volumes[0].emptyDir.medium',
       'legacyNetworkVolume spec.volumes[1].nfs',
       'serviceAccountToken spec.volumes[2].projected.sources[0].serviceAccountToken',
-      'projectedBeyondTokens spec.volumes[2].projected.sources[1].clusterTrustBundle',
+      'clusterTrustBundle spec.volumes[2].projected.sources[1].clusterTrustBundle',
+      'unknownProjection spec.volumes[2].projected.sources[2].somethingNew',
+      'emptyDirVolume spec.volumes[3].emptyDir',
+      'emptyDirHugePages spec.volumes[3].emptyDir.medium',
+    ])
+  })
+
+  it('tell the two directions of mount propagation apart', () => {
+    const mount = { name: 'v', mountPath: '/v' }
+    const volumeMounts = ['None', 'HostToContainer', 'Bidirectional'].map((mountPropagation) => ({
+      ...mount,
+      mountPropagation,
+    }))
+    expect(usesOf({ containers: [aContainer({ volumeMounts })] })).toEqual([
+      'mountPropagation spec.containers[0].volumeMounts[1].mountPropagation',
+      'bidirectionalMountPropagation spec.containers[0].volumeMounts[2].mountPropagation',
     ])
   })
 

@@ -178,13 +178,29 @@ export interface PortMapping {
   readonly hostIp: string
 }
 
+export type MountPropagation =
+  'PROPAGATION_PRIVATE' | 'PROPAGATION_HOST_TO_CONTAINER' | 'PROPAGATION_BIDIRECTIONAL'
+
 export interface MountConfig {
   readonly containerPath: string
+  /** '' when an image is mounted. */
   readonly hostPath: string
   readonly readonly: boolean
-  readonly propagation: string
+  readonly propagation: MountPropagation
   readonly uidMappings?: readonly IdMapping[]
   readonly gidMappings?: readonly IdMapping[]
+  /** With `readonly`: what is mounted below is read-only too. */
+  readonly recursiveReadOnly?: boolean
+  readonly image?: ImageSpec
+  /** A directory of the image instead of its root; '' is the root. */
+  readonly imageSubPath?: string
+}
+
+export interface ImageSpec {
+  readonly image: string
+  readonly userSpecifiedImage: string
+  readonly runtimeHandler: string
+  readonly annotations: StringMap
 }
 
 export interface ContainerConfig {
@@ -229,6 +245,12 @@ export interface RuntimeCondition {
   readonly status: boolean
   readonly reason: string
   readonly message: string
+}
+
+export interface RuntimeHandler {
+  /** '' is the default one. */
+  readonly name: string
+  readonly features: { readonly recursiveReadOnlyMounts: boolean; readonly userNamespaces: boolean } | null
 }
 
 export interface RuntimeStatus {

@@ -10,10 +10,10 @@ import { defaultPullPolicy, parseImageName } from './image-name.ts'
 
 export interface ImageRequest {
   readonly pod: Pod
-  readonly container: Container
+  readonly container: Pick<Container, 'image' | 'imagePullPolicy'>
   readonly sources: PodSources
-  /** As in `spec.containers{web}`. */
-  readonly fieldPath: string
+  /** As in `spec.containers{web}`; left out for the image of a volume. */
+  readonly fieldPath?: string
   readonly tell: (happening: PodHappening) => void
 }
 
@@ -191,12 +191,12 @@ export class Images {
 }
 
 function happened(
-  fieldPath: string,
+  fieldPath: string | undefined,
   reason: string,
   message: string,
   type: PodHappening['type'] = 'Normal',
 ): PodHappening {
-  return { type, reason, message, fieldPath }
+  return { type, reason, message, ...(fieldPath !== undefined && { fieldPath }) }
 }
 
 async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {

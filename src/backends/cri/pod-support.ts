@@ -2,12 +2,14 @@ import { adoptionOf } from './adoption.ts'
 import { errorMessage } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import type { PodSources } from '../backend.ts'
-import type { CriImage } from './cri-types.ts'
+import type { CriImage, ImageSpec } from './cri-types.ts'
 import { fieldPathOf } from './marks.ts'
 import { currentSandbox, owesPostStart, podAddresses } from './observe.ts'
 import type { PodHandle } from './pod-context.ts'
+import { sandboxHandler } from './sandbox-handler.ts'
 import { ProbeBoard, type FollowedContainer } from './probe-board.ts'
 import { plannedContainers, type PlannedContainer } from './translate.ts'
+import { volumeImages, type VolumeImagesInput } from './volumes/volume-images.ts'
 import { prepareVolumes, type PreparedVolumes } from './volumes/volumes.ts'
 
 export interface PodSupportInput extends PodHandle {
@@ -88,6 +90,18 @@ export class PodSupport {
     return underWay ?? this.#ensure(planned, signal)
   }
 
+  /** The images that the container mounts as volumes, looked for now. */
+  async volumeImages(
+    { container }: PlannedContainer,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, ImageSpec>> {
+    const { tools, tell } = this.#input
+    const ensure: VolumeImagesInput['ensure'] = (wanted, waits) =>
+      tools.images.ensure({ pod: this.#pod, container: wanted, sources: this.sources, tell }, waits)
+    const runtimeHandler = await sandboxHandler({ tools, pod: this.#pod, sources: this.sources }, signal)
+    return await volumeImages({ pod: this.#pod, container, runtimeHandler, ensure }, signal)
+  }
+
   /** Prepared once; tried anew after a failure. */
   volumes(signal: AbortSignal): Promise<PreparedVolumes> {
     if (!this.#volumes) {
@@ -158,8 +172,7 @@ export class PodSupport {
       nextMs = Math.min(refreshed?.nextRefreshMs ?? refreshEveryMs, refreshEveryMs)
     } catch (error) {
       if (this.#end.signal.aborted) return
-      const message = `MountVolume.SetUp failed: ${errorMessage(error)}`
-      this.#input.tell({ type: 'Warning', reason: 'FailedMount', message })
+      this.#input.tell({ type: 'Warning', reason: 'FailedMount', message: errorMessage(error) })
     }
     this.#refreshIn(nextMs)
   }

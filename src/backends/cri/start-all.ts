@@ -27,7 +27,9 @@ export async function startAll(input: StartAllInput, signal: AbortSignal): Promi
     if (!planned) continue
     try {
       const image = (inner: AbortSignal) => support.image(planned, inner)
-      await startContainer({ ...input, pod, sources, planned, attempt, backoffMs, volumes, image }, signal)
+      const volumeImages = (inner: AbortSignal) => support.volumeImages(planned, inner)
+      const own = { pod, sources, planned, attempt, backoffMs, volumes, image, volumeImages }
+      await startContainer({ ...input, ...own }, signal)
       onStarted(name)
     } catch (error) {
       if (waits.aborted) return

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { errorMessage, hasCode, SpillwayError } from '../../model/errors.ts'
 import type { EphemeralContainer } from '../../model/kubernetes.ts'
 import type { PodHappening } from '../backend.ts'
-import type { CriImage } from './cri-types.ts'
+import type { CriImage, ImageSpec } from './cri-types.ts'
 import { containerEnvironment } from './environment.ts'
 import { runtimeSentence } from './errors.ts'
 import { attemptsOf, isCancelledStart, podAddresses } from './observe.ts'
@@ -11,6 +11,7 @@ import { fieldPathOf } from './marks.ts'
 import { logPath, terminationFile } from './paths.ts'
 import { writeEtcHosts } from './pod-files.ts'
 import type { PodHandle } from './pod-context.ts'
+import { sandboxHandler } from './sandbox-handler.ts'
 import { configOfSandbox, lookUp, type PodStart } from './start-sandbox.ts'
 import { containerConfig, type PlannedContainer } from './translate.ts'
 import type { PreparedVolumes } from './volumes/volumes.ts'
@@ -22,6 +23,7 @@ export interface ContainerStartInput extends PodStart {
   readonly backoffMs: number
   readonly volumes: PreparedVolumes
   readonly image: (signal: AbortSignal) => Promise<CriImage>
+  readonly volumeImages: (signal: AbortSignal) => Promise<ReadonlyMap<string, ImageSpec>>
   /** Aborted when the Pod is to end: for whatever waits on others. Calls to the runtime are never cut short by it. */
   readonly waits: AbortSignal
 }
@@ -74,11 +76,11 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
   await removeCancelledStarts(input, signal)
   const attempt = freeAttempt(input)
   // The image is fetched beside the rest, but its failure is told first, as with kubelet.
+  const images = await input.volumeImages(input.waits)
   const image = await input.image(input.waits)
   const { clusterDomain } = sources.node
-  const [environment, volumeMounts, etcHosts] = await Promise.all([
-    containerEnvironment({ pod, container, podIps, sources }, input.waits),
-    input.volumes.mountsFor(container, input.waits),
+  const [[environment, volumeMounts], etcHosts] = await Promise.all([
+    variablesAndMounts(input, { podIps, images }),
     writeEtcHosts({ pod, podDir: paths.podDir, podIps, clusterDomain }),
     makeFiles(input, attempt),
   ])
@@ -120,6 +122,31 @@ function targetContainerId({ picture, planned }: ContainerStartInput): string | 
   throw new SpillwayError('NotFound', `unable to find target container ${name}`, {
     reason: 'CreateContainerConfigError',
   })
+}
+
+/** The variables first: sub-paths may name them. */
+async function variablesAndMounts(
+  input: ContainerStartInput,
+  { podIps, images }: { readonly podIps: readonly string[]; readonly images: ReadonlyMap<string, ImageSpec> },
+) {
+  const { pod, sources, planned, volumes, waits } = input
+  const { container } = planned
+  const [variables, recursiveReadOnly] = await Promise.all([
+    containerEnvironment({ pod, container, podIps, sources }, waits),
+    canRecurse(input),
+  ])
+  const environment = new Map(variables.map(({ key, value }) => [key, value]))
+  const options = { environment, images, recursiveReadOnly }
+  return [variables, await volumes.mountsFor(container, options, waits)] as const
+}
+
+/** Whether the Pod's runtime can make read-only mounts read-only all the way down, by its own word. */
+async function canRecurse({ tools, pod, sources, waits }: ContainerStartInput): Promise<boolean> {
+  const [handler, { handlers }] = await Promise.all([
+    sandboxHandler({ tools, pod, sources }, waits),
+    tools.runtime.facts ?? tools.runtime.ask(waits).then(({ facts }) => facts),
+  ])
+  return handlers.find(({ name }) => name === handler)?.recursiveReadOnlyMounts ?? false
 }
 
 /** Frees their names: what never ran must not count as a restart. */

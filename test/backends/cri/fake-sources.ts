@@ -1,4 +1,5 @@
 import type { BoundToken, NodeFacts, PodSources, TokenRequest } from '../../../src/backends/backend.ts'
+import type { MountOptions } from '../../../src/backends/cri/volumes/volumes.ts'
 import type {
   ConfigMap,
   Container,
@@ -66,4 +67,11 @@ export function podOf(spec: Partial<PodSpec>, metadata: Pod['metadata'] = {}): P
 
 export function containerOf(fields: Partial<Container>): Container {
   return { name: 'app', image: 'registry.k8s.io/pause:3.10.2', ...fields }
+}
+
+/** Mounts without variables, images or a runtime that can do more. */
+export const plainMounts: MountOptions = {
+  environment: new Map(),
+  images: new Map(),
+  recursiveReadOnly: false,
 }

@@ -287,51 +287,6 @@ describe('an emptyDir', () => {
   })
 })
 
-describe('mounts', () => {
-  it('lead to the volumes, read-only where nothing may be written', async () => {
-    sources.configMaps.set('settings', { data: {} })
-    const volumes = [{ name: 'c', configMap: { name: 'settings' } }, { name: 'e', emptyDir: {} }] // prettier-ignore
-    const prepared = await prepare(podOf({ volumes }))
-    const volumeMounts = [
-      { name: 'c', mountPath: '/c' },
-      { name: 'e', mountPath: 'e', mountPropagation: 'HostToContainer' },
-    ]
-    expect(await prepared.mountsFor(containerOf({ volumeMounts }), never)).toEqual([
-      {
-        containerPath: '/c',
-        hostPath: join(podDir, 'volumes/c'),
-        readonly: true,
-        propagation: 'PROPAGATION_PRIVATE',
-      },
-      {
-        containerPath: '/e',
-        hostPath: join(podDir, 'volumes/e'),
-        readonly: false,
-        propagation: 'PROPAGATION_HOST_TO_CONTAINER',
-      },
-    ])
-  })
-
-  it('of a volume that the Pod does not have are refused', async () => {
-    const prepared = await prepare(podOf({}))
-    const volumeMounts = [{ name: 'x', mountPath: '/x' }]
-    await expect(prepared.mountsFor(containerOf({ volumeMounts }), never)).rejects.toThrow(
-      'cannot find volume "x" to mount into container "app"',
-    )
-  })
-
-  it('do not follow a sub-path out of its volume', async () => {
-    const prepared = await prepare(podWith({ emptyDir: {} }))
-    await symlink('/etc', join(podDir, 'volumes/v/link'))
-    for (const subPath of ['link', 'link/made', '../other', '/etc']) {
-      const volumeMounts = [{ name: 'v', mountPath: '/x', subPath }]
-      await expect(prepared.mountsFor(containerOf({ volumeMounts }), never)).rejects.toThrow(
-        'failed to prepare subPath for volumeMount "v" of container "app"',
-      )
-    }
-  })
-})
-
 describe('removeVolumes', () => {
   it('removes what another process made, and is content when nothing is there', async () => {
     await prepare(podWith({ emptyDir: {} }))

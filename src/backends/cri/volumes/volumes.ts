@@ -7,13 +7,14 @@ import { parseBytes } from '../../../model/quantity.ts'
 import type { Log } from '../../../telemetry/log.ts'
 import type { PodSources } from '../../backend.ts'
 import type { RunCommand } from '../command-shell.ts'
+import type { MountConfig } from '../cri-types.ts'
 import { exists, writeAtomically, type Payload } from './atomic-writer.ts'
+import { containerMounts, type ContainerMountsInput } from './container-mounts.ts'
 import { mountTmpfs, unmountBelow } from './mounts.ts'
 import { makeNestedMountPoints } from './nested-mount-points.ts'
 import { giveToGroup } from './ownership.ts'
 import { volumePayload } from './payload.ts'
 import { ServiceAccountTokens } from './service-account-tokens.ts'
-import { bindSubPath } from './sub-path.ts'
 
 export interface VolumesInput {
   readonly pod: Pod
@@ -31,13 +32,7 @@ export interface VolumesInput {
   readonly tmpfs?: boolean
 }
 
-/** A mount as CRI wants it. */
-export interface VolumeMount {
-  readonly containerPath: string
-  readonly hostPath: string
-  readonly readonly: boolean
-  readonly propagation: 'PROPAGATION_PRIVATE' | 'PROPAGATION_HOST_TO_CONTAINER' | 'PROPAGATION_BIDIRECTIONAL'
-}
+export type MountOptions = Pick<ContainerMountsInput, 'environment' | 'images' | 'recursiveReadOnly'>
 
 export interface VolumesRefresh {
   /** Whether any file changed. */
@@ -112,60 +107,17 @@ export class PreparedVolumes {
     return { changed, nextRefreshMs: Math.max(dueAtMs - this.#input.clock.wallMs(), 0) }
   }
 
-  /** The mounts of `container.volumeMounts`, in order, sub-paths bound. Rejected: it names no volume of the Pod. */
-  async mountsFor(container: Container, signal: AbortSignal): Promise<readonly VolumeMount[]> {
-    const mounts: VolumeMount[] = []
-    for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
-      const volume = this.#input.pod.spec?.volumes?.find(({ name }) => name === mount.name)
-      if (!volume) {
-        throw new SpillwayError(
-          'Rejected',
-          `cannot find volume "${mount.name}" to mount into container "${container.name}"`,
-          { reason: 'CreateContainerConfigError' },
-        )
-      }
-      if (mount.subPathExpr) {
-        throw new SpillwayError(
-          'Unsupported',
-          `volumeMounts[${index}].subPathExpr of container "${container.name}"`,
-        )
-      }
-      const hostPath = mount.subPath
-        ? await this.#subPath(
-            { container: container.name, index, volume: mount.name, path: mount.subPath },
-            signal,
-          )
-        : this.#directory(volume)
-      mounts.push({
-        containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
-        hostPath,
-        readonly: mount.readOnly === true || isReadOnly(volume),
-        propagation: propagation(mount.mountPropagation),
-      })
-    }
-    return mounts
-  }
-
-  async #subPath(
-    mount: { container: string; index: number; volume: string; path: string },
+  /** The container's mounts; what is wrong with one is told in kubelet's words. */
+  mountsFor(
+    container: Container,
+    { environment, images, recursiveReadOnly }: MountOptions,
     signal: AbortSignal,
-  ): Promise<string> {
-    const { podDir, run } = this.#input
-    const target = join(podDir, 'volume-subpaths', mount.volume, mount.container, String(mount.index))
-    const volumeDirectory = join(podDir, 'volumes', mount.volume)
-    try {
-      await bindSubPath({ volumeDirectory, path: mount.path, target, run }, signal)
-    } catch (error) {
-      signal.throwIfAborted()
-      this.#input.log.warn({ ...mount, error: errorMessage(error) }, 'sub-path not mounted')
-      // The details stay in our log: they would tell the Pod's owner about this machine's files.
-      throw new SpillwayError(
-        'Rejected',
-        `failed to prepare subPath for volumeMount "${mount.volume}" of container "${mount.container}"`,
-        { reason: 'CreateContainerConfigError', cause: error },
-      )
-    }
-    return target
+  ): Promise<readonly MountConfig[]> {
+    const { pod, podDir, run, log } = this.#input
+    return containerMounts(
+      { pod, container, podDir, environment, images, recursiveReadOnly, run, log },
+      signal,
+    )
   }
 
   #directory(volume: Volume): string {
@@ -268,14 +220,4 @@ export class PreparedVolumes {
     }
     await giveToGroup({ directory, fsGroup, readonly, onTrouble })
   }
-}
-
-function isReadOnly(volume: Volume): boolean {
-  return !volume.emptyDir
-}
-
-function propagation(mode: string | undefined): VolumeMount['propagation'] {
-  if (mode === 'HostToContainer') return 'PROPAGATION_HOST_TO_CONTAINER'
-  if (mode === 'Bidirectional') return 'PROPAGATION_BIDIRECTIONAL'
-  return 'PROPAGATION_PRIVATE'
 }
