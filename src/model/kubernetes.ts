@@ -76,7 +76,11 @@ export interface PodCertificateProjection {
   userAnnotations?: Record<string, string>
 }
 
-export interface Volume extends Omit<V130Volume, 'projected'> {
+export interface Volume extends Omit<V130Volume, 'emptyDir' | 'projected'> {
+  emptyDir?: NonNullable<V130Volume['emptyDir']> & {
+    /** 1.37+ */
+    mode?: number
+  }
   projected?: Omit<V130Projected, 'sources'> & { sources?: VolumeProjection[] }
   /** 1.31+: the files of an image. */
   image?: { reference?: string; pullPolicy?: string }

@@ -56,6 +56,36 @@ describe('volumes of a Pod, as root', () => {
     await expect(writeFile(join(directory, 'big'), Buffer.alloc(2 << 20))).rejects.toThrow('ENOSPC')
   })
 
+  it('hold an emptyDir in memory to what the Pod may have', async () => {
+    const containers = [containerOf({ resources: { limits: { memory: '4Mi' } } })]
+    const emptyDir = { medium: 'Memory', sizeLimit: '64Mi' }
+    await prepare(podOf({ volumes: [{ name: 'v', emptyDir }], containers }))
+    expect(fileSystemOf(join(podDir, 'volumes/v'))).toBe('tmpfs 4096 1024')
+    expect(((await stat(join(podDir, 'volumes/v'))).mode & 0o7777).toString(8)).toBe('1777')
+  })
+
+  it('let mounts travel where a container asks for it, and are as before when prepared again', async () => {
+    const volumeMounts = [
+      { name: 'e', mountPath: '/e', mountPropagation: 'HostToContainer' },
+      { name: 'm', mountPath: '/m', mountPropagation: 'Bidirectional' },
+      { name: 'n', mountPath: '/n', mountPropagation: 'None' },
+    ]
+    const volumes = [
+      { name: 'e', emptyDir: {} },
+      { name: 'm', emptyDir: { medium: 'Memory' } },
+      { name: 'n', emptyDir: { medium: 'Memory' } },
+    ]
+    const pod = podOf({ volumes, containers: [containerOf({ volumeMounts })] })
+    await prepare(pod)
+    await prepare(pod)
+    const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
+    const own = mounts.flatMap((line) => {
+      const [, , , , place = '', , tag = ''] = line.split(' ')
+      return place.startsWith(podDir) ? [`${place.slice(-1)} ${tag.split(':')[0]}`] : []
+    })
+    expect(own.sort()).toEqual(['e shared', 'm shared', 'n -'])
+  })
+
   it('mount sub-paths: made when missing, and the file of now for a restarted container', async () => {
     sources.configMaps.set('settings', { data: { k: 'one' } })
     const volumes = [{ name: 'c', configMap: { name: 'settings' } }, { name: 'e', emptyDir: {} }] // prettier-ignore

@@ -1,4 +1,15 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink } from 'node:fs/promises'
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -145,10 +156,14 @@ describe('a ConfigMap volume', () => {
     const volumeMounts = [
       { name: 'v', mountPath: '/etc/app' },
       { name: 'w', mountPath: '/etc/app/tls/certs' },
+      { name: 'w', mountPath: '/etc/app/tls/certs/more' },
+      { name: 'w', mountPath: '/etc/app/tls/certs-of-others' },
     ]
     const volumes = [{ name: 'v', configMap: { name: 'settings' } }, { name: 'w', emptyDir: {} }] // prettier-ignore
     const prepared = await prepare(podOf({ volumes, containers: [containerOf({ volumeMounts })] }))
     expect((await stat(join(podDir, 'volumes/v/tls/certs'))).isDirectory()).toBe(true)
+    expect(await readdir(join(podDir, 'volumes/v/tls/certs'))).toEqual([])
+    expect((await readdir(join(podDir, 'volumes/v/tls'))).sort()).toEqual(['certs', 'certs-of-others'])
     await prepared.refresh(podOf({ volumes, containers: [containerOf({ volumeMounts })] }), never)
     expect((await stat(join(podDir, 'volumes/v/tls/certs'))).isDirectory()).toBe(true)
   })
@@ -280,10 +295,32 @@ describe('an emptyDir', () => {
     expect(await modeOf('')).toBe('2777')
   })
 
+  it('has the mode that the Pod asks for', async () => {
+    await prepare(podWith({ emptyDir: { mode: 0o1750 } }))
+    expect(await modeOf('')).toBe('1750')
+  })
+
   it('in memory is refused where nothing can be mounted', async () => {
     await expect(prepare(podWith({ emptyDir: { medium: 'Memory' } }))).rejects.toMatchObject({
       code: 'Unsupported',
     })
+  })
+})
+
+describe('a hostPath', () => {
+  it('is checked once, and told of in the words of a failed mount', async () => {
+    const path = join(podDir, 'there')
+    const pod = podWith({ hostPath: { path, type: 'File' } })
+    await expect(prepare(pod)).rejects.toMatchObject({
+      reason: 'FailedMount',
+      message: expect.stringMatching(
+        /^MountVolume.SetUp failed for volume "v" : hostPath type check failed, /,
+      ) as string,
+    })
+    await writeFile(path, '')
+    const volumes = await prepare(pod)
+    await rm(path)
+    expect(await volumes.refresh(pod, never)).toEqual({ changed: false })
   })
 })
 
@@ -298,9 +335,9 @@ describe('removeVolumes', () => {
 
 describe('a kind of volume that is not offered', () => {
   it('is refused by name', async () => {
-    await expect(prepare(podWith({ hostPath: { path: '/' } }))).rejects.toMatchObject({
+    await expect(prepare(podWith({ nfs: { server: 'files', path: '/' } }))).rejects.toMatchObject({
       code: 'Unsupported',
-      message: 'MountVolume.SetUp failed for volume "v" : volumes of kind hostPath are not supported here',
+      message: 'MountVolume.SetUp failed for volume "v" : volumes of kind nfs are not supported here',
     })
   })
 })

@@ -17,19 +17,28 @@ export async function makeNestedMountPoints({
 }): Promise<void> {
   const { initContainers = [], containers = [] } = pod.spec ?? {}
   for (const { volumeMounts = [] } of [...initContainers, ...containers]) {
+    const places = volumeMounts.map(({ mountPath }) => withoutEnd(mountPath)).sort()
     for (const outer of volumeMounts) {
       // Through a sub-path the files lie elsewhere in the volume, where nothing can be made beforehand.
       if (outer.name !== volume || outer.subPath || outer.subPathExpr) continue
-      const prefix = `${withoutEnd(outer.mountPath)}/`
-      for (const inner of volumeMounts) {
-        if (inner === outer || !inner.mountPath.startsWith(prefix)) continue
-        const relative = withoutEnd(inner.mountPath).slice(prefix.length)
+      for (const relative of outermostBelow(withoutEnd(outer.mountPath), places)) {
         // Names with two dots in front belong to the atomic writer; the API server refuses a `..` part.
-        if (relative === '' || relative.startsWith('..')) continue
+        if (relative.startsWith('..')) continue
         await mkdir(join(directory, relative), { recursive: true, mode: 0o755 }).catch(ignoreFile)
       }
     }
   }
+}
+
+/** Of the sorted places those below `root`, relative to it; not those below another one, whose volume has them. */
+function outermostBelow(root: string, places: readonly string[]): string[] {
+  const found: string[] = []
+  for (const place of places) {
+    if (!place.startsWith(`${root}/`)) continue
+    const relative = place.slice(root.length + 1)
+    if (!found.some((outer) => relative === outer || relative.startsWith(`${outer}/`))) found.push(relative)
+  }
+  return found
 }
 
 function withoutEnd(path: string): string {

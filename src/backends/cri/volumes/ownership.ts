@@ -32,13 +32,20 @@ async function giveEntry(path: string, how: Omit<Ownership, 'directory'>): Promi
   }
   const stats = await lstat(path)
   if (stats.isSymbolicLink()) return
-  const group = how.readonly ? 0o440 : 0o660
-  const directory = stats.isDirectory() ? 0o2110 : 0
+  const kind = { readonly: how.readonly, directory: stats.isDirectory() }
   try {
-    await chmod(path, (stats.mode & 0o7777) | group | directory)
+    await chmod(path, groupMode(stats.mode & 0o7777, kind))
   } catch (error) {
     how.onTrouble(path, error)
   }
+}
+
+/** The mode with what the group needs on top: it may read, write unless `readonly`, and search directories. */
+export function groupMode(
+  mode: number,
+  { readonly, directory }: { readonly readonly: boolean; readonly directory: boolean },
+): number {
+  return mode | (readonly ? 0o440 : 0o660) | (directory ? 0o2110 : 0)
 }
 
 /** The user that all of a Pod's containers run as, if they agree: tokens are made readable by it alone. */

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, realpath, stat, writeFile, type FileHandle } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { errorMessage, SpillwayError } from '../../../model/errors.ts'
 import type { RunCommand } from '../command-shell.ts'
 import { isMissing } from './atomic-writer.ts'
@@ -30,7 +30,7 @@ export async function bindSubPath(subPath: SubPath, signal: AbortSignal): Promis
   // Links inside the volume are fine (every ConfigMap file is one); the resolved path is then walked without any.
   const resolved = await realpath(join(root, path))
   if (!isBelow(resolved, root)) throw escaped(path)
-  const handle = await openBelow(root, resolved.slice(root.length + 1), path)
+  const handle = await openBelow(root, relative(root, resolved), path)
   try {
     const source = await handle.stat()
     if (await isMountPoint(target)) {
@@ -73,9 +73,9 @@ async function makeDirectories(root: string, path: string): Promise<void> {
   }
 }
 
-async function openBelow(root: string, relative: string, path: string): Promise<FileHandle> {
+async function openBelow(root: string, below: string, path: string): Promise<FileHandle> {
   let handle = await openPart(root, path)
-  for (const part of relative.split('/').filter((part) => part !== '')) {
+  for (const part of below.split('/').filter((part) => part !== '')) {
     try {
       const next = await openPart(`/proc/self/fd/${handle.fd}/${part}`, path)
       await handle.close()

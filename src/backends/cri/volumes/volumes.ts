@@ -1,16 +1,17 @@
-import { chmod, mkdir, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../../model/clock.ts'
 import { errorMessage, SpillwayError, type ErrorCode } from '../../../model/errors.ts'
 import type { Container, Pod, Volume } from '../../../model/kubernetes.ts'
-import { parseBytes } from '../../../model/quantity.ts'
 import type { Log } from '../../../telemetry/log.ts'
 import type { PodSources } from '../../backend.ts'
 import type { RunCommand } from '../command-shell.ts'
 import type { MountConfig } from '../cri-types.ts'
-import { exists, writeAtomically, type Payload } from './atomic-writer.ts'
-import { containerMounts, type ContainerMountsInput } from './container-mounts.ts'
-import { mountTmpfs, unmountBelow } from './mounts.ts'
+import { writeAtomically } from './atomic-writer.ts'
+import { containerMounts, volumeDirectory, type ContainerMountsInput } from './container-mounts.ts'
+import { memoryBytes, setUpEmptyDir, type EmptyDirInput } from './empty-dir.ts'
+import { checkHostPath } from './host-path.ts'
+import { mountTmpfs, shareMounts, unmountBelow } from './mounts.ts'
 import { makeNestedMountPoints } from './nested-mount-points.ts'
 import { giveToGroup } from './ownership.ts'
 import { volumePayload } from './payload.ts'
@@ -65,17 +66,12 @@ export async function removeVolumes(
   }
 }
 
-interface EmptyDirectory {
-  readonly directory: string
-  readonly volume: Volume
-  readonly pod: Pod
-}
-
 /** The volumes of one Pod, on disk. */
 export class PreparedVolumes {
   readonly #input: VolumesInput
   readonly #tokens: ServiceAccountTokens
   readonly #tmpfs: boolean
+  readonly #checkedHostPaths = new Set<string>()
   #lastRefresh: Promise<unknown> = Promise.resolve()
 
   constructor(input: VolumesInput) {
@@ -120,91 +116,66 @@ export class PreparedVolumes {
     )
   }
 
-  #directory(volume: Volume): string {
-    return join(this.#input.podDir, 'volumes', volume.name)
-  }
-
   async #setUp(volume: Volume, pod: Pod, signal: AbortSignal): Promise<boolean> {
     try {
-      if (volume.emptyDir) return await this.#setUpEmptyDir(volume, pod, signal)
-      const input = { pod, sources: this.#input.sources, tokens: this.#tokens }
-      const payload = await volumePayload(volume, input, signal)
-      if (!payload) {
-        const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'without a source'
-        throw new SpillwayError('Unsupported', `volumes of kind ${kind} are not supported here`)
-      }
-      return await this.#setUpFiles(volume, { pod, payload }, signal)
+      // The runtime mounts it; its image is pulled when a container that mounts it starts.
+      if (volume.image) return false
+      if (volume.hostPath) return await this.#checkHostPath(volume, volume.hostPath)
+      const changed = volume.emptyDir
+        ? await setUpEmptyDir(this.#emptyDir(volume, pod), signal)
+        : await this.#setUpFiles(volume, pod, signal)
+      const directory = volumeDirectory(volume, this.#input.podDir)
+      if (isPropagated(volume, pod)) await shareMounts(directory, this.#input.run, signal)
+      return changed
     } catch (error) {
       signal.throwIfAborted()
       const code: ErrorCode = error instanceof SpillwayError ? error.code : 'Unavailable'
-      throw new SpillwayError(
-        code,
-        `MountVolume.SetUp failed for volume "${volume.name}" : ${errorMessage(error)}`,
-        {
-          reason: 'FailedMount',
-          cause: error,
-        },
-      )
+      const message = `MountVolume.SetUp failed for volume "${volume.name}" : ${errorMessage(error)}`
+      throw new SpillwayError(code, message, { reason: 'FailedMount', cause: error })
     }
   }
 
-  async #setUpEmptyDir(volume: Volume, pod: Pod, signal: AbortSignal): Promise<boolean> {
-    const directory = this.#directory(volume)
-    const { medium = '', sizeLimit } = volume.emptyDir ?? {}
-    const inMemory = medium === 'Memory'
-    if ((inMemory && !this.#tmpfs) || !['', 'Memory'].includes(medium)) {
-      throw new SpillwayError('Unsupported', `emptyDir medium "${medium}" is not supported here`)
-    }
-    return inMemory
-      ? await this.#setUpMemory({ directory, sizeLimit, volume, pod }, signal)
-      : await this.#setUpDisk({ directory, volume, pod })
-  }
-
-  async #setUpMemory(
-    { directory, sizeLimit, volume, pod }: EmptyDirectory & { readonly sizeLimit: string | undefined },
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    const fsGroup = pod.spec?.securityContext?.fsGroup
-    const sizeBytes = parseBytes(sizeLimit ?? '0')
-    // By mount options, so that no crash can leave it half set up.
-    const options = fsGroup === undefined ? [] : ['mode=3777', `gid=${fsGroup}`]
-    if (sizeBytes > 0n) options.push(`size=${sizeBytes}`)
-    await mkdir(directory, { recursive: true, mode: 0o777 })
-    const isNew = await mountTmpfs({ directory, options, run: this.#input.run }, signal)
-    if (isNew) await makeNestedMountPoints({ pod, volume: volume.name, directory })
-    return isNew
-  }
-
-  /** Set up once: later the files are the containers' own business, and there may be many. */
-  async #setUpDisk({ directory, volume, pod }: EmptyDirectory): Promise<boolean> {
-    if (await exists(directory)) return false
-    // Beside it under a name that no volume can have, then moved: a crash leaves all or nothing.
-    const draft = `${directory}.new`
-    await rm(draft, { recursive: true, force: true })
-    await mkdir(draft, { recursive: true })
-    await chmod(draft, 0o777)
-    await makeNestedMountPoints({ pod, volume: volume.name, directory: draft })
-    await this.#giveToGroup(draft, pod, false)
-    await rename(draft, directory)
+  /** Once: what the containers and others do with it afterwards is their own business. */
+  async #checkHostPath({ name }: Volume, hostPath: NonNullable<Volume['hostPath']>): Promise<boolean> {
+    if (this.#checkedHostPaths.has(name)) return false
+    await checkHostPath(hostPath)
+    this.#checkedHostPaths.add(name)
     return true
   }
 
-  async #setUpFiles(
-    volume: Volume,
-    { pod, payload }: { readonly pod: Pod; readonly payload: Payload },
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    const directory = this.#directory(volume)
+  #emptyDir(volume: Volume, pod: Pod): EmptyDirInput {
+    const { podDir, sources, run } = this.#input
+    return {
+      volume,
+      pod,
+      directory: volumeDirectory(volume, podDir),
+      allocatableMemoryBytes: sources.node.allocatableMemoryBytes,
+      tmpfs: this.#tmpfs,
+      giveToGroup: (draft) => this.#giveToGroup(draft, pod, false),
+      run,
+    }
+  }
+
+  async #setUpFiles(volume: Volume, pod: Pod, signal: AbortSignal): Promise<boolean> {
+    const { podDir, sources, clock, run } = this.#input
+    const payload = await volumePayload(volume, { pod, sources, tokens: this.#tokens }, signal)
+    if (!payload) {
+      const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'without a source'
+      throw new SpillwayError('Unsupported', `volumes of kind ${kind} are not supported here`)
+    }
+    const directory = volumeDirectory(volume, podDir)
     const isNew = (await mkdir(directory, { recursive: true, mode: 0o750 })) !== undefined
     if (isNew) await chmod(directory, 0o777)
     // Like kubelet: what may be secret never touches a disk.
-    if (this.#tmpfs && !volume.configMap)
-      await mountTmpfs({ directory, options: [], run: this.#input.run }, signal)
+    if (this.#tmpfs && !volume.configMap) {
+      const size = memoryBytes({ volume, pod, allocatableMemoryBytes: sources.node.allocatableMemoryBytes })
+      await mountTmpfs({ directory, options: [`size=${size}`], run }, signal)
+    }
     await makeNestedMountPoints({ pod, volume: volume.name, directory })
     return await writeAtomically({
       directory,
       payload,
-      nowMs: this.#input.clock.wallMs(),
+      nowMs: clock.wallMs(),
       setOwnership: () => this.#giveToGroup(directory, pod, true),
     })
   }
@@ -220,4 +191,12 @@ export class PreparedVolumes {
     }
     await giveToGroup({ directory, fsGroup, readonly, onTrouble })
   }
+}
+
+/** Whether some container wants mounts that are made in the volume to travel in or out. */
+function isPropagated({ name }: Volume, pod: Pod): boolean {
+  const { initContainers = [], containers = [] } = pod.spec ?? {}
+  return [...initContainers, ...containers].some(({ volumeMounts = [] }) =>
+    volumeMounts.some((mount) => mount.name === name && (mount.mountPropagation ?? 'None') !== 'None'),
+  )
 }
