@@ -19,6 +19,7 @@ const features: readonly PodFeature[] = [
   'hostAliases',
   'hostIPC',
   'hostNetwork',
+  'hostPathVolume',
   'hostPID',
   'hostPort',
   'httpProbe',
