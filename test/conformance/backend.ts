@@ -431,7 +431,7 @@ export function backendContract(name: string, makeHarness: () => Promise<Backend
         follower = new Follower(harness)
         await until(harness, 'the snapshot', () => follower.synced)
         expect(exitCodeOf(follower.last(uidOf(ended)) ?? failed())).toBe(5)
-        expect(follower.last(uidOf(ended))?.phase).toBe('stopped')
+        await follower.seen(uidOf(ended), 'stopped', ({ phase }) => phase === 'stopped')
         await stopAndWait(running)
         for (const pod of [ended, running]) await backend.forget(uidOf(pod), signal)
         expect(await backend.list(signal)).toEqual([])
