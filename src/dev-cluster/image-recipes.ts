@@ -32,7 +32,8 @@ export const busybox: ImageRecipe = {
   }),
 }
 
-// What upstream's tests run inside it besides agnhost itself; busybox has another nc, and no curl.
+// What upstream's tests run inside it besides agnhost itself; busybox has another nc, and no curl, and its shell takes
+// its own programs before those of the same name in a folder.
 const agnhostPackageFiles = {
   'usr/bin/bash-static': 'bin/bash',
   'usr/bin/curl': 'usr/bin/curl',
@@ -41,7 +42,7 @@ const agnhostPackageFiles = {
 
 export const agnhost: ImageRecipe = {
   name: 'registry.k8s.io/e2e-test-images/agnhost:2.66.1',
-  revision: 3,
+  revision: 4,
   binaries: ['busybox', 'agnhost'],
   debianPackages: ['bash-static', 'curl', 'netcat-openbsd'],
   weightSeconds: 20,
@@ -65,6 +66,7 @@ export const agnhost: ImageRecipe = {
         busyboxLayer(sources),
         await packageEntries(sources.packageRoot, agnhostPackageFiles),
         [
+          { kind: 'symlink', path: 'bin/sh', target: 'bash' },
           { kind: 'file', path: 'agnhost', source: binary, mode: 0o755 },
           { kind: 'symlink', path: 'agnhost-2', target: 'agnhost' },
           { kind: 'dir', path: 'uploads' },
