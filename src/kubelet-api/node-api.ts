@@ -1,20 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import { pipeline } from 'node:stream/promises'
 import type { Duplex } from 'node:stream'
 import type { Backend } from '../backends/backend.ts'
 import type { Clock } from '../model/clock.ts'
-import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
-import type { Pod } from '../model/kubernetes.ts'
-import { asPodUid } from '../model/pod-key.ts'
+import { errorMessage, SpillwayError } from '../model/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { checkAccess } from './access.ts'
 import { answerStatus } from './answer-status.ts'
+import { endWithText, sendJson, sendText, type Exchange } from './answers.ts'
 import type { Authenticator, Authorizer } from './auth.ts'
-import { logUnavailable } from './log-unavailable.ts'
-import { parseLogQuery } from './log-query.ts'
-import { matchRoute, type PodPath, type Route } from './route.ts'
+import { sendContainerLog } from './container-logs.ts'
+import { findPod, type NodePods } from './node-pods.ts'
+import { podList, runningPods } from './pod-lists.ts'
+import { matchRoute, type Route } from './route.ts'
 import type { ServingCertificate } from './serving-certificate.ts'
 import { streamTarget } from './stream-requests.ts'
 import { proxyUpgrade, type UpgradeRequest } from './upgrade-proxy.ts'
@@ -32,12 +31,6 @@ export interface NodeApiOptions {
   readonly pods: NodePods
   readonly log: Log
   readonly clock: Clock
-}
-
-/** The Pods bound to this Node, as the API server last told. */
-export interface NodePods {
-  find(namespace: string, name: string): Pod | undefined
-  list(): readonly Pod[]
 }
 
 export interface NodeApi {
@@ -130,10 +123,8 @@ class NodeApiServer {
     }
   }
 
-  async #answerRoute(
-    route: Route,
-    { request, url, response }: { request: IncomingMessage; url: URL; response: ServerResponse },
-  ): Promise<void> {
+  async #answerRoute(route: Route, { request, url, response }: Exchange): Promise<void> {
+    const { backend, nodeName } = this.#options
     const isGet = request.method === 'GET'
     switch (route.kind) {
       case 'exec':
@@ -143,64 +134,15 @@ class NodeApiServer {
       case 'healthz':
         return isGet ? sendText(response, 200, 'ok') : notAllowed(response)
       case 'pods':
-        return isGet ? sendPodList(response, this.#options.pods.list()) : notAllowed(response)
+        return isGet ? sendJson(response, podList(this.#options.pods.list())) : notAllowed(response)
       case 'runningPods':
-        return isGet ? sendPodList(response, await this.#runningPods()) : notAllowed(response)
+        return isGet
+          ? sendJson(response, podList(await runningPods(backend, nodeName, this.#signal)))
+          : notAllowed(response)
       case 'containerLogs':
-        return isGet ? await this.#sendLog(route, url.searchParams, response) : notAllowed(response)
-    }
-  }
-
-  async #runningPods(): Promise<Pod[]> {
-    const { backend, nodeName } = this.#options
-    const observed = await backend.list(this.#signal)
-    return observed
-      .filter((pod) => pod.nodeName === nodeName && pod.phase !== 'stopped')
-      .map(({ uid, namespace, name, containers }) => ({
-        metadata: { uid, namespace, name },
-        spec: {
-          containers: containers
-            .filter(({ state }) => state.kind === 'running')
-            .map((container) => ({ name: container.name, image: container.image })),
-        },
-      }))
-  }
-
-  async #sendLog(
-    route: Extract<Route, { kind: 'containerLogs' }>,
-    params: URLSearchParams,
-    response: ServerResponse,
-  ): Promise<void> {
-    const { backend, clock, log } = this.#options
-    const query = parseLogQuery(params, clock.wallMs())
-    if (!query.ok) return sendText(response, query.status, query.message)
-    const { container } = route
-    const pod = this.#options.pods.find(route.pod.namespace, route.pod.name)
-    if (!pod) return sendText(response, 404, `pod "${route.pod.name}" does not exist`)
-    if (!hasContainer(pod, container)) {
-      return sendText(response, 404, `container "${container}" not found in pod "${route.pod.name}"`)
-    }
-    const gone = new AbortController()
-    response.once('close', () => gone.abort(new Error('the reader of the log has gone')))
-    const signal = AbortSignal.any([this.#signal, gone.signal])
-    const uid = asPodUid(pod.metadata?.uid ?? '')
-    try {
-      const lines = await backend.logs(uid, container, query.options, signal)
-      response.writeHead(200, { 'Content-Type': 'text/plain' })
-      // At once: with `follow` the first line may be long in coming.
-      response.flushHeaders()
-      await pipeline(lines, response)
-    } catch (error) {
-      if (signal.aborted) return void response.destroy()
-      if (response.headersSent) {
-        log.warn({ ...route.pod, container, error: errorMessage(error) }, 'log stream broke off')
-        return void response.destroy()
-      }
-      // Kubelet answers all of these with 400, and kubectl shows the text.
-      const told = hasCode(error, 'NotFound')
-        ? logUnavailable(pod, { container, previous: query.options.previous })
-        : errorMessage(error)
-      sendText(response, hasCode(error, 'NotFound') ? 400 : answerStatus(error), told)
+        return isGet
+          ? await sendContainerLog({ route, query: url.searchParams, response }, this.#options, this.#signal)
+          : notAllowed(response)
     }
   }
 
@@ -221,7 +163,7 @@ class NodeApiServer {
       }
       if (request.method !== 'GET' && request.method !== 'POST')
         return endWithText(socket, 405, 'Method Not Allowed')
-      const pod = this.#findPod(route.pod)
+      const pod = findPod(this.#options.pods, route.pod)
       const target = await streamTarget(
         { route, pod, query: url.searchParams },
         this.#options.backend,
@@ -232,49 +174,12 @@ class NodeApiServer {
       endWithText(socket, answerStatus(error), errorMessage(error))
     }
   }
-
-  #findPod({ namespace, name, uid }: PodPath): Pod {
-    const pod = this.#options.pods.find(namespace, name)
-    if (!pod) throw new SpillwayError('NotFound', 'pod does not exist')
-    if (uid !== undefined && pod.metadata?.uid !== uid) throw new SpillwayError('NotFound', 'pod not found')
-    return pod
-  }
 }
 
 function requestUrl(request: IncomingMessage): URL {
   return new URL(`https://node${request.url ?? '/'}`)
 }
 
-function hasContainer({ spec }: Pod, container: string): boolean {
-  const all = [
-    ...(spec?.containers ?? []),
-    ...(spec?.initContainers ?? []),
-    ...(spec?.ephemeralContainers ?? []),
-  ]
-  return all.some(({ name }) => name === container)
-}
-
-function sendPodList(response: ServerResponse, items: readonly Pod[]): void {
-  const body = JSON.stringify({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items })
-  response.writeHead(200, { 'Content-Type': 'application/json' }).end(body)
-}
-
 function notAllowed(response: ServerResponse): void {
   sendText(response, 405, '405: Method Not Allowed')
-}
-
-function sendText(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' }).end(text)
-}
-
-/** An HTTP answer by hand, on a connection that Node has given up parsing. */
-function endWithText(socket: Duplex, status: number, text: string): void {
-  const body = Buffer.from(text)
-  const head = [
-    `HTTP/1.1 ${status} `,
-    'Content-Type: text/plain; charset=utf-8',
-    `Content-Length: ${body.length}`,
-    'Connection: close',
-  ]
-  if (!socket.destroyed) socket.end(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body]))
 }

@@ -2,6 +2,7 @@ import type { Backend, ExecOptions, StreamTarget } from '../backends/backend.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { asPodUid } from '../model/pod-key.ts'
+import { containerOf } from './node-pods.ts'
 import type { Route } from './route.ts'
 
 export type StreamRoute = Extract<Route, { kind: 'exec' | 'attach' | 'portForward' }>
@@ -24,7 +25,12 @@ export async function streamTarget(
       return await backend.exec(uid, container, { command: query.getAll('command'), ...streams }, signal)
     }
     // Whether there is a terminal was decided when the container was made.
-    return await backend.attach(uid, container, { ...streams, tty: hasTerminal(pod, container) }, signal)
+    return await backend.attach(
+      uid,
+      container,
+      { ...streams, tty: containerOf(pod, container)?.tty === true },
+      signal,
+    )
   } catch (error) {
     if (!(error instanceof SpillwayError) || error.code !== 'NotFound') throw error
     throw new SpillwayError('NotFound', `container not found ("${container}")`, { cause: error })
@@ -52,13 +58,4 @@ function portsOf(query: URLSearchParams): number[] {
       throw new SpillwayError('Rejected', `invalid port "${text}": must be a number from 1 to 65535`)
     }),
   )
-}
-
-function hasTerminal({ spec }: Pod, container: string): boolean {
-  const all = [
-    ...(spec?.containers ?? []),
-    ...(spec?.initContainers ?? []),
-    ...(spec?.ephemeralContainers ?? []),
-  ]
-  return all.find(({ name }) => name === container)?.tty === true
 }

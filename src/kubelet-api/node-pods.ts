@@ -1,0 +1,27 @@
+import { SpillwayError } from '../model/errors.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import type { PodPath } from './route.ts'
+
+/** The Pods bound to this Node, as the API server last told. */
+export interface NodePods {
+  find(namespace: string, name: string): Pod | undefined
+  list(): readonly Pod[]
+}
+
+/** NotFound, in kubelet's words: no Pod of that name, or not the one that was meant. */
+export function findPod(pods: NodePods, { namespace, name, uid }: PodPath): Pod {
+  const pod = pods.find(namespace, name)
+  if (!pod) throw new SpillwayError('NotFound', 'pod does not exist')
+  if (uid !== undefined && pod.metadata?.uid !== uid) throw new SpillwayError('NotFound', 'pod not found')
+  return pod
+}
+
+/** The container of that name, of whichever kind. */
+export function containerOf({ spec }: Pod, name: string): { readonly tty?: boolean } | undefined {
+  const all = [
+    ...(spec?.containers ?? []),
+    ...(spec?.initContainers ?? []),
+    ...(spec?.ephemeralContainers ?? []),
+  ]
+  return all.find((container) => container.name === name)
+}
