@@ -3,6 +3,7 @@ import type { Capabilities } from '../model/capability.ts'
 import type { ConfigMap, Pod, RuntimeClass, Secret } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { PodUid } from '../model/pod-key.ts'
+import type { BackendUsage, UsageOptions } from '../model/pod-usage.ts'
 
 /**
  * THE contract: where elastic containers run.
@@ -72,8 +73,15 @@ export interface Backend {
   attach(uid: PodUid, container: string, options: AttachOptions, signal: AbortSignal): Promise<StreamTarget>
   portForward(uid: PodUid, ports: readonly number[], signal: AbortSignal): Promise<StreamTarget>
 
-  /** What the Pod uses now. NotFound: it does not run. */
-  usage(uid: PodUid, signal: AbortSignal): Promise<PodUsage>
+  /** Runs a command in a container to its end. NotFound: no such running container. */
+  run(uid: PodUid, container: string, command: readonly string[], signal: AbortSignal): Promise<CommandResult>
+
+  /**
+   * What all Pods of ours that run use, in one look: the nodes of a backend are asked one after the other, and a look
+   * at each Pod alone would cost the most when there are the most. A look is kept for a moment, so whoever wants to
+   * know may ask.
+   */
+  usage(options: UsageOptions, signal: AbortSignal): Promise<BackendUsage>
 
   /** Frees connections and timers of this process. Pods go on. */
   close(): Promise<void>
@@ -119,6 +127,12 @@ export interface ExecOptions {
 
 export type AttachOptions = Omit<ExecOptions, 'command'>
 
+export interface CommandResult {
+  readonly stdout: Buffer
+  readonly stderr: Buffer
+  readonly exitCode: number
+}
+
 /** An address whose upgraded connection is passed through byte for byte. */
 export interface StreamTarget {
   readonly url: string
@@ -148,17 +162,6 @@ export interface HealthCheck {
   /** CamelCase, for the condition's reason. */
   readonly reason: string
   readonly message: string
-}
-
-export interface PodUsage {
-  readonly atMs: number
-  readonly containers: readonly ContainerUsage[]
-}
-
-export interface ContainerUsage {
-  readonly name: string
-  readonly cpuNanos: bigint
-  readonly memoryWorkingSetBytes: bigint
 }
 
 /**

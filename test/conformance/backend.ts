@@ -4,6 +4,7 @@ import type { Backend, LogOptions } from '../../src/backends/backend.ts'
 import { hasCode, type ErrorCode } from '../../src/model/errors.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
+import type { PodUsage } from '../../src/model/pod-usage.ts'
 import { aContainer, aPod, uidOf, type PodOverrides } from '../support/builders.ts'
 import { FakePodSources } from '../support/pod-sources.ts'
 import {
@@ -62,6 +63,13 @@ export function backendContract(name: string, makeHarness: () => Promise<Backend
     async function stopAndWait(pod: Pod, graceSeconds = 5) {
       await backend.stop(uidOf(pod), { graceSeconds }, signal)
       return await follower.seen(uidOf(pod), 'stopped', ({ phase }) => phase === 'stopped')
+    }
+
+    async function usageOf(pod: Pod): Promise<PodUsage> {
+      return await until(harness, `usage of ${pod.metadata?.name}`, async () => {
+        const { pods } = await backend.usage({ storage: false }, signal)
+        return pods.find(({ uid, containers }) => uid === uidOf(pod) && containers.length > 0)
+      })
     }
 
     async function logOf(pod: Pod, options: Partial<LogOptions> = {}, container = 'main'): Promise<string> {
@@ -310,7 +318,6 @@ export function backendContract(name: string, makeHarness: () => Promise<Backend
           backend.stop(nobody, { graceSeconds: 1 }, signal),
           backend.update(podThat({}, { uid: nobody }), signal),
           backend.logs(nobody, 'main', wholeLog, signal),
-          backend.usage(nobody, signal),
         ]
         for (const call of calls) await expect(call).rejects.toSatisfy(hasCodeOf('NotFound'))
       })
@@ -323,6 +330,7 @@ export function backendContract(name: string, makeHarness: () => Promise<Backend
           backend.stop(nobody, { graceSeconds: 1 }, aborted),
           backend.list(aborted),
           backend.capacity(aborted),
+          backend.usage({ storage: false }, aborted),
         ]
         for (const call of calls) await expect(call).rejects.toBe(reason)
       })
@@ -337,13 +345,48 @@ export function backendContract(name: string, makeHarness: () => Promise<Backend
         else await expect(call).rejects.toSatisfy(hasCodeOf('Unsupported'))
       })
 
-      it('tells what a running Pod uses', async () => {
+      it('tells what each running Pod uses, and of which node it is', async () => {
+        const pod = await started(podThat({ main: { does: 'spin' } }))
+        await follower.seen(uidOf(pod), 'running', (one) => isRunning(one))
+        const first = await usageOf(pod)
+        const { container, startedAtMs } = { container: first.containers[0], ...first }
+        expect(first.containers.map(({ name }) => name)).toEqual(['main'])
+        expect(first).toMatchObject({ namespace: 'default', name: pod.metadata?.name, nodeName: 'burst-0' })
+        expect(container?.startedAtMs).toBeGreaterThanOrEqual(startedAtMs)
+        expect(container?.memory?.workingSetBytes).toBeGreaterThan(0n)
+        expect(first.memory?.workingSetBytes).toBeGreaterThan(0n)
+        const before = { pod: first.cpu?.totalNanos ?? 0n, container: container?.cpu?.totalNanos ?? 0n }
+        await until(harness, 'more CPU time, of container and Pod', async () => {
+          const { cpu, containers } = await usageOf(pod)
+          const later = containers[0]?.cpu
+          return (cpu?.totalNanos ?? 0n) > before.pod && (later?.totalNanos ?? 0n) > before.container
+        })
+      })
+
+      it('tells nothing of a Pod that has ended', async () => {
         const pod = await started(podThat({ main: sleeping }))
         await follower.seen(uidOf(pod), 'running', (one) => isRunning(one))
-        const usage = await until(harness, 'usage', () =>
-          backend.usage(uidOf(pod), signal).catch(() => undefined),
+        await usageOf(pod)
+        await stopAndWait(pod)
+        await until(harness, 'it is gone', async () => {
+          const { pods } = await backend.usage({ storage: true }, signal)
+          return !pods.some(({ uid }) => uid === uidOf(pod))
+        })
+      })
+
+      it('runs a command in a container, or says that it does not', async () => {
+        const pod = await started(podThat({ main: sleeping }))
+        await follower.seen(uidOf(pod), 'running', (one) => isRunning(one))
+        const call = (command: string) => backend.run(uidOf(pod), 'main', ['sh', '-c', command], signal)
+        if (!backend.capabilities().features.has('exec')) {
+          await expect(call('true')).rejects.toSatisfy(hasCodeOf('Unsupported'))
+          return
+        }
+        const { stdout, stderr, exitCode } = await call('echo out; echo err >&2; exit 3')
+        expect([String(stdout), String(stderr), exitCode]).toEqual(['out\n', 'err\n', 3])
+        await expect(backend.run(uidOf(pod), 'other', ['true'], signal)).rejects.toSatisfy(
+          hasCodeOf('NotFound'),
         )
-        expect(usage.containers.map(({ name }) => name)).toEqual(['main'])
       })
 
       it('says honestly how it is and what it holds', async () => {

@@ -8,6 +8,8 @@ import type { PodUid } from '../../src/model/pod-key.ts'
 export type Workload =
   /** Runs until it is asked to end, then ends with 0 within a second. */
   | { readonly does: 'sleep' }
+  /** Uses CPU time for as long as it runs; ends when it is asked to. */
+  | { readonly does: 'spin' }
   /** Runs on when it is asked to end. */
   | { readonly does: 'ignoreTerm' }
   | { readonly does: 'exit'; readonly code: number; readonly afterMs?: number }

@@ -81,6 +81,8 @@ export function shell(_container: string, workload: Workload): WorkloadParts {
   switch (workload.does) {
     case 'sleep':
       return sh(untilTerm)
+    case 'spin':
+      return sh('trap "exit 0" TERM; while true; do true; done')
     case 'ignoreTerm':
       return sh('trap "" TERM; while true; do sleep 1; done')
     case 'exit':

@@ -8,6 +8,7 @@ import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import { podRef, type PodUid } from '../../model/pod-key.ts'
 import type { PodObservation } from '../../model/pod-observation.ts'
+import type { BackendUsage, UsageOptions } from '../../model/pod-usage.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type {
   AttachOptions,
@@ -15,10 +16,10 @@ import type {
   BackendCapacity,
   BackendEvent,
   BackendHealth,
+  CommandResult,
   ExecOptions,
   LogOptions,
   PodSources,
-  PodUsage,
   StopOptions,
   StreamTarget,
 } from '../backend.ts'
@@ -52,6 +53,7 @@ import { PodStore } from './pod-store.ts'
 import { followRuntime } from './runtime-events.ts'
 import { RuntimeInquiry } from './runtime-facts.ts'
 import { refuseUnsupported, unchangeableField } from './update-rules.ts'
+import { UsageMeter } from './usage/usage-meter.ts'
 import { UserNamespaces } from './user-namespaces.ts'
 import { WatchHub } from './watch-hub.ts'
 
@@ -103,6 +105,7 @@ class CriBackend implements Backend {
   readonly #tools: CriTools
   readonly #hub = new WatchHub()
   readonly #loops: PodLoops
+  readonly #usage: UsageMeter
   readonly #life = new AbortController()
   readonly #sources = new Map<PodUid, PodSources>()
   #running: Promise<unknown> | undefined
@@ -111,6 +114,14 @@ class CriBackend implements Backend {
   constructor(tools: CriTools) {
     this.#tools = tools
     this.#loops = new PodLoops(tools, this.#hub)
+    const { client, clock, settings } = tools
+    this.#usage = new UsageMeter({
+      client,
+      owner: settings,
+      stateDir: settings.options.stateDir,
+      pods: () => this.#loops.all(),
+      clock,
+    })
   }
 
   get name(): string {
@@ -257,19 +268,21 @@ class CriBackend implements Backend {
     return await this.#stream('PortForward', { podSandboxId: sandbox.id, port: ports }, signal)
   }
 
-  async usage(uid: PodUid, signal: AbortSignal): Promise<PodUsage> {
+  async run(
+    uid: PodUid,
+    container: string,
+    command: readonly string[],
+    signal: AbortSignal,
+  ): Promise<CommandResult> {
+    const { status } = await this.#runningContainer(uid, container, signal)
+    return await this.#tools.client.execSync(status.id, { command, timeoutSeconds: 0 }, signal)
+  }
+
+  async usage(options: UsageOptions, signal: AbortSignal): Promise<BackendUsage> {
     await this.#adopt(signal)
-    const sandbox = this.#loop(uid).picture.current
-    if (sandbox?.state !== 'SANDBOX_READY') throw new SpillwayError('NotFound', `Pod ${uid} does not run`)
-    const stats = await this.#tools.client.containerStats(sandbox.id, signal)
-    return {
-      atMs: this.#tools.clock.wallMs(),
-      containers: stats.map(({ attributes, cpu, memory }) => ({
-        name: attributes?.metadata.name ?? '',
-        cpuNanos: BigInt(cpu?.usageCoreNanoSeconds?.value ?? 0),
-        memoryWorkingSetBytes: BigInt(memory?.workingSetBytes?.value ?? 0),
-      })),
-    }
+    const usage = await this.#usage.usage(options, this.#life.signal)
+    signal.throwIfAborted()
+    return usage
   }
 
   async close(): Promise<void> {

@@ -6,7 +6,6 @@ import type {
   ContainerConfig,
   ContainerEvent,
   ContainerItem,
-  ContainerStats,
   ContainerStatus,
   CriImage,
   ImageAuth,
@@ -19,6 +18,7 @@ import type {
 import { ContainerdTasks, leftOverTask } from './containerd-tasks.ts'
 import { criError } from './errors.ts'
 import { unaryCall } from './unary-call.ts'
+import type { FilesystemStats, PodSandboxStats } from './usage/stats-types.ts'
 
 const protoFile = fileURLToPath(new URL('../../../proto/api.proto', import.meta.url))
 
@@ -158,9 +158,21 @@ export class CriClient {
     return (await this.#call<{ url: string }>(method, request, signal)).url
   }
 
-  async containerStats(podSandboxId: string, signal: AbortSignal): Promise<readonly ContainerStats[]> {
-    const request = { filter: { podSandboxId } }
-    return (await this.#call<{ stats: ContainerStats[] }>('ListContainerStats', request, signal)).stats
+  /** Of those that are ready, in one answer. */
+  async listSandboxStats(labelSelector: StringMap, signal: AbortSignal): Promise<readonly PodSandboxStats[]> {
+    const request = { filter: { labelSelector } }
+    return (await this.#call<{ stats: PodSandboxStats[] }>('ListPodSandboxStats', request, signal, 10_000))
+      .stats
+  }
+
+  async sandboxStats(podSandboxId: string, signal: AbortSignal): Promise<PodSandboxStats> {
+    const request = { podSandboxId }
+    return (await this.#call<{ stats: PodSandboxStats }>('PodSandboxStats', request, signal, 10_000)).stats
+  }
+
+  async imageFilesystems(signal: AbortSignal): Promise<readonly FilesystemStats[]> {
+    return (await this.#call<{ imageFilesystems: FilesystemStats[] }>('ImageFsInfo', {}, signal, 10_000))
+      .imageFilesystems
   }
 
   /** Undefined when the image is not here. */

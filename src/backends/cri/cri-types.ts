@@ -268,12 +268,6 @@ export interface RuntimeHandler {
   } | null
 }
 
-export interface ContainerStats {
-  readonly attributes: { readonly metadata: CriMetadata; readonly labels: StringMap } | null
-  readonly cpu: { readonly usageCoreNanoSeconds: { readonly value: Int64 } | null } | null
-  readonly memory: { readonly workingSetBytes: { readonly value: Int64 } | null } | null
-}
-
 export interface ContainerEvent {
   readonly containerId: string
   readonly containerEventType: string

@@ -5,23 +5,24 @@ import { SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import type { PodObservation } from '../../model/pod-observation.ts'
 import { podRef, type PodUid } from '../../model/pod-key.ts'
-import { parseBytes, parseCpuMillis } from '../../model/quantity.ts'
+import type { BackendUsage, UsageOptions } from '../../model/pod-usage.ts'
 import type {
   Backend,
   BackendCapacity,
   BackendEvent,
   BackendHealth,
+  CommandResult,
   HealthCheck,
   LogOptions,
   PodSources,
-  PodUsage,
   StopOptions,
   StreamTarget,
 } from '../backend.ts'
 import { logStream } from './logs.ts'
 import { PodDriver } from './pod-driver.ts'
 import { podScript } from './script.ts'
-import { allRuns, isStopped, lastRuns, type SimulatedPod, type SimulatedRun } from './simulated-pod.ts'
+import { allRuns, isStopped, lastRuns, type SimulatedPod } from './simulated-pod.ts'
+import { simulatedUsage } from './usage.ts'
 import { Watchers } from './watchers.ts'
 import type { SimulatedWorld } from './world.ts'
 
@@ -162,15 +163,15 @@ export class SimulatorBackend implements Backend {
     throw unsupported('port-forward')
   }
 
-  async usage(uid: PodUid, signal: AbortSignal): Promise<PodUsage> {
-    signal.throwIfAborted()
-    const record = this.#world.get(uid)
-    const atMs = this.#world.clock.wallMs()
-    const running = record
-      ? allRuns(record).filter((run) => run.startedAtMs <= atMs && atMs < run.end.atMs)
-      : []
-    if (!record || running.length === 0) throw notFound(uid)
-    return { atMs, containers: running.map((run) => usageOf(record, run, atMs)) }
+  async run(): Promise<CommandResult> {
+    throw unsupported('a command')
+  }
+
+  /** Nothing on disk: nothing is written there. */
+  async usage(_options: UsageOptions, signal: AbortSignal): Promise<BackendUsage> {
+    this.#enter('usage', signal)
+    const nowMs = this.#world.clock.wallMs()
+    return { pods: this.#world.records().flatMap((record) => simulatedUsage(record, nowMs) ?? []) }
   }
 
   async close(): Promise<void> {
@@ -238,20 +239,6 @@ export class SimulatorBackend implements Backend {
       })
     }
   }
-}
-
-/** Unless scripted: half of the processors that it asks for, and nine tenths of the memory. */
-function usageOf(record: SimulatedPod, run: SimulatedRun, nowMs: number): PodUsage['containers'][number] {
-  const { initContainers = [], containers = [] } = record.pod.spec ?? {}
-  const spec = [...initContainers, ...containers].find(({ name }) => name === run.name)
-  const requests = spec?.resources?.requests ?? {}
-  const cpuMillis = run.script.cpuMillis ?? Number(parseCpuMillis(requests['cpu'] ?? '10m')) / 2
-  const memory = parseBytes(requests['memory'] ?? '16Mi')
-  // A core for a millisecond is a million nanoseconds; a thousandth of it a thousand.
-  const cpuNanos = BigInt(Math.round(cpuMillis * (nowMs - run.startedAtMs) * 1000))
-  const memoryWorkingSetBytes =
-    run.script.memoryBytes === undefined ? (memory * 9n) / 10n : BigInt(Math.round(run.script.memoryBytes))
-  return { name: run.name, cpuNanos, memoryWorkingSetBytes }
 }
 
 function notFound(uid: PodUid): SpillwayError {

@@ -16,6 +16,7 @@ function parts(container: string, script: Readonly<Record<string, string>>): Wor
 function scripted(container: string, workload: Workload): WorkloadParts {
   switch (workload.does) {
     case 'sleep':
+    case 'spin':
       return parts(container, { 'run-ms': 'forever' })
     case 'ignoreTerm':
       return parts(container, { 'run-ms': 'forever', 'stop-ms': '100000000' })
