@@ -59,7 +59,7 @@ export async function buildNode(
     api,
     node: () => cluster.nodes.get({ name }),
   })
-  await serveNodeApi(house, { name, address, port, backend, backendPods }, signal)
+  await serveNodeApi(house, { name, address, port, capacity, backend, backendPods }, signal)
   const versions = { server: cluster.serverVersion, spillway: version }
   const place = thisPlace({ address, port })
   return (inner) =>
@@ -102,10 +102,14 @@ async function connectNode(
   return api
 }
 
+// Kubelet's.
+const silentTooLongMs = 5 * 60_000
+
 interface ServedNodeApi {
   readonly name: string
   readonly address: string
   readonly port: number
+  readonly capacity: PlaceInPool['capacity']
   readonly backend: Backend
   readonly backendPods: BackendPods
 }
@@ -116,7 +120,7 @@ async function serveNodeApi(
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, log } = world
-  const { name, address, port, backend, backendPods } = node
+  const { name, address, port, capacity, backend, backendPods } = node
   const identity = config.nodeIdentity.kind === 'certificate' ? config.nodeIdentity : undefined
   const { servingCertificate, servingKey } = identity ?? {}
   const files =
@@ -140,6 +144,18 @@ async function serveNodeApi(
         find: (namespace, pod) => backendPods.podsOn(name).find(isNamed(namespace, pod)),
         list: () => backendPods.podsOn(name),
       },
+      size: capacity,
+      settings: {
+        address,
+        port,
+        clientCaFile: clientCa,
+        clusterDns: config.clusterDns,
+        clusterDomain: config.clusterDomain,
+        maxPods: capacity.pods,
+        serverTlsBootstrap: false,
+      },
+      syncLoop: () =>
+        backendPods.silentForMs > silentTooLongMs ? 'sync Loop took longer than expected' : undefined,
       clock,
       log,
     },

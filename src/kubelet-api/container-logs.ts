@@ -39,6 +39,10 @@ export async function sendContainerLog(
   if (!containerOf(pod, container)) {
     return sendText(response, 404, `container "${container}" not found in pod "${route.pod.name}"`)
   }
+  if (query.onlyStream !== undefined) {
+    const told = `unable to return the given log stream: "${query.onlyStream}"`
+    return sendText(response, 400, `${told}. Please enable PodLogsQuerySplitStreams feature gate in kubelet`)
+  }
   const gone = new AbortController()
   response.once('close', () => gone.abort(new Error('the reader of the log has gone')))
   const signal = AbortSignal.any([end, gone.signal])

@@ -1,15 +1,17 @@
 import type { LogOptions } from '../backends/backend.ts'
 
 export type LogQuery =
-  | { readonly ok: true; readonly options: LogOptions }
+  | {
+      readonly ok: true
+      readonly options: LogOptions
+      /** The one stream that was asked for, which is only to be had with a feature that is off by default. */
+      readonly onlyStream?: string
+    }
   | { readonly ok: false; readonly status: number; readonly message: string }
 
 /** The query of `/containerLogs/…` (PodLogOptions), with kubelet's answers to a bad one. Pure. */
 export function parseLogQuery(query: URLSearchParams, nowMs: number): LogQuery {
-  const stream = query.get('stream')
-  if (stream !== null && stream !== 'All') {
-    return refused(400, `unable to return the given log stream: "${stream}"`)
-  }
+  const stream = query.get('stream') ?? 'All'
   // An old spelling, in which `all` meant no limit.
   const tail = query.get('tail')
   const tailLines = wholeNumber(tail === null ? query.get('tailLines') : tail === 'all' ? null : tail)
@@ -21,12 +23,21 @@ export function parseLogQuery(query: URLSearchParams, nowMs: number): LogQuery {
     return refused(400, '{"message": "Unable to decode query."}')
   }
   const bothSinces = sinceSeconds !== undefined && sinceTimeMs !== undefined
-  if ((tailLines ?? 0) < 0 || (limitBytes ?? 1) < 1 || (sinceSeconds ?? 1) < 1 || bothSinces) {
+  const streamIsWrong =
+    !['All', 'Stdout', 'Stderr'].includes(stream) || (stream !== 'All' && tailLines !== undefined)
+  if (
+    streamIsWrong ||
+    (tailLines ?? 0) < 0 ||
+    (limitBytes ?? 1) < 1 ||
+    (sinceSeconds ?? 1) < 1 ||
+    bothSinces
+  ) {
     return refused(422, '{"message": "Invalid request."}')
   }
   const sinceMs = sinceSeconds === undefined ? sinceTimeMs : nowMs - sinceSeconds * 1000
   return {
     ok: true,
+    ...(stream !== 'All' && { onlyStream: stream }),
     options: {
       follow: flag(query.get('follow')),
       previous: flag(query.get('previous')),

@@ -6,14 +6,17 @@ import type { Backend } from '../backends/backend.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, SpillwayError } from '../model/errors.ts'
 import type { Log } from '../telemetry/log.ts'
+import { NodeMetrics } from '../telemetry/node-metrics.ts'
 import { checkAccess } from './access.ts'
+import { answerRoute, notFound, type AnswerOptions, type NodeSize } from './answer-route.ts'
 import { answerStatus } from './answer-status.ts'
-import { endWithText, sendJson, sendText, type Exchange } from './answers.ts'
+import { endWithText, sendText } from './answers.ts'
 import type { Authenticator, Authorizer } from './auth.ts'
-import { sendContainerLog } from './container-logs.ts'
-import { findPod, type NodePods } from './node-pods.ts'
-import { podList, runningPods } from './pod-lists.ts'
-import { matchRoute, type Route } from './route.ts'
+import type { NodeSettings } from './configz.ts'
+import type { HealthCheck } from './health.ts'
+import { runningCounts, type NodePods } from './node-pods.ts'
+import { NodeUsage } from './node-usage.ts'
+import { matchRoute } from './route.ts'
 import type { ServingCertificate } from './serving-certificate.ts'
 import { streamTarget } from './stream-requests.ts'
 import { proxyUpgrade, type UpgradeRequest } from './upgrade-proxy.ts'
@@ -29,8 +32,14 @@ export interface NodeApiOptions {
   readonly authorizer: Authorizer
   readonly backend: Backend
   readonly pods: NodePods
+  readonly size: NodeSize
+  readonly settings: NodeSettings
+  /** Whether Pods are looked after at all. */
+  readonly syncLoop: HealthCheck
   readonly log: Log
   readonly clock: Clock
+  /** How long an upgraded connection may be silent. Default 4 h, as kubelet's streamingConnectionIdleTimeout. */
+  readonly streamIdleMs?: number
 }
 
 export interface NodeApi {
@@ -39,27 +48,52 @@ export interface NodeApi {
 }
 
 /**
- * What the API server asks of a kubelet, for one virtual node: logs, exec, attach, port-forward, Pods, health. Resolves
- * once it listens; ends with the signal, and every connection with it. Unavailable: the address cannot be had.
+ * What the API server asks of a kubelet, for one virtual node: logs, exec, attach, port-forward, Pods, usage, health.
+ * Resolves once it listens; ends with the signal, and every connection with it. Unavailable: the address cannot be had.
  */
 export async function startNodeApi(options: NodeApiOptions, signal: AbortSignal): Promise<NodeApi> {
   const server = new NodeApiServer(options, signal)
   return await server.listen()
 }
 
+const defaultStreamIdleMs = 4 * 60 * 60_000
+
+// Kubelet's. Node's own 5 s would close connections that the API server is about to use again, and its 16 KiB of
+// header are too few for an exec whose command is long: it stands in the query.
+const serverLimits = {
+  keepAliveTimeout: 90_000,
+  maxHeaderSize: 1 << 20,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+} as const
+
 class NodeApiServer {
   readonly #options: NodeApiOptions
+  readonly #answering: AnswerOptions
   readonly #signal: AbortSignal
   readonly #server: Server
   readonly #sockets = new Set<Duplex>()
+  readonly #metrics: NodeMetrics
 
   constructor(options: NodeApiOptions, signal: AbortSignal) {
+    const { nodeName, backend, clock, pods, size } = options
     this.#options = options
     this.#signal = signal
-    this.#server = createServer(this.#tlsOptions(), (request, response) => {
+    this.#metrics = new NodeMetrics({ nodeName, running: () => runningCounts(pods.list()) })
+    const checks = new Map([
+      ['ping', () => undefined],
+      ['log', () => undefined],
+      ['syncloop', options.syncLoop],
+    ])
+    const usage = new NodeUsage({ nodeName, memoryBytes: size.memoryBytes, backend, clock })
+    this.#answering = { ...options, checks, usage, metrics: this.#metrics }
+    this.#server = createServer({ ...serverLimits, ...this.#tlsOptions() }, (request, response) => {
+      const served = this.#count(request, { longRunning: false })
+      response.once('close', served)
       void this.#answer(request, response)
     })
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.once('close', this.#count(request, { longRunning: true }))
       void this.#upgrade({ request, socket, head })
     })
     this.#server.on('connection', (socket: Socket) => {
@@ -109,40 +143,24 @@ class NodeApiServer {
     return { cert, key, minVersion: 'TLSv1.2' as const, allowHalfOpen: true, ...client }
   }
 
+  #count(request: IncomingMessage, { longRunning }: { readonly longRunning: boolean }): () => void {
+    const { pathname } = requestUrl(request)
+    const known = matchRoute(pathname) !== undefined
+    const path = pathname.split('/')[1] ?? ''
+    return this.#metrics.count({ method: request.method ?? '', path: known ? path : 'other', longRunning })
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const url = requestUrl(request)
-      const refusal = await checkAccess(request, url.pathname, this.#options, this.#signal)
+      const refusal = await checkAccess(request, decodedPath(url), this.#options, this.#signal)
       if (refusal) return sendText(response, refusal.status, refusal.message)
       const route = matchRoute(url.pathname)
-      if (!route) return sendText(response, 404, '404 page not found\n')
-      await this.#answerRoute(route, { request, url, response })
+      if (!route) return notFound(response)
+      await answerRoute(route, { request, url, response }, this.#answering, this.#signal)
     } catch (error) {
       if (response.headersSent) response.destroy()
       else sendText(response, answerStatus(error), errorMessage(error))
-    }
-  }
-
-  async #answerRoute(route: Route, { request, url, response }: Exchange): Promise<void> {
-    const { backend, nodeName } = this.#options
-    const isGet = request.method === 'GET'
-    switch (route.kind) {
-      case 'exec':
-      case 'attach':
-      case 'portForward':
-        return sendText(response, 400, 'Upgrade request required')
-      case 'healthz':
-        return isGet ? sendText(response, 200, 'ok') : notAllowed(response)
-      case 'pods':
-        return isGet ? sendJson(response, podList(this.#options.pods.list())) : notAllowed(response)
-      case 'runningPods':
-        return isGet
-          ? sendJson(response, podList(await runningPods(backend, nodeName, this.#signal)))
-          : notAllowed(response)
-      case 'containerLogs':
-        return isGet
-          ? await sendContainerLog({ route, query: url.searchParams, response }, this.#options, this.#signal)
-          : notAllowed(response)
     }
   }
 
@@ -154,7 +172,7 @@ class NodeApiServer {
     )
     try {
       const url = requestUrl(request)
-      const refusal = await checkAccess(request, url.pathname, this.#options, this.#signal)
+      const refusal = await checkAccess(request, decodedPath(url), this.#options, this.#signal)
       if (refusal) return endWithText(socket, refusal.status, refusal.message)
       const route = matchRoute(url.pathname)
       if (!route) return endWithText(socket, 404, '404 page not found\n')
@@ -163,23 +181,27 @@ class NodeApiServer {
       }
       if (request.method !== 'GET' && request.method !== 'POST')
         return endWithText(socket, 405, 'Method Not Allowed')
-      const pod = findPod(this.#options.pods, route.pod)
-      const target = await streamTarget(
-        { route, pod, query: url.searchParams },
-        this.#options.backend,
-        this.#signal,
-      )
-      await proxyUpgrade(client, target, this.#signal)
+      const { backend, pods, clock, streamIdleMs = defaultStreamIdleMs } = this.#options
+      const answer = await streamTarget({ route, query: url.searchParams }, { backend, pods }, this.#signal)
+      if (!answer.ok) return endWithText(socket, answer.status, answer.message)
+      await proxyUpgrade(client, { target: answer.target, idleMs: streamIdleMs, clock }, this.#signal)
     } catch (error) {
       endWithText(socket, answerStatus(error), errorMessage(error))
     }
   }
 }
 
-function requestUrl(request: IncomingMessage): URL {
-  return new URL(`https://node${request.url ?? '/'}`)
+/** Never throws: what is no path (`*`, a proxy's absolute form) is the root, where nothing is. */
+function requestUrl({ url = '' }: IncomingMessage): URL {
+  const root = 'https://node'
+  return (url.startsWith('/') ? URL.parse(`${root}${url}`) : null) ?? new URL(root)
 }
 
-function notAllowed(response: ServerResponse): void {
-  sendText(response, 405, '405: Method Not Allowed')
+/** As Go has it: what is meant counts, not how it is spelled, else `/%73tats` would ask for another right. */
+function decodedPath({ pathname }: URL): string {
+  try {
+    return decodeURIComponent(pathname)
+  } catch {
+    return pathname
+  }
 }

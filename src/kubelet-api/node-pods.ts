@@ -25,3 +25,19 @@ export function containerOf({ spec }: Pod, name: string): { readonly tty?: boole
   ]
   return all.find((container) => container.name === name)
 }
+
+/** What of them runs, by their status. */
+export function runningCounts(pods: readonly Pod[]): { readonly pods: number; readonly containers: number } {
+  const counts = pods.map(({ status }) => {
+    const all = [
+      ...(status?.containerStatuses ?? []),
+      ...(status?.initContainerStatuses ?? []),
+      ...(status?.ephemeralContainerStatuses ?? []),
+    ]
+    return all.filter(({ state }) => state?.running).length
+  })
+  return {
+    pods: counts.filter((count) => count > 0).length,
+    containers: counts.reduce((total, count) => total + count, 0),
+  }
+}

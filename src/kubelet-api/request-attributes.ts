@@ -15,6 +15,7 @@ const verbs: ReadonlyMap<string, string> = new Map([
 // Finer than `proxy`, since 1.33 (KubeletFineGrainedAuthz); who has `proxy` may still do these.
 const besidesProxy: readonly (readonly [string, string])[] = [
   ['/pods', 'pods'],
+  ['/allocatedPods', 'pods'],
   ['/runningpods', 'pods'],
   ['/healthz', 'healthz'],
   ['/configz', 'configz'],

@@ -1,40 +1,85 @@
 import type { Backend, ExecOptions, StreamTarget } from '../backends/backend.ts'
-import { SpillwayError } from '../model/errors.ts'
+import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { asPodUid } from '../model/pod-key.ts'
-import { containerOf } from './node-pods.ts'
+import { answerStatus } from './answer-status.ts'
+import { containerOf, findPod, type NodePods } from './node-pods.ts'
 import type { Route } from './route.ts'
 
-export type StreamRoute = Extract<Route, { kind: 'exec' | 'attach' | 'portForward' }>
+type ContainerRoute = Extract<Route, { kind: 'exec' | 'attach' }>
+export type StreamRoute = ContainerRoute | Extract<Route, { kind: 'portForward' }>
 
-/**
- * Asks the backend where exec, attach or port-forward are to be connected to. Rejected: the query makes no sense.
- * NotFound: there is no such running container.
- */
+export interface StreamRequest {
+  readonly route: StreamRoute
+  readonly query: URLSearchParams
+}
+
+export interface StreamPlaces {
+  readonly backend: Pick<Backend, 'exec' | 'attach' | 'portForward'>
+  readonly pods: NodePods
+}
+
+/** Where to connect to, or what to answer instead. */
+export type StreamAnswer =
+  | { readonly ok: true; readonly target: StreamTarget }
+  | { readonly ok: false; readonly status: number; readonly message: string }
+
+/** Asks the backend where exec, attach or port-forward are to be connected to. Refusals are kubelet's. */
 export async function streamTarget(
-  { route, pod, query }: { readonly route: StreamRoute; readonly pod: Pod; readonly query: URLSearchParams },
-  backend: Backend,
+  { route, query }: StreamRequest,
+  { backend, pods }: StreamPlaces,
+  signal: AbortSignal,
+): Promise<StreamAnswer> {
+  try {
+    const target =
+      route.kind === 'portForward'
+        ? await backend.portForward(uidOf(findPod(pods, route.pod)), portsOf(query), signal)
+        : await containerTarget({ route, query }, { backend, pods }, signal)
+    return { ok: true, target }
+  } catch (error) {
+    if (error instanceof ContainerNotFound) return { ok: false, status: 500, message: error.message }
+    return { ok: false, status: answerStatus(error), message: errorMessage(error) }
+  }
+}
+
+/** To kubelet an error like any other, so that it answers 500; kubectl shows the text. */
+class ContainerNotFound extends Error {}
+
+async function containerTarget(
+  { route, query }: { readonly route: ContainerRoute; readonly query: URLSearchParams },
+  { backend, pods }: StreamPlaces,
   signal: AbortSignal,
 ): Promise<StreamTarget> {
-  const uid = asPodUid(pod.metadata?.uid ?? '')
-  if (route.kind === 'portForward') return await backend.portForward(uid, portsOf(query), signal)
   const { container, kind } = route
   const streams = streamsOf(query)
+  const { namespace, name } = route.pod
+  const pod = findPod(pods, { namespace, name })
+  const missing = (): ContainerNotFound =>
+    new ContainerNotFound(
+      kind === 'exec'
+        ? `container not found ("${container}")`
+        : `container ${container} not found in pod ${name}_${namespace}`,
+    )
+  if (route.pod.uid !== undefined && route.pod.uid !== pod.metadata?.uid) throw missing()
   try {
     if (kind === 'exec') {
-      return await backend.exec(uid, container, { command: query.getAll('command'), ...streams }, signal)
+      return await backend.exec(
+        uidOf(pod),
+        container,
+        { command: query.getAll('command'), ...streams },
+        signal,
+      )
     }
     // Whether there is a terminal was decided when the container was made.
-    return await backend.attach(
-      uid,
-      container,
-      { ...streams, tty: containerOf(pod, container)?.tty === true },
-      signal,
-    )
+    const tty = containerOf(pod, container)?.tty === true
+    return await backend.attach(uidOf(pod), container, { ...streams, tty }, signal)
   } catch (error) {
-    if (!(error instanceof SpillwayError) || error.code !== 'NotFound') throw error
-    throw new SpillwayError('NotFound', `container not found ("${container}")`, { cause: error })
+    throw hasCode(error, 'NotFound') ? missing() : error
   }
+}
+
+function uidOf(pod: Pod) {
+  return asPodUid(pod.metadata?.uid ?? '')
 }
 
 function streamsOf(query: URLSearchParams): Omit<ExecOptions, 'command'> {

@@ -3,6 +3,7 @@ import { connect as connectTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import type { StreamTarget } from '../backends/backend.ts'
+import type { Clock } from '../model/clock.ts'
 import { SpillwayError } from '../model/errors.ts'
 
 /** A client's request to change protocol, as Node hands it out. */
@@ -11,6 +12,13 @@ export interface UpgradeRequest {
   readonly socket: Duplex
   /** What the client sent right after its header. */
   readonly head: Buffer
+}
+
+export interface ProxiedStream {
+  readonly target: StreamTarget
+  /** How long both sides may be silent before the connection is closed. */
+  readonly idleMs: number
+  readonly clock: Pick<Clock, 'timer'>
 }
 
 // Host is the target's own; the client's credentials were for us; the rest of the list Node writes itself.
@@ -27,21 +35,23 @@ const notPassedOn: ReadonlySet<string> = new Set([
  * that nothing more can be asked of the target through it. Resolves when the streams are joined, or the answer is
  * relayed. Unavailable: the target cannot be reached; nothing has been written to the client then.
  */
-export function proxyUpgrade(
+export async function proxyUpgrade(
   client: UpgradeRequest,
-  target: StreamTarget,
+  { target, idleMs, clock }: ProxiedStream,
   signal: AbortSignal,
 ): Promise<void> {
+  // It went away while we asked who it is; nothing would ever close the other side.
+  if (client.socket.destroyed) return
   const url = new URL(target.url)
-  return new Promise((resolve, reject) => {
+  await new Promise<void>((resolve, reject) => {
     const outgoing = httpRequest({
-      agent: false,
+      // No agent of any kind, `false` included: with one, `createConnection` is ignored in silence.
       method: client.request.method ?? 'POST',
       host: url.hostname,
       port: url.port,
       path: `${url.pathname}${url.search}`,
       headers: passedHeaders(client.request, url, target.headers),
-      createConnection: () => dial(url, target),
+      createConnection: () => dial(url, target, idleMs),
       signal,
     })
     // A client that goes away while we dial.
@@ -52,7 +62,7 @@ export function proxyUpgrade(
       client.socket.write(responseHead(answer))
       if (upstreamHead.length > 0) client.socket.write(upstreamHead)
       if (client.head.length > 0) upstream.write(client.head)
-      join(client.socket, upstream)
+      join(client.socket, upstream, clock)
       resolve()
     })
     outgoing.on('response', (answer) => {
@@ -72,7 +82,7 @@ export function proxyUpgrade(
   })
 }
 
-function dial(url: URL, target: StreamTarget): Duplex {
+function dial(url: URL, target: StreamTarget, idleMs: number): Duplex {
   const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
   const host = url.hostname.replaceAll(/[[\]]/g, '')
   // Half-open, so that one side's end of input does not cut off the other's output.
@@ -83,9 +93,16 @@ function dial(url: URL, target: StreamTarget): Duplex {
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
+    // Of this side alone: all bytes pass it, whichever way they go.
+    timeout: idleMs,
   }
-  if (url.protocol !== 'https:') return connectTcp(options)
-  return connectTls({ ...options, ...(target.tls && { ca: target.tls.ca }) })
+  const socket =
+    url.protocol === 'https:'
+      ? connectTls({ ...options, ...(target.tls && { ca: target.tls.ca }) })
+      : connectTcp(options)
+  return socket.once('timeout', () =>
+    socket.destroy(new Error(`nothing was sent for ${idleMs / 1000} seconds`)),
+  )
 }
 
 function passedHeaders(
@@ -116,15 +133,24 @@ function responseHead(answer: IncomingMessage, { close = false } = {}): string {
   return `${lines.join('\r\n')}\r\n\r\n`
 }
 
+// Longer than a slow reader needs for what is in the buffers; one that does not read at all would hold them for ever.
+const flushMs = 60_000
+
 /** Both directions, each with its own end; an error or the full close of one side closes the other. */
-function join(client: Duplex, upstream: Duplex): void {
+function join(client: Duplex, upstream: Duplex, clock: Pick<Clock, 'timer'>): void {
   for (const [from, to] of [
     [client, upstream],
     [upstream, client],
   ] as const) {
     from.pipe(to)
     from.on('error', () => to.destroy())
-    // What was piped is still on its way out: end first.
-    from.on('close', () => to.end(() => to.destroy()))
+    from.on('close', () => {
+      // What was piped is still on its way out: end first.
+      to.end(() => to.destroy())
+      to.once(
+        'close',
+        clock.timer(flushMs, () => to.destroy()),
+      )
+    })
   }
 }

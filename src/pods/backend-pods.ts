@@ -55,6 +55,8 @@ export class BackendPods {
   readonly #queue: KeyQueue
   readonly #nodes = new Map<string, NodePods>()
   #haltedReason: string | undefined
+  /** Monotonic: when all Pods were last looked at; undefined before the first time. */
+  #lookedAtMs: number | undefined
 
   constructor(options: BackendPodsOptions) {
     this.#options = options
@@ -131,6 +133,11 @@ export class BackendPods {
     return this.#haltedReason
   }
 
+  /** For how long not all Pods were looked at; a little more than `resyncMs` at most, unless this hangs. */
+  get silentForMs(): number {
+    return this.#lookedAtMs === undefined ? 0 : this.#options.clock.monotonicMs() - this.#lookedAtMs
+  }
+
   async #reconcile(signal: AbortSignal): Promise<void> {
     const { clock, log, random } = this.#options
     const reconcile = async (key: string, inner: AbortSignal) => {
@@ -154,6 +161,7 @@ export class BackendPods {
   }
 
   #resync(): Promise<void> {
+    this.#lookedAtMs = this.#options.clock.monotonicMs()
     for (const { uid } of this.observations.all()) this.#queue.add(uid)
     for (const { store, worker } of this.#nodes.values()) {
       worker.retryResizes()

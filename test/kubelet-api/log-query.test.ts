@@ -24,10 +24,16 @@ describe('parseLogQuery', () => {
     })
   })
 
+  it('knows of single streams, which are not to be had', () => {
+    expect(parse('stream=Stdout')).toMatchObject({ ok: true, onlyStream: 'Stdout' })
+    expect(parse('stream=All')).not.toHaveProperty('onlyStream')
+  })
+
   it.each([
     ['tailLines=x', 400],
     ['sinceTime=yesterday', 400],
-    ['stream=Stdout', 400],
+    ['stream=stdout', 422],
+    ['stream=Stdout&tailLines=1', 422],
     ['tailLines=-1', 422],
     ['limitBytes=0', 422],
     ['sinceSeconds=0', 422],

@@ -17,13 +17,25 @@ describe('matchRoute', () => {
       kind: 'portForward',
       pod: { namespace: 'ns', name: 'web', uid: 'u-1' },
     })
+    expect(matchRoute('/run/ns/web/u-1/app')).toMatchObject({ kind: 'run', container: 'app' })
     expect(matchRoute('/runningpods/')).toEqual({ kind: 'runningPods' })
+    expect(matchRoute('/stats/summary/')).toEqual({ kind: 'summary' })
+    expect(matchRoute('/metrics')).toEqual({ kind: 'metrics', of: 'node' })
+    expect(matchRoute('/healthz/syncloop')).toEqual({ kind: 'healthz', check: 'syncloop' })
+    expect(matchRoute('/healthz/')).toEqual({ kind: 'healthz' })
   })
 
-  it.each(['/', '/exec/ns/web', '/containerLogs/ns/web', '/containerLogs/ns//app', '/run/ns/web/app', '/%'])(
-    'knows nothing of %s',
-    (path) => {
-      expect(matchRoute(path)).toBeUndefined()
-    },
-  )
+  it.each([
+    '/',
+    '/exec/ns/web',
+    '/containerLogs/ns/web',
+    '/containerLogs/ns//app',
+    '/run/ns/web',
+    '/stats',
+    '/metrics/none',
+    '/healthz/a/b',
+    '/%',
+  ])('knows nothing of %s', (path) => {
+    expect(matchRoute(path)).toBeUndefined()
+  })
 })
