@@ -1,6 +1,7 @@
 import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { cpuPeriodUs, type CpuMemory } from './linux-resources.ts'
+import { readLimits, readMemoryUsage, writeLimits } from './cgroup-files.ts'
+import type { CpuMemory } from './linux-resources.ts'
 
 /** How cgroups are mounted here: one folder per v1 controller, or the one tree of v2. */
 export type CgroupLayout =
@@ -47,6 +48,10 @@ export class Cgroups {
     this.#parent = parent
   }
 
+  get #roots(): readonly string[] {
+    return this.#layout.version === 2 ? [this.#layout.root] : this.#layout.roots
+  }
+
   static async open(parent: string): Promise<Cgroups> {
     return new Cgroups(cgroupLayout(await readFile('/proc/self/mountinfo', 'utf8')), parent)
   }
@@ -62,64 +67,48 @@ export class Cgroups {
 
   /** Makes or updates the Pod's cgroup. */
   async ensure(uid: string, limits: CpuMemory): Promise<void> {
-    if (this.#layout.version === 2) await this.#ensureV2(this.#layout.root, uid, limits)
-    else await this.#ensureV1(this.#layout, uid, limits)
+    const path = this.pathOf(uid)
+    await Promise.all(this.#roots.map((root) => mkdir(join(root, path), { recursive: true })))
+    if (this.#layout.version === 2) {
+      await this.#delegate(this.#layout.root, dirname(join(this.#layout.root, path)))
+    }
+    await writeLimits(this.#layout, path, limits)
+  }
+
+  /** Changes what is given. */
+  async set(uid: string, part: Partial<CpuMemory>): Promise<void> {
+    await writeLimits(this.#layout, this.pathOf(uid), part)
+  }
+
+  /** What it has; `wanted` decides between sizes that the kernel does not tell apart. Rejects when there is none. */
+  async limits(uid: string, wanted: CpuMemory): Promise<CpuMemory> {
+    return await readLimits(this.#layout, this.pathOf(uid), wanted)
+  }
+
+  /** All memory that is charged to the Pod, page cache included. */
+  async memoryUsageBytes(uid: string): Promise<bigint> {
+    return await readMemoryUsage(this.#layout, this.pathOf(uid))
   }
 
   /** Removes the Pod's cgroup and what is below it. Resolves when gone; rejects while a process is in it. */
   async remove(uid: string): Promise<void> {
-    const roots = this.#layout.version === 2 ? [this.#layout.root] : this.#layout.roots
-    for (const root of roots) await removeTree(join(root, this.pathOf(uid)))
+    for (const root of this.#roots) await removeTree(join(root, this.pathOf(uid)))
   }
 
   /** Removes our parent itself, once no Pod is left. */
   async removeParent(): Promise<void> {
-    const roots = this.#layout.version === 2 ? [this.#layout.root] : this.#layout.roots
-    for (const root of roots) await removeTree(join(root, this.#parent))
+    for (const root of this.#roots) await removeTree(join(root, this.#parent))
   }
 
   /** UIDs of the Pods that have a cgroup here. */
   async list(): Promise<string[]> {
-    const roots = this.#layout.version === 2 ? [this.#layout.root] : this.#layout.roots
     const uids = new Set<string>()
-    for (const root of roots) {
+    for (const root of this.#roots) {
       for (const name of await entriesOf(join(root, this.#parent))) {
         if (name.startsWith('pod')) uids.add(name.slice('pod'.length))
       }
     }
     return [...uids]
-  }
-
-  async #ensureV1(
-    { roots, controllers }: Extract<CgroupLayout, { version: 1 }>,
-    uid: string,
-    limits: CpuMemory,
-  ): Promise<void> {
-    const path = this.pathOf(uid)
-    const cpu = join(controllers.get('cpu') ?? '', path)
-    const memory = join(controllers.get('memory') ?? '', path)
-    await Promise.all(roots.map((root) => mkdir(join(root, path), { recursive: true })))
-    await Promise.all([
-      writeFile(join(cpu, 'cpu.shares'), String(limits.cpuShares)),
-      writeCfs(cpu, limits.cpuQuotaUs),
-      limits.memoryBytes !== undefined &&
-        writeFile(join(memory, 'memory.limit_in_bytes'), String(limits.memoryBytes)),
-    ])
-  }
-
-  async #ensureV2(root: string, uid: string, limits: CpuMemory): Promise<void> {
-    const path = join(root, this.pathOf(uid))
-    await mkdir(path, { recursive: true })
-    await this.#delegate(root, dirname(path))
-    const quota = limits.cpuQuotaUs === undefined ? 'max' : String(limits.cpuQuotaUs)
-    await Promise.all([
-      writeFile(join(path, 'cpu.weight'), String(cpuWeight(limits.cpuShares))),
-      writeFile(join(path, 'cpu.max'), `${quota} ${cpuPeriodUs}`),
-      writeFile(
-        join(path, 'memory.max'),
-        limits.memoryBytes === undefined ? 'max' : String(limits.memoryBytes),
-      ),
-    ])
   }
 
   // In v2 a controller reaches a cgroup only when every ancestor hands it down.
@@ -135,20 +124,6 @@ export class Cgroups {
       await writeFile(join(path, 'cgroup.subtree_control'), wanted.map((name) => `+${name}`).join(' '))
     }
   }
-}
-
-async function writeCfs(cpu: string, quotaUs: number | undefined): Promise<void> {
-  if (quotaUs === undefined) return
-  await writeFile(join(cpu, 'cpu.cfs_period_us'), String(cpuPeriodUs))
-  await writeFile(join(cpu, 'cpu.cfs_quota_us'), String(quotaUs))
-}
-
-/** v1 shares as a v2 weight, by the formula of runc since 1.3.2 (github.com/opencontainers/cgroups utils.go). */
-export function cpuWeight(shares: number): number {
-  if (shares <= 2) return 1
-  if (shares >= 262_144) return 10_000
-  const log = Math.log2(shares)
-  return Math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34))
 }
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { cpuWeight } from '../../../src/backends/cri/cgroups.ts'
+import { cpuWeight } from '../../../src/backends/cri/cgroup-files.ts'
 import {
   containerResources,
   cpuQuotaUs,
