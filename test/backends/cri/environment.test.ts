@@ -95,6 +95,17 @@ describe('containerEnvironment', () => {
     })
   })
 
+  it('reads a limit that only the Pod as a whole has from there', async () => {
+    const env = ['limits.cpu', 'limits.memory'].map((resource) => ({
+      name: resource.replace('limits.', ''),
+      valueFrom: { resourceFieldRef: { resource } },
+    }))
+    const limits = { cpu: '1250m', memory: '64Mi' }
+    const own = { env, resources: { limits: { memory: '32Mi' } } }
+    expect(await environmentOf({ env }, { resources: { limits } })).toEqual({ cpu: '2', memory: '67108864' })
+    expect(await environmentOf(own, { resources: { limits } })).toEqual({ cpu: '2', memory: '33554432' })
+  })
+
   it('leaves out what is optional and missing', async () => {
     sources.configMaps.set('settings', { data: {} })
     const env = [

@@ -1,3 +1,4 @@
+import { givenResources } from '../../../lifecycle/given-resources.ts'
 import type { Container, Pod } from '../../../model/kubernetes.ts'
 import { parseQuantity } from '../../../model/quantity.ts'
 import { SpillwayError } from '../../../model/errors.ts'
@@ -72,7 +73,8 @@ export function unsupportedField(path: string): never {
 }
 
 /**
- * Amount over divisor, rounded up. A limit that is not set reads as the node's allocatable, a request as 0.
+ * Amount over divisor, rounded up. A limit that is not set reads as that of the Pod as a whole, and where that is not
+ * set either as the node's allocatable; a request as 0.
  * `own` is the container that the reference stands in, when it may leave the name out.
  */
 export function resourceField(
@@ -92,7 +94,8 @@ export function resourceField(
   }
   // CPU is compared in thousandths, so that a divisor of 1m works; the rest in whole units.
   const scale = name === 'cpu' ? 3 : 0
-  const stated = parseQuantity(container.resources?.[kind]?.[name] ?? '0', scale)
+  const list = kind === 'limits' ? givenResources(pod, container).limits : container.resources?.requests
+  const stated = parseQuantity(list?.[name] ?? '0', scale)
   const amount = kind === 'limits' && stated === 0n ? allocatable(node, name) : stated
   const divisor = parseQuantity(ref.divisor ?? '0', scale) || parseQuantity('1', scale)
   return String((amount + divisor - 1n) / divisor)
