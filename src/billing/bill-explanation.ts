@@ -26,7 +26,7 @@ export interface ExplainedPod {
   readonly spec: string
   /** How the Pod's requests became the size, sentence by sentence. */
   readonly steps: readonly string[]
-  /** Of a Pod that was resized: every size, the first from the start on. */
+  /** Of a Pod whose size changed: every size that it was billed at, the first from the start on. */
   readonly sizes?: readonly ExplainedSize[]
 }
 
@@ -52,6 +52,7 @@ export interface ExplainedLine {
 export function explainPod(interval: UsageInterval, nowMs: number): ExplainedPod {
   const { pod, unknownPod, podUid, incarnation, startMs, endMs, confidence, closeReason, segments } = interval
   const terms = segments.at(-1)?.terms
+  const sizes = segments.map(explainSize).filter(({ spec }, index, all) => spec !== all[index - 1]?.spec)
   const { namespace, name, node } = pod ?? unknownPod
   return {
     namespace,
@@ -69,7 +70,7 @@ export function explainPod(interval: UsageInterval, nowMs: number): ExplainedPod
     priceBook: terms?.priceBook ?? '',
     spec: terms ? formatSpec(terms.spec) : 'not known yet',
     steps: terms?.steps ?? [],
-    ...(segments.length > 1 && { sizes: segments.map(explainSize) }),
+    ...(sizes.length > 1 && { sizes }),
   }
 }
 
