@@ -12,6 +12,8 @@ export interface PodActionsInput {
   readonly containers: readonly ContainerEvidence[]
   /** Running containers whose probe asks for their end (`probe-state.ts`). */
   readonly failedProbes?: ReadonlyMap<string, 'liveness' | 'startup'>
+  /** Running containers that have to be made anew to get the size that is set aside for them. */
+  readonly resizeRestarts?: ReadonlySet<string>
   /** The Pod is being ended: nothing may be started. */
   readonly stopping: boolean
   readonly nowMs: number
@@ -68,7 +70,13 @@ export interface ContainerStart {
 export interface ContainerKill {
   readonly name: string
   readonly reason:
-    'LivenessFailed' | 'StartupFailed' | 'SpecChanged' | 'SandboxLost' | 'PostStartFailed' | 'BrokenOff'
+    | 'LivenessFailed'
+    | 'StartupFailed'
+    | 'SpecChanged'
+    | 'Resized'
+    | 'SandboxLost'
+    | 'PostStartFailed'
+    | 'BrokenOff'
   readonly message: string
   readonly graceSeconds: number
   /** It starts again right after its end, without a wait and whatever the policy: to be kept with the attempt. */

@@ -87,6 +87,11 @@ export class Round {
       const message = `${word} ${name} failed startup probe`
       return this.#endUnwell(container, kind, ['StartupFailed', message], startupProbe)
     }
+    if (this.input.resizeRestarts?.has(name)) {
+      const message = `Container ${name} resize requires restart`
+      this.kill(name, 'Resized', { message, restartAtOnce: !this.#mustWaitAfterKill(container) })
+      return 'restarts'
+    }
     return 'stays'
   }
 

@@ -16,6 +16,8 @@ export interface NodeStatus extends V130NodeStatus {
  * kubelet declares: the API server would send exec as WebSockets, which containerd's streaming server refuses.
  */
 const declared: readonly (readonly [feature: PodFeature, name: string])[] = [
+  ['inPlaceResize', 'InPlacePodLevelResourcesVerticalScaling'],
+  ['inPlaceResize', 'InPlacePodVerticalScalingInitContainers'],
   ['restartAllContainers', 'RestartAllContainersOnContainerExits'],
 ]
 

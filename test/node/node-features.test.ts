@@ -7,7 +7,11 @@ describe('what a node says that it can do', () => {
     expect(nodeFeatures(capabilities(), { minor: 37 })).toEqual({
       features: { supplementalGroupsPolicy: true },
       runtimeHandlers: [{ name: '', features: { recursiveReadOnlyMounts: true, userNamespaces: true } }],
-      declaredFeatures: ['RestartAllContainersOnContainerExits'],
+      declaredFeatures: [
+        'InPlacePodLevelResourcesVerticalScaling',
+        'InPlacePodVerticalScalingInitContainers',
+        'RestartAllContainersOnContainerExits',
+      ],
     })
     expect(nodeFeatures(capabilities({ features: new Set(), sandboxHandlers: [] }), { minor: 37 })).toEqual({
       features: { supplementalGroupsPolicy: false },

@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { ResourceRequirements } from '../../model/kubernetes.ts'
 import { readWhole, writeWhole } from './whole-file.ts'
 
 /** What the runtime cannot tell of one attempt of a container, and has to be known after a crash of ours. */
@@ -9,6 +10,8 @@ export interface AttemptNote {
   /** When the preStop hook was begun: a sleep goes on from there. */
   readonly preStopBeganAtMs?: number
   readonly preStopDone?: true
+  /** What it was given by the last resize of it. Absent: what it was made with. */
+  readonly given?: ResourceRequirements
   /** It is being ended, with this message, so that it starts again at once. */
   readonly restartOwed?: string
 }

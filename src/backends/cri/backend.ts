@@ -52,7 +52,7 @@ import { PodLoops } from './pod-loops.ts'
 import { PodStore } from './pod-store.ts'
 import { followRuntime } from './runtime-events.ts'
 import { RuntimeInquiry } from './runtime-facts.ts'
-import { refuseUnsupported, unchangeableField } from './update-rules.ts'
+import { refuseUnsupported } from './update-rules.ts'
 import { UsageMeter } from './usage/usage-meter.ts'
 import { UserNamespaces } from './user-namespaces.ts'
 import { WatchHub } from './watch-hub.ts'
@@ -174,7 +174,7 @@ class CriBackend implements Backend {
     const loop = await this.#loops.of(pod, sources)
     if (loop.ending || loop.stopped) return
     this.#sources.set(loop.ref.uid, sources)
-    loop.supervise(pod, sources)
+    await loop.supervise(pod, sources)
   }
 
   async update(pod: Pod, signal: AbortSignal): Promise<void> {
@@ -184,16 +184,7 @@ class CriBackend implements Backend {
     const sources = this.#sources.get(uid)
     if (!loop?.pod || !sources) throw new SpillwayError('NotFound', `Pod ${uid} was not started here`)
     refuseUnsupported(pod, this.capabilities(), loop.pod)
-    const changed = unchangeableField(loop.pod, pod)
-    if (changed) {
-      throw new SpillwayError(
-        'Unsupported',
-        `${changed}: cannot be changed on this backend while the Pod runs`,
-        changed.endsWith('.resources') ? { reason: 'ResizeUnsupported' } : {},
-      )
-    }
-    await this.#loops.changed(pod, sources.node.name)
-    loop.supervise(pod, sources)
+    await loop.supervise(pod, sources)
   }
 
   async stop(uid: PodUid, { graceSeconds }: StopOptions, signal: AbortSignal): Promise<void> {

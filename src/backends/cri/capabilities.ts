@@ -25,6 +25,7 @@ const features: readonly PodFeature[] = [
   'httpProbe',
   'imageVolume',
   'initContainers',
+  'inPlaceResize',
   'linuxCapability',
   'livenessProbe',
   'localSeccompProfile',

@@ -9,6 +9,7 @@ import type {
   ContainerStatus,
   CriImage,
   ImageAuth,
+  LinuxResources,
   RuntimeStatus,
   SandboxConfig,
   SandboxItem,
@@ -83,6 +84,15 @@ export class CriClient {
       .podSandboxId
   }
 
+  /** Tells the runtime what the Pod as a whole is about to have. Unsupported: containerd before 2.3 has no such call. */
+  async updateSandboxResources(
+    podSandboxId: string,
+    update: { readonly resources: LinuxResources; readonly overhead?: LinuxResources },
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#call('UpdatePodSandboxResources', { podSandboxId, ...update }, signal)
+  }
+
   async stopSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
     await this.#call('StopPodSandbox', { podSandboxId }, signal)
   }
@@ -118,6 +128,15 @@ export class CriClient {
   async stopContainer(containerId: string, timeoutSeconds: number, signal: AbortSignal): Promise<void> {
     const request = { containerId, timeout: timeoutSeconds }
     await this.#call('StopContainer', request, signal, timeoutSeconds * 1000 + requestMs)
+  }
+
+  /** The container runs on. What is left out of the resources stays as it is. */
+  async updateContainerResources(
+    containerId: string,
+    linux: LinuxResources,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#call('UpdateContainerResources', { containerId, linux }, signal)
   }
 
   async removeContainer(containerId: string, signal: AbortSignal): Promise<void> {

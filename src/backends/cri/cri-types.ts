@@ -58,6 +58,8 @@ export interface ContainerStatus {
   readonly annotations: StringMap
   readonly logPath: string
   readonly stopSignal: string
+  /** What is in effect; null from a runtime that does not tell. */
+  readonly resources: { readonly linux: RuntimeResources | null } | null
 }
 
 export interface LinuxUser {
@@ -180,6 +182,14 @@ export interface PortMapping {
 
 export type MountPropagation =
   'PROPAGATION_PRIVATE' | 'PROPAGATION_HOST_TO_CONTAINER' | 'PROPAGATION_BIDIRECTIONAL'
+
+/** As the runtime tells them of a container: 0 stands for what is not limited. */
+export interface RuntimeResources {
+  readonly cpuPeriod: Int64
+  readonly cpuQuota: Int64
+  readonly cpuShares: Int64
+  readonly memoryLimitInBytes: Int64
+}
 
 export interface MountConfig {
   readonly containerPath: string

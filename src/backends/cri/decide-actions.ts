@@ -4,6 +4,7 @@ import { podRef } from '../../model/pod-key.ts'
 import type { PodHappening } from '../backend.ts'
 import { nanosToMs, type SandboxStatus } from './cri-types.ts'
 import { currentSandbox, evidenceOf, type ObserveInput, type Waiting } from './observe.ts'
+import { resizesLeft } from './resizes-left.ts'
 
 interface Supported {
   readonly pod: Pod
@@ -22,9 +23,15 @@ export function decideActions(support: Supported, observed: ObserveInput, nowMs:
     },
     containers: plans.flatMap((plan) => evidenceOf(plan, observed) ?? []),
     failedProbes: support.probes.failed,
+    resizeRestarts: resizeRestarts(support.pod, observed),
     stopping: false,
     nowMs,
   })
+}
+
+function resizeRestarts(pod: Pod, { allocation, view, notes }: ObserveInput): ReadonlySet<string> {
+  const underWay = allocation !== undefined && allocation.inEffectAtMs === undefined
+  return new Set(underWay ? resizesLeft(pod, view, notes).restart : [])
 }
 
 /** Why each container waits; why one could not be started the last time holds until it is. */

@@ -1,5 +1,5 @@
 import { asPodUid, type PodRef } from '../../model/pod-key.ts'
-import type { Container } from '../../model/kubernetes.ts'
+import type { Container, ResourceRequirements } from '../../model/kubernetes.ts'
 import type { ContainerKind } from '../../model/pod-observation.ts'
 import type { StringMap } from './cri-types.ts'
 import type { HookHandler } from './hooks/run-hook.ts'
@@ -27,6 +27,7 @@ const messagePolicyAnnotation = 'spillway.dev/termination-message-policy'
 const backoffAnnotation = 'spillway.dev/restart-backoff-ms'
 const postStartAnnotation = 'spillway.dev/has-post-start'
 const preStopAnnotation = 'spillway.dev/pre-stop'
+const resourcesAnnotation = 'spillway.dev/resources'
 
 // What crictl and log shippers know Kubernetes' sandboxes and containers by.
 const podNameLabel = 'io.kubernetes.pod.name'
@@ -72,14 +73,17 @@ export interface AttemptMarks {
   readonly backoffMs: number
   /** Where its preStop hook is to ask. */
   readonly podIp: string
+  /** What it is made with, as `givenResources` has it. */
+  readonly given: ResourceRequirements
 }
 
 /** What has to be known of an attempt when nobody has its Pod's spec any more. */
-export function containerMarks({ generation, container, backoffMs, podIp }: AttemptMarks): StringMap {
+export function containerMarks({ generation, container, backoffMs, podIp, given }: AttemptMarks): StringMap {
   const { lifecycle, ports = [], terminationMessagePolicy = 'File' } = container
   const hook: PreStopMark | undefined = lifecycle?.preStop && { handler: lifecycle.preStop, ports, podIp }
   return {
     ...generationMark(generation),
+    [resourcesAnnotation]: JSON.stringify(given),
     [messagePolicyAnnotation]: terminationMessagePolicy,
     ...(backoffMs > 0 && { [backoffAnnotation]: String(backoffMs) }),
     ...(lifecycle?.postStart && { [postStartAnnotation]: 'true' }),
@@ -94,6 +98,12 @@ export function backoffOf(annotations: StringMap): number {
 /** Whether a hook has to be carried out before the container counts as started. */
 export function hasPostStart(annotations: StringMap): boolean {
   return annotations[postStartAnnotation] === 'true'
+}
+
+/** Undefined: an earlier version of this program made it. */
+export function givenMark(annotations: StringMap): ResourceRequirements | undefined {
+  const text = annotations[resourcesAnnotation]
+  return text === undefined ? undefined : (JSON.parse(text) as ResourceRequirements)
 }
 
 export interface PreStopMark {

@@ -1,6 +1,7 @@
 import type { ContainerEvidence } from '../../lifecycle/pod-actions.ts'
 import { restartingAllContainers } from '../../lifecycle/restart-policy.ts'
 import type {
+  AllocationObservation,
   BackendPhase,
   ContainerObservation,
   ContainerRunState,
@@ -9,12 +10,14 @@ import type {
   SandboxObservation,
   TerminatedState,
 } from '../../model/pod-observation.ts'
-import type { Pod } from '../../model/kubernetes.ts'
+import type { Pod, ResourceRequirements } from '../../model/kubernetes.ts'
 import type { PodRef } from '../../model/pod-key.ts'
 import type { NodeFacts } from '../backend.ts'
 import { nanosToMs, type ContainerStatus, type LinuxUser, type SandboxStatus } from './cri-types.ts'
 import type { AttemptNotes } from './attempt-notes.ts'
-import { backoffOf, hasPostStart, type ContainerPlan } from './marks.ts'
+import { backoffOf, givenMark, hasPostStart, type ContainerPlan } from './marks.ts'
+import type { CpuMemory } from './linux-resources.ts'
+import { containerInEffect, podInEffect } from './resources-in-effect.ts'
 import { signalOf } from './stop-signal.ts'
 
 /** A container of the runtime's, with what its status does not say. */
@@ -28,6 +31,8 @@ export interface SeenContainer {
 export interface RuntimeView {
   readonly sandboxes: readonly SandboxStatus[]
   readonly containers: readonly SeenContainer[]
+  /** What the Pod's own cgroup has, once that is known. */
+  readonly podCgroup?: CpuMemory | undefined
 }
 
 /** Why a container does not run, for its status. */
@@ -54,6 +59,7 @@ export interface ObserveInput {
   /** By container id, of those that have probes or are adopted. */
   readonly wellness: ReadonlyMap<string, Wellness>
   readonly trouble: { readonly reason: string; readonly message: string } | undefined
+  readonly allocation: AllocationObservation | undefined
   /** All containers are being made to begin anew. */
   readonly restartingAll: boolean
   /** The Pod is being ended; and whether everything of it has been taken down. */
@@ -77,6 +83,8 @@ export function observePod(input: ObserveInput): PodObservation {
     ...(input.trouble && { trouble: input.trouble }),
     ...(input.restartingAll && { restartingAll: true }),
     ...(sandbox && { sandbox: observeSandbox(sandbox) }),
+    ...(input.allocation && { allocation: input.allocation }),
+    ...(view.podCgroup && { resources: podInEffect(view.podCgroup) }),
     containers,
   }
 }
@@ -155,6 +163,7 @@ export function evidenceOf(plan: ContainerPlan, input: EvidenceInput): Container
   const outdated = outdatedBy(last, input)
   const backoffMs = backoffOf(status.annotations)
   const stopSignal = signalOf(status.stopSignal)
+  const resources = running ? containerInEffect(status, givenTo(last, input.notes)) : undefined
   return {
     name: plan.name,
     kind: plan.kind,
@@ -168,6 +177,7 @@ export function evidenceOf(plan: ContainerPlan, input: EvidenceInput): Container
     ...(stopSignal !== undefined && { stopSignal }),
     started: running && !postStart && well.started,
     ready: running && !postStart && well.ready,
+    ...(resources && { resources }),
     ...(outdated && { outdated }),
     ...(backoffMs > 0 && { backoffMs }),
     ...(restartOwed !== undefined && { restartOwed }),
@@ -195,6 +205,15 @@ function postStartOf(
 /** A running container that does not count as started yet, or is to be ended because its hook has failed. */
 export function owesPostStart(seen: SeenContainer, notes: EvidenceInput['notes']): boolean {
   return postStartOf(seen, notes) !== undefined
+}
+
+/** What a container was given last: noted when it was resized, else its mark since it was made. */
+export function givenTo(
+  { status }: SeenContainer,
+  notes: EvidenceInput['notes'],
+): ResourceRequirements | undefined {
+  const { name, attempt } = status.metadata
+  return notes.of(name, attempt).given ?? givenMark(status.annotations)
 }
 
 function outdatedBy(

@@ -7,11 +7,13 @@ import type { BackendEvent, PodHappening, PodSources } from '../backend.ts'
 import type { AttemptNotes } from './attempt-notes.ts'
 import { decideActions, newBackoffs, sandboxRestMs, waitingFor } from './decide-actions.ts'
 import { endPod, erase, takeDown } from './end-pod.ts'
+import { followResize } from './follow-resize.ts'
 import { carryOutHooks } from './hooks/carry-out.ts'
 import { killContainers } from './kill.ts'
 import type { ContainerPlan } from './marks.ts'
 import { observePod, type ObserveInput, type Waiting } from './observe.ts'
 import { podPaths, type PodPaths } from './paths.ts'
+import type { PodAllocation } from './pod-allocation.ts'
 import type { CriTools, PodHandle } from './pod-context.ts'
 import type { Ending } from './pod-store.ts'
 import { PodSupport } from './pod-support.ts'
@@ -33,6 +35,7 @@ export interface PodLoopInput {
   readonly plans: readonly ContainerPlan[]
   /** Loaded. */
   readonly notes: AttemptNotes
+  readonly allocation: PodAllocation
   readonly ending: Ending | undefined
   readonly publish: (event: BackendEvent) => void
 }
@@ -52,6 +55,7 @@ const sandboxChanged = {
 export class PodLoop {
   readonly picture: RuntimePicture
   readonly #handle: PodHandle
+  readonly #allocation: PodAllocation
   readonly #publish: (event: BackendEvent) => void
   readonly #rounds: Rounds
   readonly #setbacks: Setbacks
@@ -65,7 +69,7 @@ export class PodLoop {
   #restartingAll = false
   #lastPublished = ''
 
-  constructor({ tools, ref, nodeName, plans, notes, ending, publish }: PodLoopInput) {
+  constructor({ tools, ref, nodeName, plans, notes, allocation, ending, publish }: PodLoopInput) {
     const { clock, log } = tools
     const paths = podPaths(tools.settings.options.stateDir, ref)
     this.picture = new RuntimePicture(tools.client, (status, signal) =>
@@ -82,6 +86,7 @@ export class PodLoop {
     }
     this.#nodeName = nodeName
     this.#plans = plans
+    this.#allocation = allocation
     this.#ending = ending
     this.#publish = publish
     this.#setbacks = new Setbacks(clock)
@@ -108,8 +113,10 @@ export class PodLoop {
     return this.#ending !== undefined
   }
 
-  /** Takes the Pod under supervision, or over a changed one. */
-  supervise(pod: Pod, sources: PodSources): void {
+  /** Takes the Pod under supervision, or over a changed one; its size is set aside, durably, when it resolves. */
+  async supervise(pod: Pod, sources: PodSources): Promise<void> {
+    if (this.#ending) return
+    await this.#allocation.setAside(pod)
     if (this.#ending) return
     this.#nodeName = sources.node.name
     this.#plans = plannedContainers(pod).map(({ plan }) => plan)
@@ -202,7 +209,7 @@ export class PodLoop {
     return actions
   }
 
-  /** In this order: finish, kill, hooks, sandbox, start. What was changed is looked at again before anything else. */
+  /** In this order: finish, kill, hooks, sandbox, resize, start. What was changed is looked at again before anything else. */
   async #act(actions: PodActions, support: PodSupport, signal: AbortSignal): Promise<void> {
     if (actions.finished) {
       await this.#end({ deadlineMs: this.#nowMs() + support.graceSeconds * 1000 })
@@ -212,6 +219,7 @@ export class PodLoop {
     await this.#kill(actions, support, signal)
     if (actions.restartAll) return await this.#restartAll(actions.restartAll, support, signal)
     if (actions.hooks.length > 0) await this.#carryOut(actions.hooks, support, signal)
+    if (!actions.createSandbox && !actions.killPod) await this.#resize(support, signal)
     const heldMs = this.#heldMs(actions)
     if (heldMs > 0) return this.#rounds.wakeIn(heldMs)
     if (actions.createSandbox) await this.#makeSandbox(actions.createSandbox, support, signal)
@@ -240,6 +248,11 @@ export class PodLoop {
       if (!waits.aborted) throw error
     }
     this.nudge()
+  }
+
+  async #resize({ pod }: PodSupport, signal: AbortSignal): Promise<void> {
+    const againMs = await followResize({ ...this.#handle, pod, allocation: this.#allocation }, signal)
+    if (againMs !== undefined) this.#rounds.wakeIn(againMs)
   }
 
   /** How long everything that is to be made has to wait: for a back-off, or because the last sandbox is too young. */
@@ -350,6 +363,7 @@ export class PodLoop {
       wellness: this.#support?.probes.wellness ?? new Map(),
       notes: this.#handle.notes,
       trouble: this.#setbacks.trouble,
+      allocation: this.#allocation.told,
       restartingAll: this.#restartingAll,
       ending: this.#ended ? 'done' : this.#ending ? 'under way' : 'no',
     }

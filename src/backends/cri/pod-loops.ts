@@ -7,6 +7,7 @@ import type { ContainerItem, SandboxItem, StringMap } from './cri-types.ts'
 import { kindOf, nodeNameOf, ownerLabels, podOfLabels, type ContainerPlan } from './marks.ts'
 import { podPaths } from './paths.ts'
 import type { CriTools } from './pod-context.ts'
+import { firstAllocation, PodAllocation } from './pod-allocation.ts'
 import { PodLoop } from './pod-loop.ts'
 import type { Ending, PodRecord } from './pod-store.ts'
 import { plannedContainers } from './translate.ts'
@@ -46,18 +47,11 @@ export class PodLoops {
     const known = this.#loops.get(ref.uid)
     if (known) return known
     const plans = plannedContainers(pod).map(({ plan }) => plan)
-    const record = { ...ref, nodeName: sources.node.name, containers: plans }
+    const allocation = firstAllocation(pod, this.#tools.clock.wallMs())
+    const record = { ...ref, nodeName: sources.node.name, containers: plans, allocation }
     const loop = this.#make(ref, record, {})
     await this.#tools.store.writeRecord(loop.paths.podDir, record)
     return loop
-  }
-
-  /** A Pod that runs has got more containers, or other images: a new process must know of them. */
-  async changed(pod: Pod, nodeName: string): Promise<void> {
-    const ref = podRef(pod)
-    const containers = plannedContainers(pod).map(({ plan }) => plan)
-    const podDir = this.#loops.get(ref.uid)?.paths.podDir
-    if (podDir) await this.#tools.store.writeRecord(podDir, { ...ref, nodeName, containers })
   }
 
   drop(uid: PodUid): void {
@@ -144,6 +138,7 @@ export class PodLoops {
       nodeName: record.nodeName,
       plans: record.containers,
       notes: known.notes ?? new AttemptNotes(podDir),
+      allocation: new PodAllocation(this.#tools.store, podDir, record),
       ending: known.ending,
       publish: (event) => this.#hub.publish(event),
     })

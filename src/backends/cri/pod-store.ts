@@ -1,6 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PodRef } from '../../model/pod-key.ts'
+import type { AllocationObservation } from '../../model/pod-observation.ts'
 import { asPodUid } from '../../model/pod-key.ts'
 import type { ContainerPlan } from './marks.ts'
 import type { IdRange } from './namespaces.ts'
@@ -11,6 +12,8 @@ import { readWhole, writeWhole } from './whole-file.ts'
 export interface PodRecord extends PodRef {
   readonly nodeName: string
   readonly containers: readonly ContainerPlan[]
+  /** The size that is set aside for it. Absent in what an earlier version of this program wrote. */
+  readonly allocation?: AllocationObservation
 }
 
 /** The Pod is being ended, for good; until when its containers may take. */

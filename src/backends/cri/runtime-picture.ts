@@ -7,6 +7,7 @@ import type {
   SandboxItem,
   SandboxStatus,
 } from './cri-types.ts'
+import type { CpuMemory } from './linux-resources.ts'
 import { currentSandbox, type RuntimeView, type SeenContainer } from './observe.ts'
 
 const ranks: Readonly<Record<ContainerStateName, number>> = {
@@ -25,6 +26,7 @@ export class RuntimePicture implements RuntimeView {
   readonly #messageOf: (status: ContainerStatus, signal: AbortSignal) => Promise<string>
   readonly #sandboxes = new Map<string, SandboxStatus>()
   readonly #containers = new Map<string, SeenContainer>()
+  #podCgroup: CpuMemory | undefined
 
   constructor(
     client: CriClient,
@@ -48,6 +50,15 @@ export class RuntimePicture implements RuntimeView {
 
   get running(): readonly SeenContainer[] {
     return this.containers.filter(({ status }) => ranks[status.state] === 1)
+  }
+
+  get podCgroup(): CpuMemory | undefined {
+    return this.#podCgroup
+  }
+
+  /** The Pod's own cgroup is not the runtime's: whoever makes, reads or changes it says so. */
+  sawPodCgroup(limits: CpuMemory): void {
+    this.#podCgroup = limits
   }
 
   get empty(): boolean {

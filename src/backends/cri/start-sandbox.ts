@@ -71,6 +71,7 @@ async function makeSandbox(
     mkdir(paths.logDir, { recursive: true, mode: 0o755 }),
     tools.cgroups.ensure(ref.uid, podCgroupLimits(pod)),
   ])
+  picture.sawPodCgroup(await tools.cgroups.limits(ref.uid, podCgroupLimits(pod)))
   const id = await tools.sandboxGate.run(() => tools.client.runSandbox(config, handler, signal))
   await picture.lookAtSandbox(id, signal)
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { expandVariables } from '../../lifecycle/expand-variables.ts'
 import { anyAddress, hostPortsOf } from '../../lifecycle/host-ports.ts'
 import { dottedSysctl } from '../../lifecycle/sysctls.ts'
+import { givenResources } from '../../lifecycle/given-resources.ts'
 import type { Container, Pod } from '../../model/kubernetes.ts'
 import { podRef } from '../../model/pod-key.ts'
 import { isSidecar } from '../../model/resources.ts'
@@ -113,7 +114,13 @@ export function containerConfig(input: ContainerInput): ContainerConfig {
     envs: input.environment.map(({ key, value }) => ({ key, value: Buffer.from(value) })),
     mounts: containerMounts(input),
     labels: containerLabels(input.owner, podRef(pod), plan),
-    annotations: containerMarks({ generation: pod.metadata?.generation ?? 0, container, backoffMs, podIp }),
+    annotations: containerMarks({
+      generation: pod.metadata?.generation ?? 0,
+      container,
+      backoffMs,
+      podIp,
+      given: givenResources(pod, container),
+    }),
     logPath: logPath(plan.name, attempt),
     stdin: container.stdin ?? false,
     stdinOnce: container.stdinOnce ?? false,

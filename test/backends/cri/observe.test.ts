@@ -47,6 +47,7 @@ function attempt(
       annotations: {},
       logPath: '',
       stopSignal: 'SIGNAL_RUNTIME_DEFAULT',
+      resources: null,
       ...status,
     },
   }
@@ -67,6 +68,7 @@ function input(overrides: Partial<ObserveInput> = {}): ObserveInput {
     notes: { of: () => ({}), restartedAll: {} },
     restartingAll: false,
     trouble: undefined,
+    allocation: undefined,
     ending: 'no',
     ...overrides,
   }

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import { podActions, type ContainerEvidence, type PodActions } from '../../src/lifecycle/pod-actions.ts'
+import type { PodSpec } from '../../src/model/kubernetes.ts'
+import { aContainer, aPod } from '../support/builders.ts'
+
+const nowMs = Date.parse('2026-01-01T00:10:00Z')
+const image = aContainer().image ?? ''
+
+function actionsFor(evidence: Partial<ContainerEvidence> = {}, spec: Partial<PodSpec> = {}): PodActions {
+  const running: ContainerEvidence = {
+    name: 'main',
+    kind: 'main',
+    image,
+    state: { kind: 'running', startedAtMs: nowMs - 5_000 },
+    restartCount: 0,
+    started: true,
+    ready: true,
+    ...evidence,
+  }
+  return podActions({
+    pod: aPod({ spec }),
+    sandbox: { ready: true, attempt: 0 },
+    containers: [running],
+    resizeRestarts: new Set(['main']),
+    stopping: false,
+    nowMs,
+  })
+}
+
+describe('a container that has to be made anew to get its size', () => {
+  it('is ended, to start again at once, whatever the policy', () => {
+    for (const restartPolicy of ['Always', 'OnFailure', 'Never']) {
+      const actions = actionsFor({}, { restartPolicy })
+      expect(actions.finished).toBeUndefined()
+      expect(actions.kill).toEqual([
+        {
+          name: 'main',
+          reason: 'Resized',
+          message: 'Container main resize requires restart',
+          graceSeconds: 30,
+          restartAtOnce: true,
+        },
+      ])
+    }
+  })
+
+  it('is ended because it is unwell when it is that, too', () => {
+    const actions = podActions({
+      pod: aPod(),
+      sandbox: { ready: true, attempt: 0 },
+      containers: [
+        {
+          name: 'main',
+          kind: 'main',
+          image,
+          state: { kind: 'running', startedAtMs: nowMs - 5_000 },
+          restartCount: 0,
+          started: true,
+          ready: true,
+        },
+      ],
+      failedProbes: new Map([['main', 'liveness']]),
+      resizeRestarts: new Set(['main']),
+      stopping: false,
+      nowMs,
+    })
+    expect(actions.kill.map(({ reason }) => reason)).toEqual(['LivenessFailed'])
+  })
+
+  it('waits for its back-off like any other that was just started again', () => {
+    const lastTerminated = {
+      kind: 'terminated',
+      exitCode: 1,
+      reason: 'Error',
+      startedAtMs: nowMs - 20_000,
+      finishedAtMs: nowMs - 6_000,
+    } as const
+    const actions = actionsFor({ restartCount: 1, backoffMs: 10_000, lastTerminated })
+    expect(actions.kill).toMatchObject([{ reason: 'Resized', restartAtOnce: false }])
+  })
+})
