@@ -17,6 +17,7 @@ import {
   type BackendHarness,
   type Workload,
 } from './harness.ts'
+import { resizeContract } from './resize.ts'
 
 const wholeLog: LogOptions = { follow: false, previous: false, timestamps: false }
 const nobody = asPodUid('00000000-0000-4000-8000-000000000000')
@@ -27,6 +28,7 @@ const sleeping: Workload = { does: 'sleep' }
  * the same suite runs on a fake clock and on a real runtime.
  */
 export function backendContract(name: string, makeHarness: () => Promise<BackendHarness>): void {
+  resizeContract(name, makeHarness)
   describe(`${name} as a backend`, () => {
     let harness: BackendHarness
     let backend: Backend

@@ -48,6 +48,7 @@ export function observe(
         podIps: sandbox.readyAtMs <= nowMs ? [sandbox.ip] : [],
       },
     }),
+    allocation: record.allocation,
     containers: containersOf(record.pod).map(({ name, image, kind }) =>
       withWaiting(observeContainer(record, { name, image, kind }, nowMs), supervision?.waiting.get(name)),
     ),
@@ -101,6 +102,7 @@ export function observeContainer(
     restartCount: last?.attempt ?? 0,
     started,
     ready: started && nowMs >= last.startedAtMs + last.script.readyAfterMs,
+    ...(running && { resources: last.given }),
   }
 }
 

@@ -8,6 +8,7 @@ import { evidenceOf } from './evidence.ts'
 import { resolveEnvironment } from './environment.ts'
 import { nextChangeMs } from './next-change.ts'
 import { containersOf, observe, type NamedContainer } from './observe.ts'
+import { followResize, resizeRestarts, takeOver } from './resize.ts'
 import { Setbacks } from './setbacks.ts'
 import { currentSandbox, endRun, lastRuns, type SimulatedPod, type SimulatedRun } from './simulated-pod.ts'
 import type { SimulatedWorld } from './world.ts'
@@ -50,7 +51,7 @@ export class PodDriver {
 
   /** From here on the Pod is acted for. */
   supervise(pod: Pod, sources: PodSources): void {
-    this.#record.pod = pod
+    takeOver(this.#record, pod)
     this.#sources = sources
     this.#unsubscribe?.()
     this.#unsubscribe = sources.onChange(() => {
@@ -61,7 +62,7 @@ export class PodDriver {
   }
 
   update(pod: Pod): void {
-    this.#record.pod = pod
+    takeOver(this.#record, pod)
     this.tick()
   }
 
@@ -125,6 +126,7 @@ export class PodDriver {
     if (actions.createSandbox) return this.#makeSandbox(actions.createSandbox.attempt, nowMs)
     this.#trouble = undefined
     for (const kill of actions.kill) this.#kill(kill, nowMs)
+    followResize(this.#record, { nowMs, restarting: this.#owed.size > 0 })
     for (const start of actions.start) this.#start(start, nowMs)
     this.#announceBackoff(actions)
     for (const [name, waiting] of this.#setbacks.waiting(nowMs)) this.#waiting.set(name, waiting)
@@ -153,6 +155,7 @@ export class PodDriver {
           })
           .map(({ name }) => [name, 'liveness']),
       ),
+      resizeRestarts: resizeRestarts(record, nowMs),
       stopping: false,
       nowMs,
     })

@@ -1,5 +1,5 @@
-import type { Pod } from '../../model/kubernetes.ts'
-import type { ContainerKind } from '../../model/pod-observation.ts'
+import type { Pod, ResourceRequirements } from '../../model/kubernetes.ts'
+import type { AllocationObservation, ContainerKind } from '../../model/pod-observation.ts'
 import type { PodRef } from '../../model/pod-key.ts'
 import type { ContainerScript } from './script.ts'
 
@@ -13,6 +13,8 @@ export interface SimulatedPod {
   readonly nodeName: string
   /** As last handed over. */
   pod: Pod
+  /** The size that is set aside for it. */
+  allocation: AllocationObservation
   /** The first is attempt 0. */
   readonly sandboxes: SimulatedSandbox[]
   /** By container, oldest first. */
@@ -49,6 +51,8 @@ export interface SimulatedRun {
   readonly startedAtMs: number
   readonly script: ContainerScript
   readonly environment: ReadonlyMap<string, string>
+  /** What it has, as `givenResources` says it. */
+  given: ResourceRequirements
   end: RunEnd
 }
 

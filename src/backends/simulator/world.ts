@@ -8,6 +8,7 @@ import type { HealthCheck } from '../backend.ts'
 import { AddressPool } from './address-pool.ts'
 import { chance, jittered } from './chance.ts'
 import { simulatorConfig, type SimulatorConfig } from './config.ts'
+import { allocationOf, givenTo } from './resize.ts'
 import { containerScript, podScript } from './script.ts'
 import type { NamedContainer } from './observe.ts'
 import {
@@ -92,7 +93,16 @@ export class SimulatedWorld {
 
   accept(pod: Pod, nodeName: string): SimulatedPod {
     const ref = podRef(pod)
-    const record: SimulatedPod = { ref, nodeName, pod, sandboxes: [], runs: new Map(), ending: undefined }
+    const record: SimulatedPod = {
+      ref,
+      nodeName,
+      pod,
+      // In effect from the start: its containers begin with it.
+      allocation: { ...allocationOf(pod), inEffectAtMs: this.clock.wallMs() },
+      sandboxes: [],
+      runs: new Map(),
+      ending: undefined,
+    }
     this.#pods.set(ref.uid, record)
     return record
   }
@@ -149,6 +159,7 @@ export class SimulatedWorld {
       startedAtMs,
       script,
       environment,
+      given: givenTo(record.pod, name),
       end,
     }
     record.runs.set(name, [...(record.runs.get(name) ?? []), run])
