@@ -207,8 +207,9 @@ describe.skipIf(missing.length > 0)('A Pod that is resized on a real containerd'
     const pod = podWith([{ ...holding.container, resources: sized('500m', '200Mi') }])
     await running(pod)
     await until(harness, 'the memory to be in use', async () => {
-      const { containers } = await harness.backend().usage(uidOf(pod), signal)
-      return containers.some(({ memoryWorkingSetBytes }) => memoryWorkingSetBytes > 25n * mebi)
+      const { pods } = await harness.backend().usage({ storage: false }, signal)
+      const [main] = pods.find(({ uid }) => uid === uidOf(pod))?.containers ?? []
+      return (main?.memory?.workingSetBytes ?? 0n) > 25n * mebi
     })
     const tooSmall = await resize(pod, { main: sized('500m', '16Mi') })
     const seen = await follower.seen(uidOf(pod), 'told why not', (one) => one.allocation?.error !== undefined)

@@ -204,9 +204,10 @@ async function refuseBelowUsage(
     }
   }
   if (podShrinks) refuse('pod', wanted.memoryBytes ?? 0n, await tools.cgroups.memoryUsageBytes(ref.uid))
-  const stats = await tools.client.containerStats(picture.current?.id ?? '', signal)
+  const { linux } = await tools.client.sandboxStats(picture.current?.id ?? '', signal)
   for (const { name, to } of shrinking) {
-    const usage = stats.find(({ attributes }) => attributes?.metadata.name === name)?.memory?.usageBytes
+    const stats = linux?.containers.find(({ attributes }) => attributes?.metadata.name === name)
+    const usage = stats?.memory?.usageBytes
     if (usage) refuse(`container "${name}"`, to.memoryLimitBytes, BigInt(usage.value))
     else problems.push(`missing container "${name}" memory usage`)
   }
