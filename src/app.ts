@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { serveAdmin } from './app/admin.ts'
 import { buildBackend, type BackendStack } from './app/backend-stack.ts'
 import type { House, World } from './app/house.ts'
+import { approvalTasks } from './app/node-certificates.ts'
 import { metered, nodeNames } from './app/pool-nodes.ts'
 import { schedulingTasks } from './app/scheduling-tasks.ts'
 import { openMeter } from './billing/meter.ts'
@@ -52,6 +53,7 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
     {
       cluster: (inner) => cluster.run(inner),
       ...schedulingTasks(house, stacks),
+      ...(await approvalTasks(house, signal)),
       ...Object.assign({}, ...stacks.map(({ tasks }) => tasks)),
       events: (inner) => events.run(inner),
     },

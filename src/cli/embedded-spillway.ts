@@ -1,9 +1,10 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { StatusView } from '../console/api/contract.ts'
 import { allowances } from '../backends/cri/config.ts'
 import { virtualPoolName, type EmbeddedCluster } from '../dev-cluster/embedded-cluster.ts'
+import { probeHttp } from '../dev-cluster/http-probe.ts'
 import type { SpillwayLaunch } from '../dev-cluster/start-cluster.ts'
 import { askAdmin } from './admin-client.ts'
 
@@ -35,13 +36,29 @@ export async function launchSpillway(cluster: EmbeddedCluster): Promise<Spillway
           signal,
         )) as StatusView
         const ready = status.nodes.filter((node) => node.ready).length
-        return ready === cluster.shape.virtualNodes ? true : undefined
+        if (ready !== cluster.shape.virtualNodes) return undefined
+        return (await areServing(cluster, signal)) ? true : undefined
       } catch {
         signal.throwIfAborted()
         return undefined
       }
     },
   }
+}
+
+/** Whether each node serves with a certificate of the cluster's: until then `kubectl logs` would be refused. */
+async function areServing(
+  { virtualNodes, nodeAddress, caFile }: EmbeddedCluster,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const ca = await readFile(caFile, 'utf8')
+  const statuses = await Promise.all(
+    virtualNodes.map(({ kubeletPort }) =>
+      probeHttp({ url: `https://${nodeAddress}:${kubeletPort}/healthz`, ca }, signal),
+    ),
+  )
+  // Nobody is let in without a name, which is all that is wanted here.
+  return statuses.every((status) => status === 401)
 }
 
 /** The same file that a user would write (docs/reference/config.md). */

@@ -18,6 +18,7 @@ export interface Config {
     readonly address: string
     readonly firstPort: number
     readonly clientCa: string | undefined
+    readonly servingCertificate: ServingCertificateSource
   }
   readonly nodeIdentity: NodeIdentity
   readonly clusterDns: readonly string[]
@@ -29,14 +30,19 @@ export interface Config {
 
 export type NodeIdentity =
   | { readonly kind: 'impersonate' }
+  | { readonly kind: 'csr' }
   | {
       readonly kind: 'certificate'
       /** File paths, in which `{node}` stands for the node's name. */
       readonly clientCertificate: string
       readonly clientKey: string
-      readonly servingCertificate: string | undefined
-      readonly servingKey: string | undefined
     }
+
+export type ServingCertificateSource =
+  | { readonly kind: 'csr' }
+  | { readonly kind: 'self-signed' }
+  /** File paths, in which `{node}` stands for the node's name. */
+  | { readonly kind: 'files'; readonly certificate: string; readonly key: string }
 
 export interface BackendConfig {
   readonly name: string
@@ -146,6 +152,7 @@ function compile(raw: RawConfig): Config {
       address: raw.nodeApi.address,
       firstPort: raw.nodeApi.firstPort ?? 10_260,
       clientCa: raw.nodeApi.clientCa,
+      servingCertificate: compileServing(raw.nodeApi.servingCertificate),
     },
     nodeIdentity: compileIdentity(raw.nodeIdentity),
     clusterDns: raw.defaults?.clusterDns ?? ['10.96.0.10'],
@@ -158,8 +165,14 @@ function compile(raw: RawConfig): Config {
 
 function compileIdentity(raw: RawConfig['nodeIdentity']): NodeIdentity {
   if (raw === undefined || raw === 'impersonate') return { kind: 'impersonate' }
-  const { clientCertificate, clientKey, servingCertificate, servingKey } = raw
-  return { kind: 'certificate', clientCertificate, clientKey, servingCertificate, servingKey }
+  if (raw === 'csr') return { kind: 'csr' }
+  const { clientCertificate, clientKey } = raw
+  return { kind: 'certificate', clientCertificate, clientKey }
+}
+
+function compileServing(raw: RawConfig['nodeApi']['servingCertificate']): ServingCertificateSource {
+  if (raw === undefined || typeof raw === 'string') return { kind: raw ?? 'csr' }
+  return { kind: 'files', ...raw }
 }
 
 function compilePool(raw: RawPool): PoolConfig {
@@ -184,17 +197,12 @@ function compilePool(raw: RawPool): PoolConfig {
 }
 
 /** What no schema can see: names that must be unique, or must exist. */
-function crossCheck({ backends, pools, nodeIdentity }: Config): string[] {
+function crossCheck({ backends, pools }: Config): string[] {
   const problems = [...duplicates('backends', backends), ...duplicates('pools', pools)]
   const known = backends.map(({ name }) => name)
   for (const [index, { backend }] of pools.entries()) {
     if (known.includes(backend)) continue
     problems.push(`pools[${index}].backend: found "${backend}"; allowed: ${known.join(', ')}`)
-  }
-  if (nodeIdentity.kind === 'certificate') {
-    if ((nodeIdentity.servingCertificate === undefined) !== (nodeIdentity.servingKey === undefined)) {
-      problems.push('nodeIdentity: servingCertificate and servingKey go together; found only one of them')
-    }
   }
   return problems
 }

@@ -67,8 +67,14 @@ export const nodeIdentitySchema = Type.Object(
   {
     clientCertificate: text('PEM file: certificate of system:node:<node>; {node} stands for the node’s name'),
     clientKey: text('PEM file of its key'),
-    servingCertificate: Type.Optional(text('PEM file: certificate of the node’s API; left out: self-signed')),
-    servingKey: Type.Optional(text('PEM file of its key')),
+  },
+  { additionalProperties: false },
+)
+
+const servingFilesSchema = Type.Object(
+  {
+    certificate: text('PEM file, read again when it changes; {node} stands for the node’s name'),
+    key: text('PEM file of its key'),
   },
   { additionalProperties: false },
 )
@@ -103,13 +109,19 @@ export const configSchema = Type.Object(
         clientCa: Type.Optional(
           text('PEM file: who may call with a client certificate; left out: tokens only'),
         ),
+        servingCertificate: Type.Optional(
+          Type.Union([Type.Literal('csr'), Type.Literal('self-signed'), servingFilesSchema], {
+            description:
+              'what nodes serve with: a certificate that the cluster signs on request (csr, the default), self-signed, or files',
+          }),
+        ),
       },
       { additionalProperties: false },
     ),
     nodeIdentity: Type.Optional(
-      Type.Union([nodeIdentitySchema, Type.Literal('impersonate')], {
+      Type.Union([nodeIdentitySchema, Type.Literal('impersonate'), Type.Literal('csr')], {
         description:
-          'how a node speaks to the API server: its own certificate, or the controller in its name (impersonate)',
+          'how a node speaks to the API server: the controller in its name (impersonate, the default), a certificate that the cluster signs on request (csr), or one from files',
       }),
     ),
     defaults: Type.Optional(

@@ -21,8 +21,6 @@ export interface EmbeddedCluster extends ClusterLayout {
   readonly nodeIdentity: {
     readonly clientCertificate: string
     readonly clientKey: string
-    readonly servingCertificate: string
-    readonly servingKey: string
   }
   /** For Spillway's own state: ledger, volumes, logs. Exists. */
   readonly spillwayDir: string
@@ -36,8 +34,6 @@ export interface VirtualNodeFiles {
   readonly kubeletPort: number
   readonly clientCertificate: string
   readonly clientKey: string
-  readonly servingCertificate: string
-  readonly servingKey: string
 }
 
 export const virtualPoolName = 'burst'
@@ -52,8 +48,6 @@ export function describeCluster(layout: ClusterLayout, shape: ClusterShape): Emb
   const nodeIdentity = {
     clientCertificate: join(pkiDir, 'nodes', '{node}-client.crt'),
     clientKey: join(pkiDir, 'nodes', '{node}-client.key'),
-    servingCertificate: join(pkiDir, 'nodes', '{node}-serving.crt'),
-    servingKey: join(pkiDir, 'nodes', '{node}-serving.key'),
   }
   return {
     ...layout,
@@ -68,8 +62,6 @@ export function describeCluster(layout: ClusterLayout, shape: ClusterShape): Emb
       kubeletPort: ports.virtualKubelet + ordinal,
       clientCertificate: nodeIdentity.clientCertificate.replace('{node}', name),
       clientKey: nodeIdentity.clientKey.replace('{node}', name),
-      servingCertificate: nodeIdentity.servingCertificate.replace('{node}', name),
-      servingKey: nodeIdentity.servingKey.replace('{node}', name),
     })),
     nodeIdentity,
     spillwayDir: join(layout.stateDir, 'spillway'),

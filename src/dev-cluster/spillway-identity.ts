@@ -11,12 +11,12 @@ import type { CertificateAuthority, CertificateFiles } from './pki.ts'
 export interface SpillwayIdentity {
   /** Of ServiceAccount `spillway-system/spillway`. */
   readonly kubeconfig: string
-  /** By node name. */
-  readonly nodes: ReadonlyMap<string, NodeCertificates>
+  /** By node name: the certificate of user `system:node:<name>`. Serving ones Spillway gets by request. */
+  readonly nodes: ReadonlyMap<string, CertificateFiles>
   /** PEM file of the authority that signs them, clients and the API server alike. */
   readonly caFile: string
-  /** Certificates of one more node, or again of one that has them. */
-  issueNode(nodeName: string): Promise<NodeCertificates>
+  /** The certificate of one more node, or again of one that has it. */
+  issueNode(nodeName: string): Promise<CertificateFiles>
   /** Writes ServiceAccount and rights into the cluster. */
   publish(client: KubeApi, signal: AbortSignal): Promise<void>
 }
@@ -41,7 +41,7 @@ export interface SpillwayIdentityOptions {
 
 /** Makes the files; a second call for the same folder keeps them. */
 export async function createSpillwayIdentity(options: SpillwayIdentityOptions): Promise<SpillwayIdentity> {
-  const { pki, nowMs, address } = options
+  const { pki, nowMs } = options
   const dir = join(pki.dir, 'nodes')
   await mkdir(dir, { recursive: true, mode: 0o700 })
   // A certificate in place of a token: it is there before the API server answers, it does not run out while the
@@ -55,9 +55,8 @@ export async function createSpillwayIdentity(options: SpillwayIdentityOptions): 
     },
     nowMs,
   )
-  const issueNode = (name: string): Promise<NodeCertificates> =>
-    issueNodeCertificates(pki.authority, name, address, nowMs)
-  const nodes = new Map<string, NodeCertificates>()
+  const issueNode = (name: string): Promise<CertificateFiles> => issueNodeClient(pki.authority, name, nowMs)
+  const nodes = new Map<string, CertificateFiles>()
   for (const name of options.virtualNodes) nodes.set(name, await issueNode(name))
   return {
     kubeconfig: await kubeconfigWriter(options, pki.authority)('spillway.kubeconfig', client),
@@ -68,7 +67,7 @@ export async function createSpillwayIdentity(options: SpillwayIdentityOptions): 
   }
 }
 
-/** A kubelet's two certificates, for `server-0` and virtual nodes alike. */
+/** A kubelet's two certificates. */
 export async function issueNodeCertificates(
   authority: CertificateAuthority,
   nodeName: string,
@@ -76,15 +75,7 @@ export async function issueNodeCertificates(
   nowMs: number,
 ): Promise<NodeCertificates> {
   return {
-    client: await authority.issue(
-      {
-        fileName: `nodes/${nodeName}-client`,
-        commonName: `system:node:${nodeName}`,
-        organizations: ['system:nodes'],
-        usages: ['client'],
-      },
-      nowMs,
-    ),
+    client: await issueNodeClient(authority, nodeName, nowMs),
     serving: await authority.issue(
       {
         fileName: `nodes/${nodeName}-serving`,
@@ -99,6 +90,16 @@ export async function issueNodeCertificates(
   }
 }
 
+async function issueNodeClient(
+  authority: CertificateAuthority,
+  nodeName: string,
+  nowMs: number,
+): Promise<CertificateFiles> {
+  const fileName = `nodes/${nodeName}-client`
+  const user = { commonName: `system:node:${nodeName}`, organizations: ['system:nodes'] }
+  return await authority.issue({ fileName, ...user, usages: ['client'] }, nowMs)
+}
+
 const namespace = 'spillway-system'
 const accountName = 'spillway'
 const roleName = 'spillway'
@@ -106,6 +107,7 @@ const roleName = 'spillway'
 export interface Rule {
   readonly apiGroups: readonly string[]
   readonly resources: readonly string[]
+  readonly resourceNames?: readonly string[]
   readonly verbs: readonly string[]
 }
 
@@ -140,6 +142,7 @@ export const clusterRoleBindings: Resource<ClusterRoleBinding> = {
 }
 
 const read = ['get', 'list', 'watch']
+const certificatesGroup = 'certificates.k8s.io'
 
 /** What the ServiceAccount may do. Secrets, ConfigMaps and tokens are not in it: those belong to the node users. */
 export const spillwayRules: readonly Rule[] = [
@@ -165,6 +168,15 @@ export const spillwayRules: readonly Rule[] = [
   // Who asks a virtual node for logs or exec, and may they.
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
   { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
+  // What the API server checks of a node's serving certificate: our nodes ask for them, and nobody else approves.
+  { apiGroups: [certificatesGroup], resources: ['certificatesigningrequests'], verbs: read },
+  { apiGroups: [certificatesGroup], resources: ['certificatesigningrequests/approval'], verbs: ['patch'] },
+  {
+    apiGroups: [certificatesGroup],
+    resources: ['signers'],
+    resourceNames: ['kubernetes.io/kubelet-serving'],
+    verbs: ['approve'],
+  },
 ]
 
 async function publishAccount(client: KubeApi, signal: AbortSignal): Promise<void> {

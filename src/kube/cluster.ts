@@ -5,7 +5,7 @@ import type { KubeApi, Resource } from './api.ts'
 import { createKubeClient } from './client.ts'
 import type { Credentials } from './credentials.ts'
 import { reflect } from './reflector.ts'
-import { namespaces, nodes, pods, runtimeClasses, services } from './resources.ts'
+import { namespaces, nodes, pods, runtimeClasses, selfSubjectReviews, services } from './resources.ts'
 import { ObjectStore } from './store.ts'
 
 export interface ClusterOptions {
@@ -32,8 +32,14 @@ export interface Cluster {
   readonly namespaces: ObjectStore<Namespace>
   readonly services: ObjectStore<Service>
   readonly runtimeClasses: ObjectStore<RuntimeClass>
+  /** The user that we are to the API server. */
+  whoAmI(signal: AbortSignal): Promise<string>
   /** Keeps the stores until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>
+}
+
+interface SelfSubjectReview extends KubeObject {
+  readonly status?: { readonly userInfo?: { readonly username?: string } }
 }
 
 /** Rejects with what the API server answers to the first two questions. */
@@ -58,6 +64,11 @@ export async function connectCluster(options: ClusterOptions, signal: AbortSigna
     namespaces: follow(namespaces),
     services: follow(services),
     runtimeClasses: follow(runtimeClasses),
+    whoAmI: async (inner) => {
+      const review: SelfSubjectReview = {}
+      const { status } = (await api.create(selfSubjectReviews, review, inner)) as SelfSubjectReview
+      return status?.userInfo?.username ?? ''
+    },
     run: async (inner) => {
       await Promise.all(runs.map((run) => run(inner)))
     },

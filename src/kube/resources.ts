@@ -1,4 +1,5 @@
 import type {
+  CertificateSigningRequest,
   ConfigMap,
   CoreEvent,
   KubeObject,
@@ -35,7 +36,19 @@ export const events = core<CoreEvent>('events', 'Event', true)
 export const serviceAccounts = core<KubeObject>('serviceaccounts', 'ServiceAccount', true)
 export const leases = grouped<Lease>('coordination.k8s.io', 'leases', 'Lease', true)
 export const runtimeClasses = grouped<RuntimeClass>('node.k8s.io', 'runtimeclasses', 'RuntimeClass', false)
+export const certificateSigningRequests = grouped<CertificateSigningRequest>(
+  'certificates.k8s.io',
+  'certificatesigningrequests',
+  'CertificateSigningRequest',
+  false,
+)
 export const tokenReviews = grouped<KubeObject>('authentication.k8s.io', 'tokenreviews', 'TokenReview', false)
+export const selfSubjectReviews = grouped<KubeObject>(
+  'authentication.k8s.io',
+  'selfsubjectreviews',
+  'SelfSubjectReview',
+  false,
+)
 export const subjectAccessReviews = grouped<KubeObject>(
   'authorization.k8s.io',
   'subjectaccessreviews',

@@ -8,6 +8,8 @@ export interface NodeSettings {
   readonly maxPods: number
   /** Whether the serving certificate is had by a request to the cluster. */
   readonly serverTlsBootstrap: boolean
+  /** Whether the client certificate is. */
+  readonly rotateCertificates: boolean
 }
 
 /**
@@ -15,7 +17,8 @@ export interface NodeSettings {
  * no counterpart here; a default of kubelet's in its place would be a claim. Pure.
  */
 export function configz(settings: NodeSettings): object {
-  const { address, port, clientCaFile, clusterDns, clusterDomain, maxPods, serverTlsBootstrap } = settings
+  const { address, port, clientCaFile, clusterDns, clusterDomain, maxPods } = settings
+  const { serverTlsBootstrap, rotateCertificates } = settings
   return {
     kubeletconfig: {
       kind: 'KubeletConfiguration',
@@ -23,7 +26,7 @@ export function configz(settings: NodeSettings): object {
       address,
       port,
       readOnlyPort: 0,
-      rotateCertificates: serverTlsBootstrap,
+      rotateCertificates,
       serverTLSBootstrap: serverTlsBootstrap,
       authentication: {
         x509: clientCaFile === undefined ? {} : { clientCAFile: clientCaFile },

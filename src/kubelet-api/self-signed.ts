@@ -8,7 +8,8 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from '@peculiar/x509'
-import type { PemPair } from './serving-certificate.ts'
+import type { PemPair } from '../model/pem-pair.ts'
+import { ChangingCertificate } from './serving-certificate.ts'
 
 export interface SelfSignedOptions {
   /** The Node's name, a DNS name of the certificate. */
@@ -21,6 +22,20 @@ export interface SelfSignedOptions {
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 // Clocks of servers differ a little.
 const skewMs = 5 * 60_000
+
+// Like kubelet's own; it is made anew at each start.
+const ownLifeMs = 365 * 24 * 60 * 60 * 1000
+
+/**
+ * What a node serves with when nobody signs for it, or until somebody has: what it has from before, else its own
+ * signature.
+ */
+export async function ownCertificate(
+  subject: Pick<SelfSignedOptions, 'nodeName' | 'addresses' | 'nowMs'>,
+  held: PemPair | undefined,
+): Promise<ChangingCertificate> {
+  return new ChangingCertificate(held ?? (await selfSignedCertificate({ ...subject, lifeMs: ownLifeMs })))
+}
 
 /** A serving certificate that nobody has signed: enough where the API server does not verify kubelets. */
 export async function selfSignedCertificate(options: SelfSignedOptions): Promise<PemPair> {

@@ -2,24 +2,15 @@ import { watch } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createSecureContext } from 'node:tls'
-import { errorMessage } from '../model/errors.ts'
+import { errorMessage, SpillwayError } from '../model/errors.ts'
+import type { PemPair } from '../model/pem-pair.ts'
 import type { Log } from '../telemetry/log.ts'
-
-/** A certificate with its chain and the key, as PEM. */
-export interface PemPair {
-  readonly cert: string
-  readonly key: string
-}
 
 /** What a listener serves with, now and later. */
 export interface ServingCertificate {
   readonly current: PemPair
   /** Calls back with each later pair. Returns the end of the subscription. */
   onChange(listener: (pair: PemPair) => void): () => void
-}
-
-export function fixedCertificate(pair: PemPair): ServingCertificate {
-  return { current: pair, onChange: () => () => undefined }
 }
 
 /** One that is set anew by whoever renews it: a CSR loop, a file watch. */
@@ -49,7 +40,10 @@ export class ChangingCertificate implements ServingCertificate {
   }
 }
 
-/** Reads the two files, and again when they change. Half-written pairs are waited out. */
+/**
+ * Reads the two files, and again when they change. Half-written pairs are waited out. Rejects with ConfigInvalid when
+ * they cannot be read now.
+ */
 export async function fileCertificate(
   { certFile, keyFile, log }: { readonly certFile: string; readonly keyFile: string; readonly log: Log },
   signal: AbortSignal,
@@ -58,7 +52,11 @@ export async function fileCertificate(
     const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')])
     return { cert, key }
   }
-  const certificate = new ChangingCertificate(await read())
+  const first = await read().catch((error: unknown) => {
+    const message = `nodeApi.servingCertificate: ${certFile} and ${keyFile}: ${errorMessage(error)}`
+    throw new SpillwayError('ConfigInvalid', message, { cause: error })
+  })
+  const certificate = new ChangingCertificate(first)
   const reload = async (): Promise<void> => {
     try {
       certificate.set(await read())

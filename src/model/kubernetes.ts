@@ -27,6 +27,10 @@ import type {
   Toleration,
   Volume as V130Volume,
 } from 'kubernetes-types/core/v1.d.ts'
+import type {
+  CertificateSigningRequest,
+  CertificateSigningRequestCondition,
+} from 'kubernetes-types/certificates/v1.d.ts'
 import type { Lease } from 'kubernetes-types/coordination/v1.d.ts'
 import type { RuntimeClass } from 'kubernetes-types/node/v1.d.ts'
 import type { LabelSelector, ListMeta, ObjectMeta, OwnerReference } from 'kubernetes-types/meta/v1.d.ts'
@@ -167,6 +171,8 @@ export interface KubeObject {
 }
 
 export type {
+  CertificateSigningRequest,
+  CertificateSigningRequestCondition,
   ConfigMap,
   ContainerState,
   ContainerStateTerminated,

@@ -50,7 +50,7 @@ describe('a rootless control plane', () => {
   })
 
   it('lets a node make itself, and no other node', async () => {
-    const files = test.controlPlane.spillway.nodes.get('burst-0')?.client
+    const files = test.controlPlane.spillway.nodes.get('burst-0')
     const cert = await readFile(files?.certFile ?? '', 'utf8')
     const key = await readFile(files?.keyFile ?? '', 'utf8')
     const node = clientOf({ cert, key })

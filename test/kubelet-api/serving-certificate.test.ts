@@ -2,11 +2,12 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { openServingCertificate } from '../../src/kubelet-api/open-serving-certificate.ts'
-import { selfSignedCertificate } from '../../src/kubelet-api/self-signed.ts'
-import type { PemPair } from '../../src/kubelet-api/serving-certificate.ts'
+import { ownCertificate, selfSignedCertificate } from '../../src/kubelet-api/self-signed.ts'
+import { fileCertificate } from '../../src/kubelet-api/serving-certificate.ts'
+import { hasCode } from '../../src/model/errors.ts'
+import type { PemPair } from '../../src/model/pem-pair.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
-import { FakeClock, fakeEpochMs } from '../support/fake-clock.ts'
+import { fakeEpochMs } from '../support/fake-clock.ts'
 
 const make = (nodeName: string): Promise<PemPair> =>
   selfSignedCertificate({ nodeName, addresses: [], nowMs: fakeEpochMs, lifeMs: 1e9 })
@@ -22,8 +23,7 @@ it('follows its files when they are replaced, and never takes half of a pair', a
   await replace(files.certFile, first.cert)
   await replace(files.keyFile, first.key)
   const stop = new AbortController()
-  const options = { files, nodeName: 'a', addresses: [], clock: new FakeClock(), log: silentLog() }
-  const certificate = await openServingCertificate(options, stop.signal)
+  const certificate = await fileCertificate({ ...files, log: silentLog() }, stop.signal)
   expect(certificate.current).toEqual(first)
   const changed = new Promise<PemPair>((resolve) => certificate.onChange(resolve))
   await replace(files.certFile, second.cert)
@@ -33,9 +33,18 @@ it('follows its files when they are replaced, and never takes half of a pair', a
   await rm(directory, { recursive: true })
 })
 
-it('is self-signed when there are no files', async () => {
-  const options = { nodeName: 'burst-0', addresses: ['10.0.0.5'], clock: new FakeClock(), log: silentLog() }
-  const { current } = await openServingCertificate(options, new AbortController().signal)
+it('names its field when a file is not there', async () => {
+  const files = { certFile: '/none/tls.crt', keyFile: '/none/tls.key', log: silentLog() }
+  const error = await fileCertificate(files, new AbortController().signal).catch((one: unknown) => one)
+  expect(hasCode(error, 'ConfigInvalid') && error.message).toContain(
+    'nodeApi.servingCertificate: /none/tls.crt',
+  )
+})
+
+it('is the one from before, or self-signed when there is none', async () => {
+  const subject = { nodeName: 'burst-0', addresses: ['10.0.0.5'], nowMs: fakeEpochMs }
+  const { current } = await ownCertificate(subject, undefined)
   expect(current.cert).toMatch(/^-----BEGIN CERTIFICATE-----/)
   expect(current.key).toMatch(/^-----BEGIN PRIVATE KEY-----/)
+  expect((await ownCertificate(subject, current)).current).toBe(current)
 })

@@ -7,10 +7,11 @@ import type { Backend, CommandResult, ExecOptions, LogOptions } from '../../src/
 import { reviewAuthenticator, reviewAuthorizer } from '../../src/kubelet-api/auth.ts'
 import { startNodeApi, type NodeApiOptions } from '../../src/kubelet-api/node-api.ts'
 import { selfSignedCertificate } from '../../src/kubelet-api/self-signed.ts'
-import { ChangingCertificate, type PemPair } from '../../src/kubelet-api/serving-certificate.ts'
+import { ChangingCertificate } from '../../src/kubelet-api/serving-certificate.ts'
 import type { KubeApi } from '../../src/kube/api.ts'
 import { SpillwayError } from '../../src/model/errors.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
+import type { PemPair } from '../../src/model/pem-pair.ts'
 import type { BackendUsage, UsageOptions } from '../../src/model/pod-usage.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { FakeClock } from './fake-clock.ts'
@@ -167,6 +168,7 @@ export async function openNodeApi(more: Partial<NodeApiOptions> = {}): Promise<N
         clusterDomain: 'cluster.local',
         maxPods: 110,
         serverTlsBootstrap: true,
+        rotateCertificates: false,
       },
       syncLoop: () => bench.syncProblem,
       log: silentLog(),

@@ -38,7 +38,7 @@ export async function openClients(
   const never = new AbortController().signal
   const certificates = controlPlane.spillway.nodes.get(nodeName)
   if (!certificates) throw new Error(`there is no certificate for ${nodeName}`)
-  const { certFile, keyFile } = certificates.client
+  const { certFile, keyFile } = certificates
   const [cert, key] = [await readFile(certFile, 'utf8'), await readFile(keyFile, 'utf8')]
   const environment = {}
   const controllerCredentials = await loadKubeconfig(

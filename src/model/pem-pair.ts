@@ -1,0 +1,5 @@
+/** A certificate with its chain, and the key, as PEM. */
+export interface PemPair {
+  readonly cert: string
+  readonly key: string
+}
