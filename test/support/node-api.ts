@@ -135,6 +135,39 @@ export interface NodeApiBench extends AsyncDisposable {
   stop(): void
 }
 
+/** What the node API of `burst-0` needs that is of no matter to a test, over scripts in place of everything. */
+export function nodeApiOptions(
+  more: Partial<NodeApiOptions> & Pick<NodeApiOptions, 'certificate' | 'clock'>,
+): NodeApiOptions {
+  const { clock } = more
+  const review = { api: new Reviews().api, clock }
+  return {
+    nodeName: 'burst-0',
+    listen: { address: '127.0.0.1', port: 0 },
+    authenticator: reviewAuthenticator(review),
+    authorizer: reviewAuthorizer(review),
+    backend: new ScriptedBackend().backend,
+    pods: {
+      find: (namespace, name) => (namespace === 'shop' && name === 'web' ? podOfBench : undefined),
+      list: () => [podOfBench],
+    },
+    size: { cpuMillis: 4_000n, memoryBytes: 8_000n, ephemeralStorageBytes: 16_000n },
+    settings: {
+      address: '127.0.0.1',
+      port: 10_260,
+      clientCaFile: '/etc/ca.crt',
+      clusterDns: ['10.96.0.10'],
+      clusterDomain: 'cluster.local',
+      maxPods: 110,
+      serverTlsBootstrap: true,
+      rotateCertificates: false,
+    },
+    syncLoop: () => undefined,
+    log: silentLog(),
+    ...more,
+  }
+}
+
 /** The node API of `burst-0` on loopback, over a scripted backend and scripted reviews. */
 export async function openNodeApi(more: Partial<NodeApiOptions> = {}): Promise<NodeApiBench> {
   const nowMs = new Date('2026-01-01').getTime()
@@ -147,34 +180,16 @@ export async function openNodeApi(more: Partial<NodeApiOptions> = {}): Promise<N
   const review = { api: reviews.api, clock }
   const bench = { syncProblem: undefined as string | undefined }
   const { port } = await startNodeApi(
-    {
-      nodeName: 'burst-0',
-      listen: { address: '127.0.0.1', port: 0 },
+    nodeApiOptions({
       certificate,
       clientCa,
       authenticator: reviewAuthenticator(review),
       authorizer: reviewAuthorizer(review),
       backend: backend.backend,
-      pods: {
-        find: (namespace, name) => (namespace === 'shop' && name === 'web' ? podOfBench : undefined),
-        list: () => [podOfBench],
-      },
-      size: { cpuMillis: 4_000n, memoryBytes: 8_000n, ephemeralStorageBytes: 16_000n },
-      settings: {
-        address: '127.0.0.1',
-        port: 10_260,
-        clientCaFile: '/etc/ca.crt',
-        clusterDns: ['10.96.0.10'],
-        clusterDomain: 'cluster.local',
-        maxPods: 110,
-        serverTlsBootstrap: true,
-        rotateCertificates: false,
-      },
       syncLoop: () => bench.syncProblem,
-      log: silentLog(),
       clock,
       ...more,
-    },
+    }),
     stop.signal,
   )
   const ask: NodeApiBench['ask'] = (path, { token, identity, method = 'GET' } = {}) =>
