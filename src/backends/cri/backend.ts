@@ -45,11 +45,12 @@ import {
 } from './machine.ts'
 import type { Owner } from './marks.ts'
 import { attemptsOf, type SeenContainer } from './observe.ts'
-import { logPath } from './paths.ts'
+import { logPath, pullRecordsDir } from './paths.ts'
 import type { CriTools } from './pod-context.ts'
 import type { PodLoop } from './pod-loop.ts'
 import { PodLoops } from './pod-loops.ts'
 import { PodStore } from './pod-store.ts'
+import { PullRecords } from './pull-records.ts'
 import { followRuntime } from './runtime-events.ts'
 import { RuntimeInquiry } from './runtime-facts.ts'
 import { refuseUnsupported } from './update-rules.ts'
@@ -84,7 +85,12 @@ export async function createCriBackend(settings: CriBackendSettings): Promise<Ba
     settings: { ...owner, name, options },
     client,
     runtime: new RuntimeInquiry(client),
-    images: new Images(client, clock),
+    images: new Images({
+      client,
+      records: await PullRecords.open(pullRecordsDir(options.stateDir)),
+      clock,
+      log,
+    }),
     cgroups,
     store,
     userNamespaces,

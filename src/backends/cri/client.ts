@@ -200,6 +200,10 @@ export class CriClient {
     return (await this.#call<{ image: CriImage | null }>('ImageStatus', request, signal)).image ?? undefined
   }
 
+  async listImages(signal: AbortSignal): Promise<readonly CriImage[]> {
+    return (await this.#call<{ images: CriImage[] }>('ListImages', {}, signal)).images
+  }
+
   /** As long as it takes: the runtime ends a pull without progress by itself. Answers with the image's id. */
   async pullImage(image: string, auth: ImageAuth | undefined, signal: AbortSignal): Promise<string> {
     const request = { image: { image }, ...(auth && { auth }) }

@@ -242,12 +242,8 @@ export interface CriImage {
 }
 
 export interface ImageAuth {
-  readonly username?: string
-  readonly password?: string
-  readonly auth?: string
-  readonly serverAddress?: string
-  readonly identityToken?: string
-  readonly registryToken?: string
+  readonly username: string
+  readonly password: string
 }
 
 export interface RuntimeCondition {

@@ -1,76 +1,114 @@
+import { createHash } from 'node:crypto'
+import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Secret } from '../../model/kubernetes.ts'
 import type { ImageAuth } from './cri-types.ts'
+import type { PullSecret } from './image-access.ts'
 
-interface Entry {
-  readonly registry: string
+/** A login at a registry, and the Secret that it is from. */
+export interface Credential {
   readonly auth: ImageAuth
+  readonly source: PullSecret
 }
+
+interface Entry extends Credential {
+  /** Host and path, as in `registry.example:5000/team`; `*` in the host stands for one label or a part of it. */
+  readonly key: string
+}
+
+/** Where Docker keeps logins for what images call docker.io. */
+const oldDockerHub = 'index.docker.io'
 
 /**
- * The credentials of pull Secrets that fit a repository, the most specific first (pkg/credentialprovider): by registry
- * host, `*` for one label of it, and a prefix of the path. Broken Secrets are skipped; `problems` says which.
+ * The logins in pull Secrets that fit a repository, as in `registry.example:5000/team/app`, the most specific first
+ * (pkg/credentialprovider): by host, port and prefix of the path. Rejected: a Secret cannot be read. Secrets of other
+ * types hold none.
  */
-export function credentialsFor(
-  repository: string,
-  secrets: readonly Secret[],
-): { readonly auths: readonly ImageAuth[]; readonly problems: readonly string[] } {
-  const entries: Entry[] = []
-  const problems: string[] = []
-  for (const secret of secrets) {
-    try {
-      entries.push(...entriesOf(secret))
-    } catch {
-      problems.push(`Secret "${secret.metadata?.name}" holds no readable registry credentials`)
-    }
+export function credentialsFor(repository: string, secrets: readonly Secret[]): readonly Credential[] {
+  const entries = secrets.flatMap(entriesOf)
+  const fitting = entries
+    .filter(({ key }) => fits(key, repository))
+    // Of keys that fit the same repository the later in the alphabet is the longer one, or the one without a star.
+    .sort((a, b) => (a.key < b.key ? 1 : a.key > b.key ? -1 : 0))
+  if (fitting.length > 0 || !repository.startsWith('docker.io/')) return fitting
+  return entries.filter(({ key }) => key === oldDockerHub)
+}
+
+function entriesOf(secret: Secret): Entry[] {
+  const { type, data, metadata } = secret
+  const field = type === 'kubernetes.io/dockerconfigjson' ? '.dockerconfigjson' : '.dockercfg'
+  const encoded = data?.[field]
+  if (!encoded || (field === '.dockercfg' && type !== 'kubernetes.io/dockercfg')) return []
+  try {
+    const parsed = asObject(JSON.parse(Buffer.from(encoded, 'base64').toString()))
+    const table = field === '.dockercfg' ? parsed : asObject(parsed['auths'] ?? {})
+    return Object.entries(table).map(([address, login]) => {
+      const given = asObject(login)
+      const auth = userAndPassword(given)
+      const { uid = '', namespace = '', name = '' } = metadata ?? {}
+      // The address is not passed on: the runtime compares it with the host that it asks, which may be a mirror.
+      return {
+        key: keyOf(address),
+        auth,
+        source: { uid, namespace, name, hash: hashOf(auth, given['email']) },
+      }
+    })
+  } catch (error) {
+    const message = `Secret "${metadata?.name}" holds no readable registry credentials in ${field}: ${errorMessage(error)}`
+    throw new SpillwayError('Rejected', message, { cause: error })
   }
-  const auths = entries
-    .filter(({ registry }) => fits(registry, repository))
-    .sort((a, b) => b.registry.length - a.registry.length)
-    .map(({ auth }) => auth)
-  return { auths, problems }
 }
 
-function entriesOf({ type, data }: Secret): Entry[] {
-  const key = type === 'kubernetes.io/dockerconfigjson' ? '.dockerconfigjson' : '.dockercfg'
-  const encoded = data?.[key]
-  if (encoded === undefined) throw new Error(`no ${key}`)
-  const parsed = JSON.parse(Buffer.from(encoded, 'base64').toString()) as Record<string, unknown>
-  const table = (key === '.dockercfg' ? parsed : (parsed['auths'] ?? {})) as Record<string, ImageAuth>
-  return Object.entries(table).map(([address, given]) => ({
-    registry: normalise(address),
-    auth: { ...userAndPassword(given), serverAddress: address },
-  }))
+function asObject(value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>
+  }
+  throw new Error('an object is wanted where there is none')
 }
 
-function userAndPassword({ username, password, auth, identityToken }: ImageAuth): ImageAuth {
-  if (identityToken) return { identityToken }
-  if (!auth) return { username: username ?? '', password: password ?? '' }
+/** `auth`, both in one, counts more than the two fields. */
+function userAndPassword({ username, password, auth }: Record<string, unknown>): ImageAuth {
+  if (typeof auth !== 'string' || auth === '') return { username: text(username), password: text(password) }
   const decoded = Buffer.from(auth, 'base64').toString()
   const colon = decoded.indexOf(':')
-  if (colon < 0) throw new Error('auth is not user:password')
+  if (colon < 0) throw new Error('auth is not the base64 of user:password')
   return { username: decoded.slice(0, colon), password: decoded.slice(colon + 1) }
 }
 
-// People write https://index.docker.io/v1/ for what images call docker.io.
-function normalise(address: string): string {
-  const bare = address.replace(/^https?:\/\//, '').replace(/\/+$/, '')
-  const withoutVersion = bare.replace(/\/v[12]$/, '')
-  return withoutVersion.replace(/^index\.docker\.io/, 'docker.io')
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
-function fits(registry: string, repository: string): boolean {
-  const [host = '', ...path] = registry.split('/')
-  const [wantedHost = '', ...wantedPath] = repository.split('/')
-  const labels = host.split('.')
-  const wantedLabels = wantedHost.split('.')
-  if (labels.length !== wantedLabels.length) return false
-  const hostFits = labels.every((label, index) => labelFits(label, wantedLabels[index] ?? ''))
-  return hostFits && (path.length === 0 || wantedPath.join('/').startsWith(path.join('/')))
+function hashOf({ username, password }: ImageAuth, email: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify([username, password, text(email)]))
+    .digest('hex')
 }
 
-function labelFits(pattern: string, label: string): boolean {
-  const [start = '', ...rest] = pattern.split('*')
-  if (rest.length === 0) return start === label
-  const end = rest.at(-1) ?? ''
-  return label.length >= start.length + end.length && label.startsWith(start) && label.endsWith(end)
+// People write https://index.docker.io/v1/ too: the versions of the protocol are no path.
+function keyOf(address: string): string {
+  const bare = address.replace(/^https?:\/\//, '')
+  const slash = bare.indexOf('/')
+  const [host, path] = slash < 0 ? [bare, ''] : [bare.slice(0, slash), bare.slice(slash)]
+  const rest = path.replace(/^\/v[12](?=\/)/, '')
+  return rest === '/' ? host : `${host}${rest}`
+}
+
+function fits(key: string, repository: string): boolean {
+  const [own, wanted] = [splitUrl(key), splitUrl(repository)]
+  return (
+    own.port === wanted.port &&
+    own.labels.length === wanted.labels.length &&
+    wanted.path.startsWith(own.path) &&
+    own.labels.every((label, index) => globOf(label).test(wanted.labels[index] ?? ''))
+  )
+}
+
+function splitUrl(url: string): { labels: readonly string[]; port: string; path: string } {
+  const [, host = '', port = '', path = ''] = /^([^/]*?)(:\d+)?(\/.*)?$/.exec(url) ?? []
+  return { labels: host.split('.'), port, path }
+}
+
+function globOf(pattern: string): RegExp {
+  const escaped = pattern.replaceAll(/[\\^$.|+(){}[\]]/g, String.raw`\$&`)
+  return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`)
 }

@@ -3,6 +3,8 @@ import { SpillwayError } from '../../model/errors.ts'
 export interface ImageName {
   /** As given, with `:latest` when there is neither tag nor digest. Not fully qualified: the runtime does that. */
   readonly reference: string
+  /** As given, without tag and digest. */
+  readonly name: string
   /** For looking up credentials: registry and path without tag, as in `docker.io/library/nginx`. */
   readonly repository: string
 }
@@ -39,6 +41,7 @@ export function parseImageName(text: string): ImageName {
   const library = registry === 'docker.io' && components.length === 1 ? ['library'] : []
   return {
     reference: tag === undefined && digest === undefined ? `${text}:latest` : text,
+    name,
     repository: [registry, ...library, ...components].join('/'),
   }
 }

@@ -1,12 +1,17 @@
 import type { Clock } from '../../model/clock.ts'
-import { SpillwayError } from '../../model/errors.ts'
-import type { Container, Pod, Secret } from '../../model/kubernetes.ts'
+import { errorMessage, SpillwayError } from '../../model/errors.ts'
+import type { Container, Pod } from '../../model/kubernetes.ts'
+import type { Log } from '../../telemetry/log.ts'
 import type { PodHappening, PodSources } from '../backend.ts'
 import type { CriClient } from './client.ts'
-import type { CriImage, ImageAuth } from './cri-types.ts'
+import type { CriImage } from './cri-types.ts'
 import { runtimeSentence } from './errors.ts'
-import { credentialsFor } from './image-credentials.ts'
+import { mayUse, type ImageAccess } from './image-access.ts'
+import type { Credential } from './image-credentials.ts'
 import { defaultPullPolicy, parseImageName } from './image-name.ts'
+import { PullBackoff } from './pull-backoff.ts'
+import type { PullRecords } from './pull-records.ts'
+import { pullCredentials } from './pull-secrets.ts'
 
 export interface ImageRequest {
   readonly pod: Pod
@@ -17,31 +22,31 @@ export interface ImageRequest {
   readonly tell: (happening: PodHappening) => void
 }
 
-interface Backoff {
-  readonly delayMs: number
-  readonly untilMs: number
-  readonly lastError: string
+export interface ImagesOptions {
+  readonly client: CriClient
+  readonly records: PullRecords
+  readonly clock: Clock
+  readonly log: Log
 }
 
-const firstBackoffMs = 10_000
-const longestBackoffMs = 300_000
 // Images may be removed behind our back; a start that then fails tells, and the next one looks again.
 const rememberedMs = 5_000
 
 /**
  * Images on this machine, pulled by the container's policy as kubelet does: `Always` asks the registry each time,
- * `IfNotPresent` only when missing. One pull at a time per image and credentials, however many wait for it.
+ * `IfNotPresent` when the image is missing, or when it came with a login that the Pod has not shown. One pull at a time
+ * per image and login, however many wait for it.
  */
 export class Images {
-  readonly #client: CriClient
-  readonly #clock: Clock
-  readonly #pulls = new Map<string, Promise<void>>()
-  readonly #backoffs = new Map<string, Backoff>()
+  readonly #options: ImagesOptions
+  readonly #backoff: PullBackoff
+  readonly #pulls = new Map<string, Promise<CriImage>>()
   readonly #known = new Map<string, { readonly image: CriImage; readonly atMs: number }>()
+  #recovered: Promise<void> | undefined
 
-  constructor(client: CriClient, clock: Clock) {
-    this.#client = client
-    this.#clock = clock
+  constructor(options: ImagesOptions) {
+    this.#options = options
+    this.#backoff = new PullBackoff(options.clock)
   }
 
   /**
@@ -49,28 +54,30 @@ export class Images {
    * or ImagePullBackOff (Busy, with afterMs); the message is what kubelet shows.
    */
   async ensure(request: ImageRequest, signal: AbortSignal): Promise<CriImage> {
-    const { pod, container, fieldPath, tell } = request
+    const { container, fieldPath, tell } = request
     const given = container.image ?? ''
     const { reference } = parseImageName(given)
     const policy = container.imagePullPolicy ?? defaultPullPolicy(given)
+    await this.#recover(signal)
     const present = policy === 'Always' ? undefined : await this.#present(reference, signal)
-    if (present) {
-      tell(happened(fieldPath, 'Pulled', `Container image "${reference}" already present on machine`))
+    if (present && (await this.#isOpenTo(request, present, signal))) {
+      const message = `Container image "${given}" already present on machine and can be accessed by the pod`
+      tell(happened(fieldPath, 'Pulled', message))
       return present
     }
     if (policy === 'Never') {
-      const message = `Container image "${reference}" is not present with pull policy of Never`
+      // The same words for an image that is here and not for this Pod: that it is here is nobody's business.
+      const message = `Container image "${given}" is not present with pull policy of Never`
       tell(happened(fieldPath, 'ErrImageNeverPull', message, 'Warning'))
       throw new SpillwayError('NotFound', message, { reason: 'ErrImageNeverPull' })
     }
-    const key = `${pod.metadata?.uid}_${reference}`
-    this.#refuseInBackoff(key, request)
-    return this.#pull({ ...request, reference, key }, signal)
+    this.#refuseInBackoff(request)
+    return await this.#pull(request, signal)
   }
 
   /** Forgets the back-offs of a Pod. */
   forget(uid: string): void {
-    for (const key of this.#backoffs.keys()) if (key.startsWith(`${uid}_`)) this.#backoffs.delete(key)
+    this.#backoff.forget(uid)
   }
 
   /** To be called when the runtime could not find an image that was here a moment ago. */
@@ -78,115 +85,155 @@ export class Images {
     this.#known.clear()
   }
 
+  /** Once, for all who ask meanwhile; tried anew when it failed. */
+  async #recover(signal: AbortSignal): Promise<void> {
+    const { client, records } = this.#options
+    const recover = async (): Promise<void> => {
+      const { signal: detached } = new AbortController()
+      const present = await client.listImages(detached)
+      await records.recover(present, (image) => client.imageStatus(image, detached))
+    }
+    this.#recovered ??= recover().catch((error: unknown) => {
+      this.#recovered = undefined
+      throw error
+    })
+    await orAborted(this.#recovered, signal)
+  }
+
   async #present(reference: string, signal: AbortSignal): Promise<CriImage | undefined> {
+    const { client, clock } = this.#options
     const known = this.#known.get(reference)
-    const nowMs = this.#clock.monotonicMs()
+    const nowMs = clock.monotonicMs()
     if (known && nowMs - known.atMs < rememberedMs) return known.image
-    const image = await this.#client.imageStatus(reference, signal)
+    const image = await client.imageStatus(reference, signal)
     if (image) this.#known.set(reference, { image, atMs: nowMs })
     else this.#known.delete(reference)
     return image
   }
 
-  #refuseInBackoff(key: string, { container, fieldPath, tell }: ImageRequest): void {
-    const backoff = this.#backoffs.get(key)
-    const leftMs = backoff ? backoff.untilMs - this.#clock.monotonicMs() : 0
-    if (!backoff || leftMs <= 0) return
-    const message = `Back-off pulling image "${container.image}"`
+  /** Whether the Pod may use an image that is here as it stands. */
+  async #isOpenTo(request: ImageRequest, { id }: CriImage, signal: AbortSignal): Promise<boolean> {
+    const { records } = this.#options
+    const given = request.container.image ?? ''
+    const record = records.find(id)
+    // Whoever put it here by hand meant it for all.
+    if (!record) return !records.isBeingPulled(given)
+    const { name } = parseImageName(given)
+    const access = record.access[name]
+    const credentials = access?.kind === 'secrets' ? await pullCredentials(request, signal) : []
+    const { allowed, learned } = mayUse(
+      access,
+      credentials.map(({ source }) => source),
+    )
+    if (learned) await this.#grant(id, name, { kind: 'secrets', secrets: [learned] })
+    return allowed
+  }
+
+  #refuseInBackoff({ pod, container, fieldPath, tell }: ImageRequest): void {
+    const { image = '' } = container
+    const waiting = this.#backoff.waiting(pod.metadata?.uid ?? '', image)
+    if (!waiting) return
+    const message = `Back-off pulling image "${image}"`
     tell(happened(fieldPath, 'BackOff', message))
-    throw new SpillwayError('Busy', `${message}: ${backoff.lastError}`, {
+    throw new SpillwayError('Busy', `${message}: ${waiting.lastError}`, {
       reason: 'ImagePullBackOff',
-      afterMs: leftMs,
+      afterMs: waiting.leftMs,
     })
   }
 
-  async #pull(
-    request: ImageRequest & { readonly reference: string; readonly key: string },
-    signal: AbortSignal,
-  ): Promise<CriImage> {
-    const { fieldPath, reference, key, tell } = request
-    tell(happened(fieldPath, 'Pulling', `Pulling image "${reference}"`))
-    const startedMs = this.#clock.monotonicMs()
+  async #pull(request: ImageRequest, signal: AbortSignal): Promise<CriImage> {
+    const { clock } = this.#options
+    const { pod, container, fieldPath, tell } = request
+    const given = container.image ?? ''
+    tell(happened(fieldPath, 'Pulling', `Pulling image "${given}"`))
+    const startedMs = clock.monotonicMs()
     try {
-      await this.#pullWithAny(request, signal)
+      const image = await this.#pullWithAny(request, signal)
+      this.#backoff.succeeded(pod.metadata?.uid ?? '', given)
+      const took = goDuration(clock.monotonicMs() - startedMs)
+      const message = `Successfully pulled image "${given}" in ${took} (${took} including waiting). Image size: ${image.size} bytes.`
+      tell(happened(fieldPath, 'Pulled', message))
+      return image
     } catch (error) {
       signal.throwIfAborted()
       throw this.#failed(error, request)
     }
-    this.#backoffs.delete(key)
-    const image = await this.#client.imageStatus(reference, signal)
-    if (!image) throw new SpillwayError('Unavailable', `image "${reference}" vanished right after its pull`)
-    this.#known.set(reference, { image, atMs: this.#clock.monotonicMs() })
-    const tookMs = Math.round(this.#clock.monotonicMs() - startedMs)
-    const took = tookMs < 1000 ? `${tookMs}ms` : `${tookMs / 1000}s`
-    tell(
-      happened(
-        fieldPath,
-        'Pulled',
-        `Successfully pulled image "${reference}" in ${took} (${took} including waiting). Image size: ${image.size} bytes.`,
-      ),
-    )
-    return image
   }
 
-  #failed(
-    error: unknown,
-    { container, fieldPath, key, tell }: ImageRequest & { readonly key: string },
-  ): SpillwayError {
+  #failed(error: unknown, { pod, container, fieldPath, tell }: ImageRequest): SpillwayError {
+    const { image = '' } = container
     const sentence = runtimeSentence(error)
-    tell(happened(fieldPath, 'Failed', `Failed to pull image "${container.image}": ${sentence}`, 'Warning'))
+    tell(happened(fieldPath, 'Failed', `Failed to pull image "${image}": ${sentence}`, 'Warning'))
     tell(happened(fieldPath, 'Failed', 'Error: ErrImagePull', 'Warning'))
-    const before = this.#backoffs.get(key)?.delayMs
-    const delayMs = before === undefined ? firstBackoffMs : Math.min(before * 2, longestBackoffMs)
-    const untilMs = this.#clock.monotonicMs() + delayMs
-    this.#backoffs.set(key, { delayMs, untilMs, lastError: `ErrImagePull: ${sentence}` })
+    const delayMs = this.#backoff.failed(pod.metadata?.uid ?? '', image, `ErrImagePull: ${sentence}`)
     return new SpillwayError('Busy', sentence, { reason: 'ErrImagePull', cause: error, afterMs: delayMs })
   }
 
-  /** With each credential that fits, the most specific first; without any when none does. */
-  async #pullWithAny(
-    { pod, container, sources, tell, reference }: ImageRequest & { readonly reference: string },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { repository } = parseImageName(container.image ?? '')
-    const secrets: Secret[] = []
-    for (const { name } of pod.spec?.imagePullSecrets ?? []) {
-      const secret = name ? await sources.secret(name, signal) : undefined
-      if (secret) secrets.push(secret)
-      else {
-        tell({
-          type: 'Warning',
-          reason: 'FailedToRetrieveImagePullSecret',
-          message: `Unable to retrieve some image pull secrets (${name}); attempting to pull the image may not succeed.`,
-        })
-      }
-    }
-    const { auths } = credentialsFor(repository, secrets)
-    let failure: unknown
-    for (const auth of auths.length > 0 ? auths : [undefined]) {
+  /** With each login that fits, the most specific first; without any when none does. */
+  async #pullWithAny(request: ImageRequest, signal: AbortSignal): Promise<CriImage> {
+    const given = request.container.image ?? ''
+    const credentials = await pullCredentials(request, signal)
+    const failures: unknown[] = []
+    const attempts: readonly (Credential | undefined)[] = credentials.length > 0 ? credentials : [undefined]
+    for (const credential of attempts) {
       try {
-        return await this.#pullOnce(reference, auth, signal)
+        return await orAborted(this.#sharedPull(given, credential), signal)
       } catch (error) {
         signal.throwIfAborted()
-        failure = error
+        failures.push(error)
       }
     }
-    throw failure
+    if (failures.length === 1) throw failures[0]
+    const sentences = [...new Set(failures.map(runtimeSentence))].join(', ')
+    throw new SpillwayError('Unavailable', `[${sentences}]`)
   }
 
-  async #pullOnce(reference: string, auth: ImageAuth | undefined, signal: AbortSignal): Promise<void> {
-    // Pulls with other credentials are others: one Pod's right to an image is not another's.
-    const key = JSON.stringify([reference, auth])
+  /** Goes on when the one who asked is gone: others may be waiting, and what has been pulled is not lost. */
+  #sharedPull(given: string, credential: Credential | undefined): Promise<CriImage> {
+    // Pulls with other logins are others: one Pod's right to an image is not another's.
+    const key = JSON.stringify([given, credential?.auth])
     let pull = this.#pulls.get(key)
     if (!pull) {
-      // Not bound to the first asker's signal: others may be waiting, and what is pulled is not lost.
-      const detached = new AbortController().signal
-      pull = this.#client.pullImage(reference, auth, detached).then(() => undefined)
+      pull = this.#recordedPull(given, credential)
       this.#pulls.set(key, pull)
       const done = (): void => void this.#pulls.delete(key)
       pull.then(done, done)
     }
-    await orAborted(pull, signal)
+    return pull
+  }
+
+  async #recordedPull(given: string, credential: Credential | undefined): Promise<CriImage> {
+    const { client, records, clock } = this.#options
+    const { reference, name } = parseImageName(given)
+    const { signal } = new AbortController()
+    await records.begin(given)
+    let isRecorded = true
+    try {
+      await client.pullImage(reference, credential?.auth, signal)
+      const image = await client.imageStatus(reference, signal)
+      if (!image) throw new SpillwayError('Unavailable', `image "${given}" vanished right after its pull`)
+      const access: ImageAccess = credential
+        ? { kind: 'secrets', secrets: [credential.source] }
+        : { kind: 'everyone' }
+      isRecorded = await this.#grant(image.id, name, access)
+      this.#known.set(reference, { image, atMs: clock.monotonicMs() })
+      return image
+    } finally {
+      // Without its record the image would be anybody's after a restart: what was begun has to stay.
+      if (isRecorded) await records.end(given)
+    }
+  }
+
+  /** Whether it was recorded. If not, a later Pod has to ask the registry, and this one goes on. */
+  async #grant(imageId: string, name: string, access: ImageAccess): Promise<boolean> {
+    const { records, log } = this.#options
+    try {
+      await records.grant(imageId, name, access)
+      return true
+    } catch (error) {
+      log.warn({ image: name, error: errorMessage(error) }, 'who may use an image could not be recorded')
+      return false
+    }
   }
 }
 
@@ -199,13 +246,22 @@ function happened(
   return { type, reason, message, ...(fieldPath !== undefined && { fieldPath }) }
 }
 
-async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+/** As Go prints a duration, to the millisecond: `340ms`, `12.5s`, `1m2.5s`. */
+function goDuration(ms: number): string {
+  const whole = Math.round(ms)
+  if (whole < 1000) return `${whole}ms`
+  const minutes = Math.floor(whole / 60_000)
+  const seconds = `${(whole % 60_000) / 1000}s`
+  return minutes > 0 ? `${minutes}m${seconds}` : seconds
+}
+
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   const { promise, reject } = Promise.withResolvers<never>()
   const abort = (): void => reject(signal.reason as Error)
   signal.addEventListener('abort', abort, { once: true })
   try {
-    await Promise.race([work, promise])
+    return await Promise.race([work, promise])
   } finally {
     signal.removeEventListener('abort', abort)
   }

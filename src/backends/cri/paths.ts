@@ -19,6 +19,11 @@ export function podsDir(stateDir: string): string {
   return join(stateDir, 'pods')
 }
 
+/** What is remembered of images that were pulled. */
+export function pullRecordsDir(stateDir: string): string {
+  return join(stateDir, 'images')
+}
+
 /** Relative to the log directory. */
 export function logPath(container: string, attempt: number): string {
   return `${container}/${attempt}.log`
