@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { BackendHealth, HealthCheck } from '../../src/backends/backend.ts'
+import type { BackendHealth } from '../../src/backends/backend.ts'
 import { waitUntil } from '../../src/dev-cluster/wait-until.ts'
 import type { Resource } from '../../src/kube/api.ts'
 import { EventRecorder } from '../../src/kube/events.ts'
@@ -7,18 +7,17 @@ import { events, namespaces, nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { KubeObject, Node, Pod } from '../../src/model/kubernetes.ts'
 import { deletionCostAnnotation, virtualNodeTaintKey } from '../../src/model/words.ts'
-import { BackendWatch } from '../../src/node/backend-watch.ts'
-import { keepNode } from '../../src/node/keep-node.ts'
 import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
 import { runScaleIn } from '../../src/scheduling/scale-in.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
-import { capabilities } from '../support/builders.ts'
 import {
+  healthy,
   openClients,
   partOptions,
   startFakeKubelets,
   startServer,
   startStores,
+  startVirtualNode,
   type Stores,
   type TestClient,
 } from '../support/small-cluster.ts'
@@ -68,7 +67,7 @@ afterAll(async () => {
 })
 
 function startSpillway(): void {
-  const { controller, node } = clients
+  const { controller } = clients
   const recorder = new EventRecorder({
     api: controller,
     component: 'spillway',
@@ -76,56 +75,15 @@ function startSpillway(): void {
     ...partOptions,
   })
   void recorder.run(signal)
-  const backend = new BackendWatch({ backend: { health: async () => health() }, clock: systemClock })
-  void backend.run(signal)
-  void keepNode(
-    {
-      api: node,
-      controllerApi: controller,
-      nodes: stores.nodes,
-      backend,
-      pool: { name: 'burst', labels: {}, taints: [], untainted: false, cordoned: false },
-      ordinal: 0,
-      capacity: {
-        cpuMillis: 16_000n,
-        memoryBytes: 64n << 30n,
-        ephemeralStorageBytes: 100n << 30n,
-        pods: 110,
-      },
-      place: {
-        address: '127.0.0.1',
-        port: 10_260,
-        os: 'linux',
-        architecture: 'amd64',
-        kernelVersion: '6.1.0',
-        osImage: 'Debian GNU/Linux 12',
-        machineId: '0123456789abcdef',
-      },
-      capabilities: () => capabilities(),
-      versions: { server: 'v1.37.2', spillway: '0.1.0' },
-      ...partOptions,
-    },
-    signal,
-  )
+  startVirtualNode(clients, stores, health, signal)
   const rules = { ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }
   void runOverflow({ api: controller, ...stores, rules, events: recorder, ...partOptions }, signal)
   void runScaleIn({ api: controller, ...stores, ...partOptions }, signal)
 }
 
 function health(): BackendHealth {
-  const fine = check(true)
-  return {
-    runtime: check(backendAnswers),
-    disk: fine,
-    network: fine,
-    memory: fine,
-    pids: fine,
-    runtimeVersion: 'stub://1',
-  }
-}
-
-function check(ok: boolean): HealthCheck {
-  return { ok, reason: ok ? 'Fine' : 'Lost', message: ok ? 'fine' : 'lost' }
+  const lost = { ok: false, reason: 'Lost', message: 'lost' }
+  return backendAnswers ? healthy : { ...healthy, runtime: lost }
 }
 
 async function until(condition: string, met: () => boolean): Promise<void> {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { BackendHealth } from '../../src/backends/backend.ts'
 import { jitteredBackoff, defaultBackoff } from '../../src/control/backoff.ts'
 import type { KubeApi, Resource, Selection } from '../../src/kube/api.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
@@ -12,6 +13,9 @@ import { kubeTime, systemClock } from '../../src/model/clock.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import type { KubeObject, Namespace, Node, Pod, Service } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
+import { BackendWatch } from '../../src/node/backend-watch.ts'
+import { keepNode } from '../../src/node/keep-node.ts'
+import { capabilities } from './builders.ts'
 import type { TestControlPlane } from './control-plane.ts'
 
 export type TestClient = KubeApi & { close(): Promise<void> }
@@ -88,6 +92,57 @@ export async function startServer(
     signal,
   )
   void keepLease({ api: admin, nodeName: name, nodeUid: () => node.metadata?.uid, ...partOptions }, signal)
+}
+
+const fine = { ok: true, reason: 'Fine', message: 'fine' }
+
+export const healthy: BackendHealth = {
+  runtime: fine,
+  disk: fine,
+  network: fine,
+  memory: fine,
+  pids: fine,
+  runtimeVersion: 'stub://1',
+}
+
+/** burst-0 of pool burst, with a backend that says nothing but how it is. */
+export function startVirtualNode(
+  { controller, node }: { readonly controller: KubeApi; readonly node: KubeApi },
+  { nodes }: Stores,
+  health: () => BackendHealth,
+  signal: AbortSignal,
+): void {
+  const backend = new BackendWatch({ backend: { health: async () => health() }, clock: systemClock })
+  void backend.run(signal)
+  void keepNode(
+    {
+      api: node,
+      controllerApi: controller,
+      nodes,
+      backend,
+      pool: { name: 'burst', labels: {}, taints: [], untainted: false, cordoned: false },
+      ordinal: 0,
+      capacity: {
+        cpuMillis: 16_000n,
+        memoryBytes: 64n << 30n,
+        ephemeralStorageBytes: 100n << 30n,
+        pods: 110,
+      },
+      place: {
+        address: '127.0.0.1',
+        port: 10_260,
+        os: 'linux',
+        architecture: 'amd64',
+        kernelVersion: '6.1.0',
+        osImage: 'Debian GNU/Linux 12',
+        machineId: '0123456789abcdef',
+      },
+      capabilities: () => capabilities(),
+      versions: { server: 'v1.37.2', spillway: '0.1.0' },
+      ...partOptions,
+    },
+    signal,
+  )
 }
 
 /**
