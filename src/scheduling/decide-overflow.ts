@@ -127,6 +127,8 @@ function choosePool(
     const fits = refusal === undefined ? rooms.map((room) => fitOn(withToleration(pod, pool.name), room)) : []
     if (fits.some(({ kind }) => kind === 'fits')) {
       if (!isLetIn(pod, rooms)) return { kind: 'send', pool: pool.name, because }
+      // The scheduler comes to it by itself: every filter of its listens for nodes that come or change. Nothing could be
+      // written into the Pod that wakes it sooner: since 1.32 only a change that concerns what refused it counts.
       return wait(lookAgainMs, `it may go to virtual nodes of pool ${pool.name} already`)
     }
     mayChange ||= refusal === undefined && fits.every(({ kind }) => kind !== 'mismatch')
