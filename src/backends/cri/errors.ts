@@ -31,6 +31,23 @@ export function runtimeSentence(error: unknown): string {
   return details || (error instanceof Error ? error.message : String(error))
 }
 
+/** As `runtimeSentence`, of a failed pull: kubelet names the code there unless it is Unknown (cri-client, PullImage). */
+export function pullSentence(error: unknown): string {
+  const cause = error instanceof SpillwayError ? error.cause : error
+  const code = (cause as Partial<ServiceError> | undefined)?.code
+  const sentence = runtimeSentence(error)
+  if (code === undefined || code === status.UNKNOWN) return sentence
+  return `rpc error: code = ${goCode(code)} desc = ${sentence}`
+}
+
+/** `NOT_FOUND` as Go prints it: `NotFound`. */
+function goCode(code: status): string {
+  if (code === status.CANCELLED) return 'Canceled'
+  return (status[code] ?? `Code(${code})`)
+    .toLowerCase()
+    .replace(/(?:^|_)([a-z])/g, (_, first: string) => first.toUpperCase())
+}
+
 /** Whether the runtime's own time-out was the reason: of ExecSync, that the command did not end in time. */
 export function isTimeout(error: unknown): boolean {
   return (

@@ -19,31 +19,36 @@ const digestPattern = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9
  * `InvalidImageName`, when it is none.
  */
 export function parseImageName(text: string): ImageName {
-  const [rest = '', digest, ...more] = text.split('@')
+  const [rest = '', digest, ...excess] = text.split('@')
   const colon = rest.lastIndexOf(':')
   const tagged = colon > rest.lastIndexOf('/')
   const name = tagged ? rest.slice(0, colon) : rest
   const tag = tagged ? rest.slice(colon + 1) : undefined
-  const [first = '', ...path] = name.split('/')
-  const hasDomain = path.length > 0 && /[.:]|^localhost$|[A-Z]/.test(first)
+  const [first = '', ...more] = name.split('/')
+  const hasDomain = more.length > 0 && /[.:]|^localhost$|[A-Z]/.test(first)
   const registry = hasDomain ? first : 'docker.io'
-  const components = hasDomain ? path : [first, ...path]
+  const components = hasDomain ? more : [first, ...more]
   const valid =
-    more.length === 0 &&
+    excess.length === 0 &&
     (!hasDomain || domain.test(registry)) &&
     components.every((part) => component.test(part)) &&
     (tag === undefined || tagPattern.test(tag)) &&
     (digest === undefined || digestPattern.test(digest))
-  if (!valid) {
-    const message = `Failed to apply default image tag "${text}": couldn't parse image name "${text}": invalid reference format`
-    throw new SpillwayError('Rejected', message, { reason: 'InvalidImageName' })
-  }
   const library = registry === 'docker.io' && components.length === 1 ? ['library'] : []
+  const path = [...library, ...components].join('/')
+  if (!valid) throw invalid(text, path)
   return {
     reference: tag === undefined && digest === undefined ? `${text}:latest` : text,
     name,
-    repository: [registry, ...library, ...components].join('/'),
+    repository: `${registry}/${path}`,
   }
+}
+
+/** In kubelet's words. */
+function invalid(text: string, path: string): SpillwayError {
+  const why = path === path.toLowerCase() ? '' : `: repository name (${path}) must be lowercase`
+  const message = `Failed to apply default image tag "${text}": couldn't parse image name "${text}": invalid reference format${why}`
+  return new SpillwayError('Rejected', message, { reason: 'InvalidImageName' })
 }
 
 /** kubelet's default: a moving tag is pulled each time, anything else only when it is missing. */

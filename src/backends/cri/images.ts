@@ -5,10 +5,10 @@ import type { Log } from '../../telemetry/log.ts'
 import type { PodHappening, PodSources } from '../backend.ts'
 import type { CriClient } from './client.ts'
 import type { CriImage } from './cri-types.ts'
-import { runtimeSentence } from './errors.ts'
+import { pullSentence } from './errors.ts'
 import { mayUse, type ImageAccess } from './image-access.ts'
 import type { Credential } from './image-credentials.ts'
-import { defaultPullPolicy, parseImageName } from './image-name.ts'
+import { defaultPullPolicy, parseImageName, type ImageName } from './image-name.ts'
 import { PullBackoff } from './pull-backoff.ts'
 import type { PullRecords } from './pull-records.ts'
 import { pullCredentials } from './pull-secrets.ts'
@@ -56,7 +56,7 @@ export class Images {
   async ensure(request: ImageRequest, signal: AbortSignal): Promise<CriImage> {
     const { container, fieldPath, tell } = request
     const given = container.image ?? ''
-    const { reference } = parseImageName(given)
+    const { reference } = readName(request)
     const policy = container.imagePullPolicy ?? defaultPullPolicy(given)
     await this.#recover(signal)
     const present = policy === 'Always' ? undefined : await this.#present(reference, signal)
@@ -162,9 +162,8 @@ export class Images {
 
   #failed(error: unknown, { pod, container, fieldPath, tell }: ImageRequest): SpillwayError {
     const { image = '' } = container
-    const sentence = runtimeSentence(error)
+    const sentence = pullSentence(error)
     tell(happened(fieldPath, 'Failed', `Failed to pull image "${image}": ${sentence}`, 'Warning'))
-    tell(happened(fieldPath, 'Failed', 'Error: ErrImagePull', 'Warning'))
     const delayMs = this.#backoff.failed(pod.metadata?.uid ?? '', image, `ErrImagePull: ${sentence}`)
     return new SpillwayError('Busy', sentence, { reason: 'ErrImagePull', cause: error, afterMs: delayMs })
   }
@@ -184,7 +183,7 @@ export class Images {
       }
     }
     if (failures.length === 1) throw failures[0]
-    const sentences = [...new Set(failures.map(runtimeSentence))].join(', ')
+    const sentences = [...new Set(failures.map(pullSentence))].join(', ')
     throw new SpillwayError('Unavailable', `[${sentences}]`)
   }
 
@@ -234,6 +233,15 @@ export class Images {
       log.warn({ image: name, error: errorMessage(error) }, 'who may use an image could not be recorded')
       return false
     }
+  }
+}
+
+function readName({ container, fieldPath, tell }: ImageRequest): ImageName {
+  try {
+    return parseImageName(container.image ?? '')
+  } catch (error) {
+    tell(happened(fieldPath, 'InspectFailed', errorMessage(error), 'Warning'))
+    throw error
   }
 }
 

@@ -184,8 +184,11 @@ function failure(
   tell: (type: PodHappening['type'], reason: string, message: string) => void,
 ): SpillwayError {
   const known = error instanceof SpillwayError ? error : undefined
-  // Whoever knows better has said so, and images have told of their failures themselves.
-  if (known?.reason?.includes('Image')) return known
+  // Images have told the sentence themselves; of the container, kubelet says the bare reason, at each look.
+  if (known?.reason?.includes('Image')) {
+    tell('Warning', 'Failed', `Error: ${known.reason}`)
+    return known
+  }
   const message = known?.reason ? errorMessage(error) : runtimeSentence(error)
   tell('Warning', 'Failed', `Error: ${message}`)
   return new SpillwayError(known?.code ?? 'Unavailable', message, {

@@ -1,4 +1,6 @@
+import { status } from '@grpc/grpc-js'
 import { describe, expect, it } from 'vitest'
+import { criError, pullSentence } from '../../../src/backends/cri/errors.ts'
 import { credentialsFor } from '../../../src/backends/cri/image-credentials.ts'
 import { defaultPullPolicy, parseImageName } from '../../../src/backends/cri/image-name.ts'
 import type { Secret } from '../../../src/model/kubernetes.ts'
@@ -20,8 +22,30 @@ describe('the name of an image', () => {
     expect(() => parseImageName(text)).toThrow(expect.objectContaining({ reason: 'InvalidImageName' }))
   })
 
+  it.each([
+    ['Upper', ': repository name (library/Upper) must be lowercase'],
+    ['No/Name:1', ': repository name (Name) must be lowercase'],
+    ['a//b', ''],
+  ])('"%s" is refused in kubelet’s words', (text, why) => {
+    const message = `Failed to apply default image tag "${text}": couldn't parse image name "${text}": invalid reference format${why}`
+    expect(() => parseImageName(text)).toThrow(expect.objectContaining({ message }))
+  })
+
   it('decides when it is pulled, unless told', () => {
     expect(['a', 'a:latest', 'a:1'].map(defaultPullPolicy)).toEqual(['Always', 'Always', 'IfNotPresent'])
+  })
+})
+
+describe('a failed pull', () => {
+  const said = (code: number): string =>
+    pullSentence(criError('PullImage', Object.assign(new Error(), { code, details: 'no luck' })))
+
+  it.each([
+    ['no code for Unknown', status.UNKNOWN, 'no luck'],
+    ['Go’s word for the others', status.NOT_FOUND, 'rpc error: code = NotFound desc = no luck'],
+    ['also where it is spelt otherwise', status.CANCELLED, 'rpc error: code = Canceled desc = no luck'],
+  ])('is told as kubelet does: %s', (_, code, sentence) => {
+    expect(said(code)).toBe(sentence)
   })
 })
 
