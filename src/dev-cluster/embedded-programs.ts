@@ -21,10 +21,10 @@ import {
   type ControlPlanePlan,
 } from './control-plane-programs.ts'
 import { virtualNodeNames } from './embedded-cluster.ts'
-import { writeMirrorConfig } from './registry-mirror.ts'
+import { mirrorDir } from './registry-mirror.ts'
 import type { Program } from './process.ts'
 import { createSpillwayIdentity, issueNodeCertificates, type SpillwayIdentity } from './spillway-identity.ts'
-import { readIfThere, writeIfChanged, writeJsonIfChanged } from './write-if-changed.ts'
+import { writeIfChanged, writeJsonIfChanged } from './write-if-changed.ts'
 
 export interface EmbeddedProgramsOptions {
   readonly layout: ClusterLayout
@@ -32,7 +32,6 @@ export interface EmbeddedProgramsOptions {
   /** All that `embeddedBinaries` names, and runc. */
   readonly binaries: ReadonlyMap<BinaryName | 'runc', string>
   readonly environment: Readonly<Record<string, string | undefined>>
-  readonly registryUrl: string
   readonly machine: { readonly cores: number; readonly memoryBytes: number }
   readonly hasAppArmor: boolean
   readonly nowMs: number
@@ -104,14 +103,12 @@ async function containerdProgram(
   containerd: ContainerdLayout,
   options: EmbeddedProgramsOptions,
 ): Promise<Program> {
-  const { layout, binaries, environment, hasAppArmor, registryUrl } = options
-  const certsDir = join(layout.stateDir, 'certs.d')
-  await writeMirrorConfig(certsDir, registryUrl)
+  const { layout, binaries, environment, hasAppArmor } = options
   await mkdir(containerd.rootDir, { recursive: true, mode: 0o711 })
   await mkdir(containerd.cniConfDir, { recursive: true })
   await writeIfChanged(
     containerd.configFile,
-    containerdConfig({ containerd, binaries, certsDir, hasAppArmor }),
+    containerdConfig({ containerd, binaries, certsDir: mirrorDir(layout), hasAppArmor }),
   )
   await writeJsonIfChanged(join(containerd.cniConfDir, '10-spillway.conflist'), cniConflist(containerd))
   return program(options, 'containerd', [`--config=${containerd.configFile}`], environment)
@@ -157,19 +154,12 @@ async function kubeletProgram(pki: ControlPlanePki, options: EmbeddedProgramsOpt
   )
   const kubeconfig = await write('kubelet.kubeconfig', certificates.client)
   await mkdir(kubeletDir(layout), { recursive: true, mode: 0o750 })
-  await writeIfChanged(join(layout.stateDir, 'resolv.conf'), await usableResolvConf())
   const caFile = pki.authority.certFile
   await writeJsonIfChanged(
     join(kubeletDir(layout), 'config.json'),
     kubeletConfig({ layout, certificates, caFile, machine, serverCpu: shape.serverCpu }),
   )
   return program(options, 'kubelet', kubeletFlags(layout, kubeconfig))
-}
-
-/** The machine's resolv.conf without name servers on loopback: inside the namespaces nothing listens there. */
-async function usableResolvConf(): Promise<string> {
-  const lines = ((await readIfThere('/etc/resolv.conf')) ?? '').split('\n')
-  return lines.filter((line) => !/^\s*nameserver\s+(127\.|::1)/.test(line)).join('\n')
 }
 
 function program(

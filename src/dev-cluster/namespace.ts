@@ -120,7 +120,8 @@ async function commandLine(pid: number): Promise<readonly string[]> {
  * Private folders in place of the machine's own, for what programs write to fixed places: nothing of it is left on the
  * host, and clusters do not meet there. `/run` (shims' sockets, network namespaces, locks) and `/var/log` (kubelet's
  * container links) are empty; `/var/lib` (kubelet's device plugins, CNI's cache) is an overlay, because the command
- * that is run inside may itself live below it. The cluster's own state and sockets are the real ones.
+ * that is run inside may itself live below it. The cluster's own state and sockets are the real ones. Name servers are
+ * those that answer from inside; a link to a folder below `/run` that is gone here stands for none.
  */
 export function mountScript({ stateDir, runDir }: Pick<ClusterLayout, 'stateDir' | 'runDir'>): string {
   return `
@@ -134,6 +135,8 @@ mount --rbind "$stage" /run
 mount -t overlay -o lowerdir=/var/lib,upperdir=/run/private/upper,workdir=/run/private/work spillway /var/lib
 mount --bind /run/private/state '${stateDir}'
 mount -t tmpfs -o mode=755 spillway /var/log
+touch '${stateDir}/resolv.conf'
+if [ -e /etc/resolv.conf ]; then mount --bind '${stateDir}/resolv.conf' /etc/resolv.conf; fi
 `
 }
 

@@ -8,6 +8,7 @@ import {
 } from './cluster-layout.ts'
 import type { BinaryName } from './components.ts'
 import type { NodeCertificates } from './spillway-identity.ts'
+import { resolvConfFile } from './way-out.ts'
 
 export interface ContainerdConfigOptions {
   readonly containerd: ContainerdLayout
@@ -128,7 +129,7 @@ export function kubeletConfig(options: KubeletConfigOptions): object {
     containerRuntimeEndpoint: `unix://${layout.serverContainerd.socket}`,
     podLogsDir: join(dir, 'pod-logs'),
     volumePluginDir: join(dir, 'volume-plugins'),
-    resolvConf: join(layout.stateDir, 'resolv.conf'),
+    resolvConf: resolvConfFile(layout),
     clusterDomain: 'cluster.local',
     clusterDNS: [clusterDnsAddress],
     cgroupDriver: 'cgroupfs',

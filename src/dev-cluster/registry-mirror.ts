@@ -1,10 +1,17 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ClusterLayout } from './cluster-layout.ts'
+import { writeIfChanged } from './write-if-changed.ts'
 
 /** Where an image comes from when the mirror lacks it. */
-const upstreams: Readonly<Record<string, string>> = {
+export const upstreams: Readonly<Record<string, string>> = {
   'docker.io': 'https://registry-1.docker.io',
   'registry.k8s.io': 'https://registry.k8s.io',
+}
+
+/** containerd's folder of `hosts.toml` files (`registry.config_path`); it is read at each pull. */
+export function mirrorDir({ stateDir }: Pick<ClusterLayout, 'stateDir'>): string {
+  return join(stateDir, 'certs.d')
 }
 
 /**
@@ -17,15 +24,19 @@ export function mirrorHostsToml(registryUrl: string, upstream?: string): string 
 }
 
 /**
- * Writes a `certs.d` folder (containerd's `registry.config_path`) that makes our registry the mirror of every registry.
+ * Makes our registry the mirror of every registry. Of the well-known ones those that `reachable` names are asked too, the
+ * others are not: with a name server that does not answer, each would keep a pull of a missing image for most of a minute.
  */
-export async function writeMirrorConfig(certsDir: string, registryUrl: string): Promise<void> {
-  const hosts: readonly (readonly [string, string | undefined])[] = [
-    ...Object.entries(upstreams),
-    ['_default', undefined],
-  ]
-  for (const [host, upstream] of hosts) {
+export async function writeMirrorConfig(
+  certsDir: string,
+  registryUrl: string,
+  reachable: ReadonlySet<string>,
+): Promise<void> {
+  const known = Object.entries(upstreams).map(
+    ([host, url]) => [host, reachable.has(host) ? url : registryUrl] as const,
+  )
+  for (const [host, upstream] of [...known, ['_default', undefined] as const]) {
     await mkdir(join(certsDir, host), { recursive: true })
-    await writeFile(join(certsDir, host, 'hosts.toml'), mirrorHostsToml(registryUrl, upstream))
+    await writeIfChanged(join(certsDir, host, 'hosts.toml'), mirrorHostsToml(registryUrl, upstream))
   }
 }

@@ -20,6 +20,7 @@ import { cniConflist } from './node-configs.ts'
 import { claimCluster, hasAppArmor, openNamespace, type WantedShape } from './open-cluster.ts'
 import type { Program } from './process.ts'
 import { RunningCluster } from './running-cluster.ts'
+import { findWayOut } from './way-out.ts'
 import { waitUntil } from './wait-until.ts'
 import { writeJsonIfChanged } from './write-if-changed.ts'
 
@@ -72,16 +73,23 @@ export async function startCluster(
   const layout = clusterLayout(file.name, file.index)
   const cluster = describeCluster(layout, file.shape)
   await mkdir(cluster.spillwayDir, { recursive: true, mode: 0o700 })
-  const prepared = await prepareEmbeddedPrograms({
-    layout,
-    shape: file.shape,
-    binaries: options.binaries,
-    environment: options.command.environment,
-    registryUrl: cluster.registryUrl,
-    machine: { cores: cpus().length, memoryBytes: totalmem() },
-    hasAppArmor: await hasAppArmor(),
-    nowMs: options.clock.wallMs(),
-  })
+  const running = new RunningCluster(file, options)
+  const { registryUrl } = cluster
+  const place = { layout, namespace: running.namespace, registryUrl }
+  const withAppArmor = await hasAppArmor()
+  const [prepared] = await Promise.all([
+    prepareEmbeddedPrograms({
+      layout,
+      shape: file.shape,
+      binaries: options.binaries,
+      environment: options.command.environment,
+      machine: { cores: cpus().length, memoryBytes: totalmem() },
+      hasAppArmor: withAppArmor,
+      nowMs: options.clock.wallMs(),
+    }),
+    // Before anybody reads what it writes: kubelet and Spillway look for name servers once.
+    findWayOut(place, options.command, signal),
+  ])
   const client = createKubeClient({
     credentials: explicitCredentials(await adminCredentials(prepared.plan)),
     userAgent: 'spillway (up)',
@@ -89,7 +97,6 @@ export async function startCluster(
     log: options.log,
     random: options.random,
   })
-  const running = new RunningCluster(file, options)
   try {
     const start = new ClusterStart(options, running, cluster, prepared, client)
     const started = await start.run(signal)

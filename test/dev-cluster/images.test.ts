@@ -168,9 +168,14 @@ describe('the mirror configuration', () => {
     )
   })
 
-  it('covers every registry', async () => {
-    await writeMirrorConfig(dir, 'http://127.0.0.1:5000')
+  it('covers every registry, and asks nobody who cannot be reached', async () => {
+    const own = 'http://127.0.0.1:5000'
+    await writeMirrorConfig(dir, own, new Set(['docker.io']))
     expect((await readdir(dir)).sort()).toEqual(['_default', 'docker.io', 'registry.k8s.io'])
-    expect(await readFile(join(dir, '_default/hosts.toml'), 'utf8')).not.toContain('server')
+    const text = async (host: string): Promise<string> =>
+      await readFile(join(dir, host, 'hosts.toml'), 'utf8')
+    expect(await text('docker.io')).toBe(mirrorHostsToml(own, 'https://registry-1.docker.io'))
+    expect(await text('registry.k8s.io')).toBe(mirrorHostsToml(own, own))
+    expect(await text('_default')).not.toContain('server')
   })
 })
