@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { stat } from 'node:fs/promises'
 import { request } from 'node:https'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { pods, serviceAccounts } from '../../src/kube/resources.ts'
@@ -99,8 +98,8 @@ describe('kubectl exec', () => {
   })
 })
 
-describe('the other streams', () => {
-  test('kubectl attach -i talks with the process that runs', async () => {
+describe('kubectl attach', () => {
+  test('-i talks with the process that runs', async () => {
     const { api, signal, until, pod } = told.current
     const echo = scriptPod({ namespace, name: 'echo' }, 'read word; echo "heard $word"', outByHand)
     const [main] = echo.spec?.containers ?? []
@@ -109,13 +108,6 @@ describe('the other streams', () => {
     await until('it runs', () => isReady(pod('echo')))
     expect(await piped(['attach', '-i', 'echo'], 'hello\n')).toContain('heard hello')
     await until('it has ended well', () => pod('echo')?.status?.phase === 'Succeeded')
-  })
-
-  test('kubectl cp brings a file in and out', async () => {
-    const { kubectl } = told.current
-    expect((await kubectl('cp', 'package.json', 'shell:/tmp/package.json')).code).toBe(0)
-    const { stdout } = await exec('shell', ['wc', '-c', '/tmp/package.json'])
-    expect(stdout).toContain(String((await stat('package.json')).size))
   })
 })
 
