@@ -82,7 +82,7 @@ export function observePod(input: ObserveInput): PodObservation {
     phase: phaseOf(input.ending, containers),
     ...(input.trouble && { trouble: input.trouble }),
     ...(input.restartingAll && { restartingAll: true }),
-    ...(sandbox && { sandbox: observeSandbox(sandbox) }),
+    ...(sandbox && hasComeUp(sandbox) && { sandbox: observeSandbox(sandbox) }),
     ...(input.allocation && { allocation: input.allocation }),
     ...(view.podCgroup && { resources: podInEffect(view.podCgroup) }),
     containers,
@@ -110,6 +110,14 @@ export function podAddresses(
 ): readonly string[] {
   if (pod.spec?.hostNetwork) return node.ips
   return sandbox ? podIpsOf(sandbox) : []
+}
+
+/**
+ * False of one in the making, and of one whose making was broken off: containerd tells their creation as Go's zero time
+ * in nanoseconds, an overflow that falls into the year 1754, and a bill would begin there.
+ */
+function hasComeUp({ createdAt }: SandboxStatus): boolean {
+  return nanosToMs(createdAt) > 0
 }
 
 function observeSandbox(sandbox: SandboxStatus): SandboxObservation {

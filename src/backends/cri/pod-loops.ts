@@ -94,7 +94,10 @@ export class PodLoops {
     await Promise.all(
       this.all().map(async (loop) => {
         const own = ofPod(loop.ref.uid, { sandboxes, containers })
-        if (await loop.picture.reconcile(own.sandboxes, own.containers, signal)) loop.changed()
+        const differs = await loop.picture.reconcile(own.sandboxes, own.containers, signal)
+        // An end that an earlier life of this process was asked for: nobody asks again. Not before the look: a Pod of
+        // which nothing is known yet would be taken for one that has ended, and its processes killed with its cgroup.
+        if (differs || loop.ending) loop.changed()
         else loop.publish()
       }),
     )
@@ -108,9 +111,7 @@ export class PodLoops {
     // Nobody else may have come first meanwhile.
     if (this.#loops.has(ref.uid)) return
     const { uid, namespace, name } = ref
-    const loop = this.#make({ uid, namespace, name }, record, { ending, notes })
-    // Its end was asked for by an earlier life of this process, and nobody will ask again.
-    if (ending) loop.nudge()
+    this.#make({ uid, namespace, name }, record, { ending, notes })
   }
 
   /** A sandbox of ours without a record on disk: the state folder was lost. The labels say enough to end it. */

@@ -90,6 +90,14 @@ describe('what is seen of a Pod', () => {
     expect(observePod(input({ view }))).toMatchObject({ incarnation: 2, sandbox: { id: 'sandbox-2' } })
   })
 
+  it('has no sandbox while the one that there is has not come up', () => {
+    // Go's zero time, as containerd tells it.
+    const broken = sandbox(1, { state: 'SANDBOX_NOTREADY', createdAt: '-6795364578871345152' })
+    const seen = observePod(input({ view: { sandboxes: [sandbox(), broken], containers: [] } }))
+    expect(seen).toMatchObject({ incarnation: 1 })
+    expect(seen.sandbox).toBeUndefined()
+  })
+
   it('shows a container between two attempts as waiting, with how it ended', () => {
     const view = {
       sandboxes: [sandbox()],
