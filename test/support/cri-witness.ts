@@ -11,6 +11,7 @@ export interface WitnessedPod {
 
 export interface WitnessedSandbox {
   readonly id: string
+  /** Far below 0 of one that was never made whole: containerd tells Go's zero time. */
   readonly createdMs: number
 }
 
@@ -86,6 +87,7 @@ export class CriWitness {
   #heard(event: ContainerEvent): void {
     const { containersStatuses = [] } = event as { containersStatuses?: readonly ContainerStatus[] }
     for (const status of containersStatuses) this.#seen(status)
+    if (event.podSandboxStatus) this.#seenSandbox(event.podSandboxStatus)
   }
 
   async #look(signal: AbortSignal): Promise<void> {
@@ -93,10 +95,17 @@ export class CriWitness {
       this.#client.listSandboxes({}, signal),
       this.#client.listContainers({}, signal),
     ])
-    for (const sandbox of sandboxes) this.#sandboxes.set(sandbox.id, sandbox)
-    for (const { id, state } of containers) {
-      if (this.#containers.get(id)?.state !== state)
-        this.#seen(await this.#client.containerStatus(id, signal))
+    for (const sandbox of sandboxes) this.#seenSandbox(sandbox)
+    const changed = containers.filter(({ id, state }) => this.#containers.get(id)?.state !== state)
+    const looks = changed.map(async ({ id }) => this.#seen(await this.#client.containerStatus(id, signal)))
+    // One that is removed meanwhile must not hide the others.
+    await Promise.allSettled(looks)
+  }
+
+  /** Lists and events may overtake each other; one in the making has no time of creation yet. */
+  #seenSandbox(sandbox: SandboxItem): void {
+    if (wholeMs(sandbox.createdAt) > 0 || !this.#sandboxes.has(sandbox.id)) {
+      this.#sandboxes.set(sandbox.id, sandbox)
     }
   }
 
