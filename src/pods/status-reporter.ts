@@ -96,7 +96,9 @@ export function statusPatch(previous: PodStatus, next: PodStatus): Record<string
     if (value === undefined) patch[key] = null
     else if (key === 'podIPs' || key === 'hostIPs')
       patch[key] = [...(value as unknown[]), { $patch: 'replace' }]
-    else if (key === 'resources' || key === 'allocatedResources') patch[key] = { ...value, $patch: 'replace' }
+    // Only over something: where there is nothing to replace, the API server drops all that stands beside a directive.
+    else if ((key === 'resources' || key === 'allocatedResources') && before[key] !== undefined)
+      patch[key] = { ...value, $patch: 'replace' }
     else patch[key] = value
   }
   const conditions: Record<string, unknown>[] = (next.conditions ?? []).flatMap((condition) => {

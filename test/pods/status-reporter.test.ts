@@ -66,3 +66,8 @@ test('resources merge by name in a strategic patch, so they are replaced as a wh
     allocatedResources: { cpu: '1', $patch: 'replace' },
   })
 })
+
+test('where there were no resources there is nothing to replace, and the API server drops what stands beside a directive', () => {
+  const after = { resources: { requests: { cpu: '1' } }, allocatedResources: { cpu: '1' } }
+  expect(statusPatch({}, after)).toEqual(after)
+})
