@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { Bill } from '../../src/billing/invoice.ts'
 import { deployments } from '../../src/cli/demo/manifests.ts'
-import type { StatusView } from '../../src/console/api/contract.ts'
-import { nodes, pods } from '../../src/kube/resources.ts'
+import { pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { CriWitness, type WitnessedPod } from '../support/cri-witness.ts'
 import { runSpillway } from '../support/run-spillway.ts'
+import { backendsReady, killSpillway, startSpillway } from '../support/spillway-process.ts'
 import { isReady, story } from '../support/story.ts'
 import { outByHand, scriptPod, webWith } from '../support/story-manifests.ts'
+import { readBill, trueTimes } from '../support/true-times.ts'
 
 const namespace = 'story-faults'
 const told = story(namespace)
@@ -23,7 +23,7 @@ beforeAll(() => {
 })
 afterAll(async () => await watched.witness?.close())
 // What one test left dead must not fail the next.
-afterEach(async () => await startSpillway())
+afterEach(async () => await startSpillway(told.current))
 
 /** How far the making of four Pods has come when Spillway is killed. */
 const moments: readonly (readonly [string, (made: readonly Pod[]) => boolean])[] = [
@@ -42,8 +42,8 @@ describe('Spillway, killed', () => {
       const made = () => podsOf(name)
       await api.create(deployments, webWith({ namespace, name }, 4, { spec: outByHand }), signal)
       await until(moment, () => reached(made()))
-      await killSpillway()
-      await startSpillway()
+      await killSpillway(told.current)
+      await startSpillway(told.current)
       await until('all 4 are ready', () => made().filter(isReady).length === 4)
       for (const pod of made()) await expectRanOnce(pod)
       await api.delete(deployments, { namespace, name }, { propagation: 'Background' }, signal)
@@ -65,7 +65,7 @@ describe('Spillway, killed', () => {
     )
     const before = webContainers()
     const forced = note(told.current.pod('forced'))
-    await killSpillway()
+    await killSpillway(told.current)
     await api.delete(pods, { namespace, name: 'deleted' }, { graceSeconds: 1 }, signal)
     await api.delete(pods, { namespace, name: 'forced' }, { graceSeconds: 0 }, signal)
     await until(
@@ -73,7 +73,7 @@ describe('Spillway, killed', () => {
       () => seen(told.current.pod('ends')).containers[0]?.state === 'CONTAINER_EXITED',
     )
     await expectServing()
-    await startSpillway()
+    await startSpillway(told.current)
     await until('its end is told', () => told.current.pod('ends')?.status?.phase === 'Succeeded')
     await until('the deleted Pod is gone', () => told.current.pod('deleted') === undefined)
     expect(webContainers()).toEqual(before)
@@ -92,9 +92,9 @@ describe('Spillway, killed', () => {
     const uid = note(told.current.pod(name))
     await api.delete(pods, { namespace, name }, {}, signal)
     await until('it was asked to end', async () => (await kubectl('logs', name)).stdout.includes('asked'))
-    await killSpillway()
+    await killSpillway(told.current)
     expect(seenUid(uid).containers.map(({ state }) => state)).toEqual(['CONTAINER_RUNNING'])
-    await startSpillway()
+    await startSpillway(told.current)
     await until('it is gone', () => told.current.pod(name) === undefined)
     expect(seenUid(uid).containers).toEqual([
       expect.objectContaining({ attempt: 0, state: 'CONTAINER_EXITED', exitCode: 0 }),
@@ -143,7 +143,7 @@ describe('what Spillway stands on, killed', () => {
     } finally {
       await running.startComponent('containerd-virtual', signal)
     }
-    await until('the nodes are well', async () => (await backendReady()).every((status) => status === 'True'))
+    await until('the nodes are well', async () => await backendsReady(told.current))
     await until('2 web Pods are ready', () => podsOf('web').filter(isReady).length === 2)
     await api.create(pods, scriptPod({ namespace, name: 'next' }, 'exit 0', outByHand), signal)
     await until('a new Pod runs to its end', () => told.current.pod('next')?.status?.phase === 'Succeeded')
@@ -163,13 +163,13 @@ describe('after all that', () => {
     }
     await until('no Pod is left', () => told.current.pods().length === 0)
     await until('containerd has no sandbox of them', async () => (await presentUids()).length === 0, 150_000)
-    const bill = await readBill()
+    const bill = await readBill(told.current)
     expect(bill.rows.filter((row) => ran.has(row.podUid ?? '') && (row.open || row.estimated))).toEqual([])
     const billed = (bill.pods ?? []).filter(({ podUid }) => ran.has(podUid))
     expect(new Set(billed.map(({ podUid }) => podUid))).toEqual(new Set(ran.keys()))
     for (const { podUid, start, end } of billed) {
-      const { sandboxes, containers } = seenUid(podUid)
-      expect({ start, end }, JSON.stringify({ podUid, sandboxes, containers })).toEqual(trueTimes(podUid))
+      const witnessed = seenUid(podUid)
+      expect({ start, end }, JSON.stringify({ podUid, witnessed })).toEqual(trueTimes(witnessed))
     }
     const { code, stdout } = await runSpillway('--name', told.current.cluster.name, 'ledger', 'verify')
     expect({ code, stdout }).toMatchObject({ code: 0 })
@@ -178,24 +178,6 @@ describe('after all that', () => {
     )
   })
 })
-
-async function killSpillway(): Promise<void> {
-  const { running, signal } = told.current
-  await running.killComponent('spillway', signal)
-}
-
-async function startSpillway(): Promise<void> {
-  const { running, signal, until, admin } = told.current
-  await running.startComponent('spillway', signal)
-  const isUp = async (): Promise<boolean> => {
-    try {
-      return ((await admin('/v1/status')) as StatusView).nodes.every(({ ready }) => ready)
-    } catch {
-      return false
-    }
-  }
-  await until('Spillway is up again', isUp)
-}
 
 /** What cannot be seen from outside, and is gone with the cluster, belongs to the failure. */
 async function withLog(wait: () => Promise<void>): Promise<void> {
@@ -262,27 +244,4 @@ async function expectServing(): Promise<void> {
 
 async function presentUids(): Promise<readonly string[]> {
   return (await watched.witness?.present(namespace)) ?? []
-}
-
-async function backendReady(): Promise<readonly (string | undefined)[]> {
-  const { api, signal } = told.current
-  const { items } = await api.list(nodes, { labelSelector: 'spillway.dev/pool=burst' }, signal)
-  return items.map(
-    ({ status }) => status?.conditions?.find(({ type }) => type === 'spillway.dev/BackendReady')?.status,
-  )
-}
-
-async function readBill(): Promise<Bill> {
-  const query = { fromMs: '0', toMs: String(systemClock.wallMs()), by: 'pod' }
-  return (await told.current.admin('/v1/bill', query)) as Bill
-}
-
-function trueTimes(uid: string): { readonly start: string; readonly end: string } {
-  const { sandboxes, containers } = seenUid(uid)
-  const ends = containers.map(({ finishedMs }) => finishedMs ?? 0)
-  const made = sandboxes.filter(({ createdMs }) => createdMs > 0)
-  return {
-    start: new Date(made.at(-1)?.createdMs ?? 0).toISOString(),
-    end: new Date(Math.max(...ends)).toISOString(),
-  }
 }
