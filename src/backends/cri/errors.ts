@@ -55,3 +55,8 @@ export function isTimeout(error: unknown): boolean {
     (error.cause as Partial<ServiceError>)?.code === status.DEADLINE_EXCEEDED
   )
 }
+
+/** Whether the runtime itself went away in the middle of the call: what it was asked for has neither failed nor been done. */
+export function isRuntimeGone(error: unknown): boolean {
+  return error instanceof SpillwayError && (error.cause as Partial<ServiceError>)?.code === status.UNAVAILABLE
+}

@@ -1,5 +1,6 @@
 import { errorMessage } from '../../../model/errors.ts'
 import { nanosToMs } from '../cri-types.ts'
+import { isRuntimeGone } from '../errors.ts'
 import { execInContainer } from '../exec-in-container.ts'
 import { fieldPathOf } from '../marks.ts'
 import type { SeenContainer } from '../observe.ts'
@@ -15,8 +16,8 @@ export interface PostStartInput extends PodHandle {
 
 /**
  * Carries out the postStart hook of a running container, and notes how it ended: what is noted is never carried out
- * again, what was broken off by a crash of ours is. Never rejects for the hook's own failure; with the signal's reason
- * when that is aborted.
+ * again, what was broken off by a crash of ours or of the runtime is. Never rejects for the hook's own failure; with the
+ * signal's reason when that is aborted, and with the runtime's error when that went away.
  */
 export async function postStart(input: PostStartInput, signal: AbortSignal): Promise<void> {
   const { tools, ref, notes, tell, planned, podIp } = input
@@ -39,6 +40,8 @@ export async function postStart(input: PostStartInput, signal: AbortSignal): Pro
     await notes.note(plan.name, metadata.attempt, { postStart: 'done' })
   } catch (error) {
     signal.throwIfAborted()
+    // Kubelet ends the container for it. It is carried out again here, as after a crash of ours.
+    if (isRuntimeGone(error)) throw error
     const failure = errorMessage(error)
     tools.log.info({ pod: ref.uid, container: plan.name, error: failure }, 'a postStart hook has failed')
     await notes.note(plan.name, metadata.attempt, { postStart: { failure } })

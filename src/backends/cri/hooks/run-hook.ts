@@ -4,6 +4,7 @@ import { errorMessage } from '../../../model/errors.ts'
 import type { Container } from '../../../model/kubernetes.ts'
 import type { PodRef } from '../../../model/pod-key.ts'
 import type { PodHappening } from '../../backend.ts'
+import { isRuntimeGone } from '../errors.ts'
 import type { ExecInContainer } from '../exec-in-container.ts'
 import { httpGet, HttpGetError, type HttpGet } from '../http-get.ts'
 import { dialSentence, resolvePort } from '../probes/probe-outcome.ts'
@@ -25,7 +26,8 @@ export interface HookInput {
 
 /**
  * Carries out a postStart or preStop hook as kubelet does (pkg/kubelet/lifecycle/handlers.go), for as long as it takes.
- * Rejects with the sentence that the container's status shows, or with the signal's reason.
+ * Rejects with the sentence that the container's status shows, with the signal's reason, or, when the runtime went away in
+ * the middle (`isRuntimeGone`), with its error: that is no failure of the hook.
  */
 export async function runHook(input: HookInput, signal: AbortSignal): Promise<void> {
   const { exec, httpGet: request, sleep } = input.handler
@@ -58,6 +60,7 @@ async function runCommand(
   const { exitCode, output } = await exec({ command, timeoutMs: Infinity }, signal).catch(
     (error: unknown) => {
       signal.throwIfAborted()
+      if (isRuntimeGone(error)) throw error
       throw new Error(`${what} failed - error: ${errorMessage(error)}, message: ""`)
     },
   )
