@@ -18,13 +18,24 @@ export function observedFacts(input: ObservedFactsInput): NewFact[] {
   const { history, observed } = input
   const incarnation = ledgerIncarnation(history, observed)
   const known = history.intervals.find((interval) => interval.incarnation === incarnation)
+  const replaced = replacedFacts(history, observed, incarnation)
+  if (!known && !observed.sandbox?.ready && !hasRun(observed)) return replaced
   return [
-    ...replacedFacts(history, observed, incarnation),
+    ...replaced,
     ...openedFacts(input, incarnation, known),
     ...(observed.phase === 'stopped'
       ? closedFacts(input, incarnation, known)
       : heartbeat(input, incarnation, known)),
   ]
+}
+
+/**
+ * Without it, a sandbox that is dead when it is seen first has held nothing for a time that anybody knows. containerd
+ * brings such ones back from its disk when it starts anew: making them had been broken off, and they were cleared away
+ * by half.
+ */
+function hasRun({ containers }: PodObservation): boolean {
+  return containers.some(({ state, lastTerminated }) => state.kind !== 'waiting' || lastTerminated)
 }
 
 /**
@@ -97,11 +108,11 @@ function openedFacts(
 }
 
 function heartbeat(
-  { nowMs, heartbeatMs }: ObservedFactsInput,
+  { observed, nowMs, heartbeatMs }: ObservedFactsInput,
   incarnation: number,
   known: UsageInterval | undefined,
 ): NewFact[] {
-  if (!known || known.endMs !== undefined) return []
+  if (!known || known.endMs !== undefined || !observed.sandbox?.ready) return []
   return nowMs - known.observedUntilMs >= heartbeatMs ? [seen(incarnation, nowMs)] : []
 }
 
@@ -134,6 +145,8 @@ function closedFacts(
   if (known?.stoppingMs !== undefined) {
     return [{ incarnation, atMs: known.stoppingMs, source: 'spillway', fact: closed }]
   }
+  // It was gone before: now, when it has been seen once more, is no better account of its end.
+  if (known?.endMs !== undefined) return []
   const stopping = { kind: 'STOPPING', reason: 'the backend had ended it' } as const
   return [
     { incarnation, atMs: nowMs, source: 'spillway', fact: stopping },

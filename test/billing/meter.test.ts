@@ -40,7 +40,7 @@ const pod: Pod = {
 interface Seen {
   readonly phase?: BackendPhase
   readonly incarnation?: number
-  readonly sandbox?: { id: string; createdAtMs: number }
+  readonly sandbox?: { id: string; createdAtMs: number; ready?: boolean }
   readonly state?: ContainerRunState
   readonly lastFinishedAtMs?: number
 }
@@ -65,7 +65,7 @@ function observe(seen: Seen): PodObservation {
     supervised: true,
     generation: 1,
     phase: seen.phase ?? 'running',
-    ...(seen.sandbox ? { sandbox: { ...seen.sandbox, ready: true, podIps: [] } } : {}),
+    ...(seen.sandbox ? { sandbox: { ready: true, podIps: [], ...seen.sandbox } } : {}),
     containers: [container],
   }
 }
@@ -260,6 +260,36 @@ describe('the meter', () => {
       { incarnation: 0, endMs: fakeEpochMs + 60_100, confidence: 'estimated' },
       { incarnation: 1, sandboxId: 's9', startMs: fakeEpochMs + 90_100, endMs: undefined },
     ])
+  })
+
+  it('bills nothing for a sandbox that is dead when it is seen first, and in which nothing ran', async () => {
+    await meter.intent(pod, node, never)
+    const revived = { ...first, ready: false }
+    await meter.record(pod, observe({ phase: 'starting', sandbox: revived, state: waiting }), never)
+    await clock.advance(300_000)
+    await meter.record(pod, observe({ phase: 'stopped', sandbox: revived, state: waiting }), never)
+    expect(await intervals()).toEqual([])
+  })
+
+  it('does not move the end of what was lost to the time at which it turned up dead', async () => {
+    const revived = { ...first, ready: false }
+    await meter.record(pod, observe({ sandbox: first, state: waiting }), never)
+    await clock.advance(10_000)
+    await meter.closeLost(uid, never)
+    const before = await intervals()
+    await clock.advance(300_000)
+    await meter.record(pod, observe({ phase: 'starting', sandbox: revived, state: waiting }), never)
+    await meter.record(pod, observe({ phase: 'stopped', sandbox: revived, state: waiting }), never)
+    expect(await intervals()).toEqual(before)
+  })
+
+  it('does not take a dead sandbox for one that is held', async () => {
+    await meter.record(pod, observe({ sandbox: first, state: waiting }), never)
+    const [{ observedUntilMs } = {}] = await intervals()
+    await clock.advance(120_000)
+    const dead = { ...first, ready: false }
+    await meter.record(pod, observe({ phase: 'starting', sandbox: dead, state: waiting }), never)
+    expect(await intervals()).toMatchObject([{ observedUntilMs }])
   })
 
   it('prefers the backend’s own end to an estimate that was made before it was heard', async () => {

@@ -89,12 +89,20 @@ export function observePod(input: ObserveInput): PodObservation {
   }
 }
 
-/** The sandbox of the highest attempt. */
+/**
+ * The sandbox of the highest attempt, and of two with the same number the later: containerd brings back from its disk
+ * ones that it had cleared away by half, under numbers that were given again meanwhile.
+ */
 export function currentSandbox(sandboxes: readonly SandboxStatus[]): SandboxStatus | undefined {
   return sandboxes.reduce<SandboxStatus | undefined>(
-    (last, next) => (last && last.metadata.attempt > next.metadata.attempt ? last : next),
+    (last, next) => (last && isLater(last, next) ? last : next),
     undefined,
   )
+}
+
+function isLater(one: SandboxStatus, other: SandboxStatus): boolean {
+  const attempts = one.metadata.attempt - other.metadata.attempt
+  return attempts !== 0 ? attempts > 0 : nanosToMs(one.createdAt) > nanosToMs(other.createdAt)
 }
 
 export function podIpsOf(sandbox: SandboxStatus): string[] {

@@ -90,6 +90,17 @@ describe('what is seen of a Pod', () => {
     expect(observePod(input({ view }))).toMatchObject({ incarnation: 2, sandbox: { id: 'sandbox-2' } })
   })
 
+  it('takes of two sandboxes with the same number the later, in whatever order they are told', () => {
+    const revived = sandbox(0, { id: 'revived', state: 'SANDBOX_NOTREADY', createdAt: '1000000' })
+    for (const sandboxes of [
+      [revived, sandbox()],
+      [sandbox(), revived],
+    ]) {
+      const seen = observePod(input({ view: { sandboxes, containers: [] } }))
+      expect(seen.sandbox).toMatchObject({ id: 'sandbox-0', ready: true })
+    }
+  })
+
   it('has no sandbox while the one that there is has not come up', () => {
     // Go's zero time, as containerd tells it.
     const broken = sandbox(1, { state: 'SANDBOX_NOTREADY', createdAt: '-6795364578871345152' })
