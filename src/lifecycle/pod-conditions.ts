@@ -7,6 +7,7 @@ import { resizeConditions, resizeConditionTypes, type PendingResize } from './re
 
 /** The conditions that a node owns. All others belong to somebody else and are handed on untouched. */
 const owned: ReadonlySet<string> = new Set([
+  'PodScheduled',
   'PodReadyToStartContainers',
   'Initialized',
   'Ready',
@@ -37,8 +38,8 @@ export function podConditions(input: PodConditionsInput): PodCondition[] {
   const others = previous.filter((condition) => !owned.has(condition.type))
   const containersReady = findContainersReady(input)
   const findings: [string, Finding][] = [
-    // The scheduler sets it for what it binds; of a Pod that was given its node by hand nobody else would tell.
-    ...(others.some(({ type }) => type === 'PodScheduled') ? [] : [scheduledByHand]),
+    // Also of a Pod that was given its node by hand, of which nobody else would tell.
+    ['PodScheduled', { status: 'True' }],
     ['PodReadyToStartContainers', findReadyToStart(input)],
     ['Initialized', findInitialized(input)],
     ['Ready', findReady(pod, containersReady, others)],
@@ -62,8 +63,6 @@ function resizesOf({ observed, pendingResize, previous, nowMs }: PodConditionsIn
   if (observed?.phase === 'stopped') return []
   return resizeConditions({ pending: pendingResize, allocation: observed?.allocation, previous, nowMs })
 }
-
-const scheduledByHand: [string, Finding] = ['PodScheduled', { status: 'True' }]
 
 function findReadyToStart({ pod, observed }: PodConditionsInput): Finding {
   const notReady = (message: string): Finding => ({ status: 'False', reason: 'PodSandboxNotReady', message })

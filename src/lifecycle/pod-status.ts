@@ -9,6 +9,7 @@ import { podConditions } from './pod-conditions.ts'
 import { podPhase, type PodPhase } from './pod-phase.ts'
 import { qosClass } from './qos.ts'
 import { reportedPodResources } from './reported-resources.ts'
+import { volumeMountStatuses } from './volume-mount-statuses.ts'
 import type { PendingResize } from './resize-conditions.ts'
 
 export interface PodStatusInput {
@@ -110,21 +111,24 @@ function containerLists(input: PodStatusInput, over: boolean): Lists {
   const seen = new Map(observed?.containers.map((container) => [container.name, container]))
   const mainStarted = containers.some(({ name }) => hasRun(seen.get(name)))
   const list = (
-    specs: readonly Pick<Container, 'name' | 'image'>[],
+    specs: readonly Pick<Container, 'name' | 'image' | 'volumeMounts'>[],
     before: readonly ContainerStatus[] | undefined,
     kindOf: (container: Container) => ContainerKind,
   ): ContainerStatus[] =>
-    specs.map((container) =>
-      containerStatus({
+    specs.map((container) => {
+      const observation = seen.get(container.name)
+      const status = containerStatus({
         pod,
         container,
-        kind: kindOf(container as Container),
-        observed: seen.get(container.name),
+        kind: kindOf(container),
+        observed: observation,
         previous: before?.find(({ name }) => name === container.name),
         mainStarted,
         over,
-      }),
-    )
+      })
+      const volumeMounts = volumeMountStatuses(container, observation)
+      return { ...status, ...(volumeMounts.length > 0 && { volumeMounts }) }
+    })
   return {
     init: list(initContainers, previous.initContainerStatuses, (one) =>
       isSidecar(one) ? 'sidecar' : 'init',

@@ -75,6 +75,8 @@ export interface ContainerObservation {
   readonly restartCount: number
   /** Who its first process began as; left out where the backend does not know. */
   readonly user?: ContainerUser
+  /** Where it has mounts that are read-only with everything mounted below them. */
+  readonly recursiveReadOnlyPaths?: readonly string[]
   /** As in `SIGTERM` or `SIGRTMIN+1`; told by runtimes that know it. */
   readonly stopSignal?: string
   /** The startup probe has succeeded, or there is none and the container runs, its postStart hook done. */

@@ -58,6 +58,7 @@ export interface ContainerStatus {
   readonly annotations: StringMap
   readonly logPath: string
   readonly stopSignal: string
+  readonly mounts: readonly { readonly containerPath: string; readonly recursiveReadOnly: boolean }[]
   /** What is in effect; null from a runtime that does not tell. */
   readonly resources: { readonly linux: RuntimeResources | null } | null
 }

@@ -179,6 +179,7 @@ export function evidenceOf(plan: ContainerPlan, input: EvidenceInput): Container
   const outdated = outdatedBy(last, input)
   const backoffMs = backoffOf(status.annotations)
   const stopSignal = signalOf(status.stopSignal)
+  const recursive = status.mounts.filter(({ recursiveReadOnly }) => recursiveReadOnly)
   const resources = running ? containerInEffect(status, givenTo(last, input.notes)) : undefined
   return {
     name: plan.name,
@@ -190,6 +191,9 @@ export function evidenceOf(plan: ContainerPlan, input: EvidenceInput): Container
     ...(before && { lastTerminated: endOf(before, input) }),
     restartCount: attempt,
     ...(status.user?.linux && { user: containerUser(status.user.linux) }),
+    ...(recursive.length > 0 && {
+      recursiveReadOnlyPaths: recursive.map(({ containerPath }) => containerPath),
+    }),
     ...(stopSignal !== undefined && { stopSignal }),
     started: running && !postStart && well.started,
     ready: running && !postStart && well.ready,

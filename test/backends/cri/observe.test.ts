@@ -47,6 +47,7 @@ function attempt(
       annotations: {},
       logPath: '',
       stopSignal: 'SIGNAL_RUNTIME_DEFAULT',
+      mounts: [],
       resources: null,
       ...status,
     },
