@@ -1,5 +1,6 @@
 import type { Pod } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
+import { evictionGraceSeconds, evictionOf } from './eviction.ts'
 
 /**
  * What the API server wants for a UID.
@@ -80,6 +81,7 @@ function decideEnding(pod: Pod, observed: PodObservation | undefined): Step {
 function decideWanted(pod: Pod, { observed, metadataChanged, sizeGranted, pastDeadline }: DecideInput): Step {
   if (!observed) return hasRun(pod) ? { do: 'replaceLost' } : { do: 'admit' }
   if (observed.phase === 'stopping' || observed.phase === 'stopped') return nothing
+  if (evictionOf(pod.status)) return { do: 'stop', graceSeconds: evictionGraceSeconds }
   if (pastDeadline) return { do: 'expire', graceSeconds: graceSeconds(pod) }
   if (!observed.supervised) return { do: 'adopt' }
   const specChanged = (pod.metadata?.generation ?? 0) > observed.generation

@@ -5,6 +5,7 @@ import { withResources } from '../model/pod-resources.ts'
 import { isSidecar } from '../model/resources.ts'
 import { deadlineExceeded, isPastDeadline } from './active-deadline.ts'
 import { containerStatus, lostTermination } from './container-status.ts'
+import { evictionOf } from './eviction.ts'
 import { podConditions } from './pod-conditions.ts'
 import { podPhase, type PodPhase } from './pod-phase.ts'
 import { qosClass } from './qos.ts'
@@ -40,10 +41,11 @@ export function podStatus(input: PodStatusInput): PodStatus {
   if (!observed && isTerminalPhase(previous.phase)) return previous
 
   const tooLong = isPastDeadline({ ...input.pod, status: previous }, observed, input.nowMs)
-  const over = observed ? observed.phase === 'stopped' : isEnded(input.pod) || tooLong
+  const why = evictionOf(previous) ?? (tooLong ? deadlineExceeded : undefined)
+  const over = observed ? observed.phase === 'stopped' : isEnded(input.pod) || why !== undefined
   const lists = containerLists(input, over)
-  const expired = over && tooLong && !isTerminalPhase(previous.phase)
-  const phase = expired ? 'Failed' : reportedPhase(input, [...lists.init, ...lists.main], over)
+  const ended = over && !isTerminalPhase(previous.phase) ? why : undefined
+  const phase = ended ? 'Failed' : reportedPhase(input, [...lists.init, ...lists.main], over)
   const settled = over ? settleLists(input.pod, lists) : lists
   const { reason: _reason, message: _message, ...kept } = previous
   return {
@@ -51,7 +53,7 @@ export function podStatus(input: PodStatusInput): PodStatus {
     phase,
     // They explain the phase, and go with it: `Evicted` stays on what was evicted.
     ...(phase === previous.phase && explanation(previous)),
-    ...(expired && deadlineExceeded),
+    ...ended,
     ...generation(input.pod),
     conditions: podConditions({
       ...input,

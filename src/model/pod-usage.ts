@@ -1,4 +1,4 @@
-import type { PodRef } from './pod-key.ts'
+import type { PodRef, PodUid } from './pod-key.ts'
 
 /**
  * What a backend measures. All times are the backend's own, in wall milliseconds; counters only grow while the thing
@@ -18,6 +18,8 @@ export interface BackendUsage {
 export interface UsageOptions {
   /** Also what is used on disk: that walks through directories, and is kept for longer. */
   readonly storage: boolean
+  /** Of these Pods only. Default: of all. */
+  readonly storageOf?: ReadonlySet<PodUid>
 }
 
 export interface PodUsage extends PodRef {

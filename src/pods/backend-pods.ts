@@ -8,9 +8,10 @@ import { pods } from '../kube/resources.ts'
 import { ObjectStore } from '../kube/store.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Node, Pod, RuntimeClass, Service } from '../model/kubernetes.ts'
-import { asPodUid, type PodUid } from '../model/pod-key.ts'
+import { asPodUid, podRef, type PodUid } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
 import { DesiredPods } from './desired-pods.ts'
+import { LocalStorage } from './local-storage.ts'
 import type { Meter, MeteredNode } from './meter.ts'
 import { Observations } from './observations.ts'
 import { Orphans } from './orphans.ts'
@@ -47,6 +48,8 @@ const concurrency = 64
 // The net under everything that is told by events, and the heartbeat of the ledger.
 const resyncMs = 30_000
 const sweepMs = 30_000
+// kubelet's.
+const localStorageMs = 10_000
 
 /** The Pods of all virtual nodes of one backend: who says "look again", and who looks. */
 export class BackendPods {
@@ -102,6 +105,7 @@ export class BackendPods {
         this.observations.follow(this.#options.backend, inner),
       ),
       resync: this.#every(resyncMs, () => this.#resync()),
+      'local storage': this.#supervised('local storage', this.#every(localStorageMs, this.#localStorage())),
       orphans: this.#supervised('orphan sweep', this.#every(sweepMs, this.#orphanSweep())),
     }
     for (const [name, { api, store }] of this.#nodes) {
@@ -168,6 +172,22 @@ export class BackendPods {
       for (const { metadata } of store.list()) if (metadata?.uid) this.#queue.add(metadata.uid)
     }
     return Promise.resolve()
+  }
+
+  #localStorage(): (signal: AbortSignal) => Promise<void> {
+    const { backend, recordEvent } = this.#options
+    const localStorage = new LocalStorage({ backend, recordEvent })
+    return async (signal) => {
+      const nodes = [...this.#nodes.values()].map(({ api, desired, worker }) => ({
+        api,
+        pods: worker.admitted(),
+        wrote: (pod: Pod) => {
+          desired.wrote(podRef(pod).uid, pod)
+          this.#queue.add(podRef(pod).uid)
+        },
+      }))
+      await localStorage.look(nodes, signal)
+    }
   }
 
   #orphanSweep(): (signal: AbortSignal) => Promise<void> {

@@ -67,6 +67,14 @@ describe('a Pod that is wanted', () => {
       expect(step).toEqual({ do: 'nothing' })
     }
   })
+  test('is ended once, at short notice, when this node evicts it', () => {
+    const evicted = { ...wanted, status: { phase: 'Running', reason: 'Evicted' } } satisfies Pod
+    for (const supervised of [true, false]) {
+      const step = decide({ desired: present(evicted), observed: observed('running', { supervised }) })
+      expect(step).toEqual({ do: 'stop', graceSeconds: 1 })
+    }
+    expect(decide({ desired: present(evicted), observed: observed('stopping') })).toEqual({ do: 'nothing' })
+  })
   test('is left alone when all is as it should be', () => {
     expect(decide({ desired: present(wanted), observed: observed('running') })).toEqual({ do: 'nothing' })
   })

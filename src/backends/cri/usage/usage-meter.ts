@@ -2,7 +2,13 @@ import { readFile } from 'node:fs/promises'
 import type { Clock } from '../../../model/clock.ts'
 import { hasCode } from '../../../model/errors.ts'
 import type { PodUid } from '../../../model/pod-key.ts'
-import type { BackendUsage, ContainerUsage, FilesystemUsage, PodUsage } from '../../../model/pod-usage.ts'
+import type {
+  BackendUsage,
+  ContainerUsage,
+  FilesystemUsage,
+  PodUsage,
+  UsageOptions,
+} from '../../../model/pod-usage.ts'
 import type { CriClient } from '../client.ts'
 import { nanosToMs } from '../cri-types.ts'
 import { ownerLabels, type Owner } from '../marks.ts'
@@ -41,7 +47,7 @@ export class UsageMeter {
   }
 
   /** `life` ends the looks themselves: who asks meanwhile shares them. */
-  async usage({ storage }: { readonly storage: boolean }, life: AbortSignal): Promise<BackendUsage> {
+  async usage({ storage, storageOf }: UsageOptions, life: AbortSignal): Promise<BackendUsage> {
     const { clock, stateDir } = this.#options
     const [pods, disk, mostProcesses] = await Promise.all([
       this.#pods(life),
@@ -53,7 +59,7 @@ export class UsageMeter {
     const images = await this.#images(life)
     return {
       ...usage,
-      pods: await this.#withStorage(pods, images, life),
+      pods: await this.#withStorage(pods, { storageOf, images }, life),
       ...(images && { images: images.usage }),
     }
   }
@@ -115,7 +121,7 @@ export class UsageMeter {
 
   async #withStorage(
     pods: readonly PodUsage[],
-    images: { readonly room: FilesystemRoom } | undefined,
+    { storageOf, images }: StorageWish,
     life: AbortSignal,
   ): Promise<readonly PodUsage[]> {
     const measured = new Map(this.#options.pods().map((pod) => [pod.ref.uid, pod]))
@@ -123,12 +129,17 @@ export class UsageMeter {
     return await Promise.all(
       pods.map(async (pod) => {
         const own = measured.get(pod.uid)
-        if (!own) return pod
+        if (!own || (storageOf && !storageOf.has(pod.uid))) return pod
         const storage = await this.#storage.of({ uid: pod.uid, paths: own.paths, pod: own.pod }, life)
         return { ...pod, ...withFiles(pod, storage, images?.room) }
       }),
     )
   }
+}
+
+interface StorageWish {
+  readonly storageOf: UsageOptions['storageOf']
+  readonly images: { readonly room: FilesystemRoom } | undefined
 }
 
 function withFiles(
