@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { CriClient } from '../../src/backends/cri/client.ts'
-import type { ContainerConfig, SandboxConfig } from '../../src/backends/cri/cri-types.ts'
+import type { CriClient } from '../../src/backends/cri/runtime/client.ts'
+import type { ContainerConfig, SandboxConfig } from '../../src/backends/cri/runtime/cri-types.ts'
 import {
   busyboxImage,
   missingForContainerd,

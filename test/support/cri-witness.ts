@@ -1,5 +1,9 @@
-import { CriClient } from '../../src/backends/cri/client.ts'
-import type { ContainerEvent, ContainerStatus, SandboxItem } from '../../src/backends/cri/cri-types.ts'
+import { CriClient } from '../../src/backends/cri/runtime/client.ts'
+import type {
+  ContainerEvent,
+  ContainerStatus,
+  SandboxItem,
+} from '../../src/backends/cri/runtime/cri-types.ts'
 import { systemClock } from '../../src/model/clock.ts'
 
 /** All that containerd was seen to have of one Pod, also what it has forgotten since. */

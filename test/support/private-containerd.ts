@@ -4,7 +4,7 @@ import { existsSync, globSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, open, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { CriClient } from '../../src/backends/cri/client.ts'
+import { CriClient } from '../../src/backends/cri/runtime/client.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { writeOciArchive, type ImageSpec } from './oci-image.ts'
 

@@ -24,13 +24,13 @@ import type {
   StreamTarget,
 } from '../backend.ts'
 import { criCapabilities } from './capabilities.ts'
-import { Cgroups } from './cgroups.ts'
-import { CriClient } from './client.ts'
+import { Cgroups } from './resources/cgroups.ts'
+import { CriClient } from './runtime/client.ts'
 import { CommandShell } from './command-shell.ts'
 import { criOptionProblems, relistMs, type CriOptions } from './config.ts'
 import { Gate } from './gate.ts'
-import { Images } from './images.ts'
-import { keepLogs } from './log-keeper.ts'
+import { Images } from './images/images.ts'
+import { keepLogs } from './logs/log-keeper.ts'
 import { readLog } from './logs/read-log.ts'
 import {
   bad,
@@ -42,20 +42,20 @@ import {
   pidHealth,
   runtimeHealth,
   thisMachine,
-} from './machine.ts'
+} from './resources/machine.ts'
 import type { Owner } from './marks.ts'
-import { attemptsOf, type SeenContainer } from './observe.ts'
+import { attemptsOf, type SeenContainer } from './pod/observe.ts'
 import { logPath, pullRecordsDir } from './paths.ts'
-import type { CriTools } from './pod-context.ts'
-import type { PodLoop } from './pod-loop.ts'
-import { PodLoops } from './pod-loops.ts'
-import { PodStore } from './pod-store.ts'
-import { PullRecords } from './pull-records.ts'
-import { followRuntime } from './runtime-events.ts'
-import { RuntimeInquiry } from './runtime-facts.ts'
-import { refuseUnsupported } from './update-rules.ts'
+import type { CriTools } from './pod/pod-context.ts'
+import type { PodLoop } from './pod/pod-loop.ts'
+import { PodLoops } from './pod/pod-loops.ts'
+import { PodStore } from './pod/pod-store.ts'
+import { PullRecords } from './images/pull-records.ts'
+import { followRuntime } from './runtime/runtime-events.ts'
+import { RuntimeInquiry } from './runtime/runtime-facts.ts'
+import { refuseUnsupported } from './resources/update-rules.ts'
 import { UsageMeter } from './usage/usage-meter.ts'
-import { UserNamespaces } from './user-namespaces.ts'
+import { UserNamespaces } from './translate/user-namespaces.ts'
 import { WatchHub } from './watch-hub.ts'
 
 export interface CriBackendSettings {

@@ -1,7 +1,7 @@
 import { safeSysctls } from '../../lifecycle/sysctls.ts'
 import type { Capabilities, PodFeature, SandboxHandler } from '../../model/capability.ts'
 import type { Allowance, CriOptions } from './config.ts'
-import type { RuntimeFacts } from './runtime-facts.ts'
+import type { RuntimeFacts } from './runtime/runtime-facts.ts'
 
 /** What is built; everything else is refused at the door with the field's name. Some of it is subject to conditions. */
 const features: readonly PodFeature[] = [

@@ -1,7 +1,7 @@
 import { asPodUid, type PodRef } from '../../model/pod-key.ts'
 import type { Container, ResourceRequirements } from '../../model/kubernetes.ts'
 import type { ContainerKind } from '../../model/pod-observation.ts'
-import type { StringMap } from './cri-types.ts'
+import type { StringMap } from './runtime/cri-types.ts'
 import type { HookHandler } from './hooks/run-hook.ts'
 
 /** Who we are: what carries other values is not ours, and is neither listed nor touched. */

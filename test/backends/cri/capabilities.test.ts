@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { criCapabilities, type CriCapabilitiesInput } from '../../../src/backends/cri/capabilities.ts'
 import { allowances, criOptionProblems, type CriOptions } from '../../../src/backends/cri/config.ts'
-import { runtimeFacts } from '../../../src/backends/cri/runtime-facts.ts'
+import { runtimeFacts } from '../../../src/backends/cri/runtime/runtime-facts.ts'
 
 const required = { socket: '/run/c.sock', stateDir: '/state', cgroupParent: '/spillway/pods' }
 const plain = { name: '', recursiveReadOnlyMounts: true, userNamespaces: false }

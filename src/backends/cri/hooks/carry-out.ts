@@ -1,6 +1,6 @@
-import type { PodHandle } from '../pod-context.ts'
-import type { PodSupport } from '../pod-support.ts'
-import { plannedContainers } from '../translate.ts'
+import type { PodHandle } from '../pod/pod-context.ts'
+import type { PodSupport } from '../pod/pod-support.ts'
+import { plannedContainers } from '../translate/translate.ts'
 import { postStart } from './post-start.ts'
 
 /** Carries out the postStart hooks of these running containers, one after the other. */

@@ -1,11 +1,11 @@
 import { errorMessage } from '../../../model/errors.ts'
-import { nanosToMs } from '../cri-types.ts'
-import { isRuntimeGone } from '../errors.ts'
-import { execInContainer } from '../exec-in-container.ts'
+import { nanosToMs } from '../runtime/cri-types.ts'
+import { isRuntimeGone } from '../runtime/errors.ts'
+import { execInContainer } from '../runtime/exec-in-container.ts'
 import { fieldPathOf } from '../marks.ts'
-import type { SeenContainer } from '../observe.ts'
-import type { PodHandle } from '../pod-context.ts'
-import type { PlannedContainer } from '../translate.ts'
+import type { SeenContainer } from '../pod/observe.ts'
+import type { PodHandle } from '../pod/pod-context.ts'
+import type { PlannedContainer } from '../translate/translate.ts'
 import { runHook } from './run-hook.ts'
 
 export interface PostStartInput extends PodHandle {

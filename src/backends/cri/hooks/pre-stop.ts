@@ -1,8 +1,8 @@
 import { errorMessage } from '../../../model/errors.ts'
-import { execInContainer } from '../exec-in-container.ts'
+import { execInContainer } from '../runtime/exec-in-container.ts'
 import { fieldPathOf, kindOf, preStopOf } from '../marks.ts'
-import type { SeenContainer } from '../observe.ts'
-import type { PodHandle } from '../pod-context.ts'
+import type { SeenContainer } from '../pod/observe.ts'
+import type { PodHandle } from '../pod/pod-context.ts'
 import { runHook } from './run-hook.ts'
 
 /**

@@ -4,9 +4,9 @@ import { errorMessage } from '../../../model/errors.ts'
 import type { Container } from '../../../model/kubernetes.ts'
 import type { PodRef } from '../../../model/pod-key.ts'
 import type { PodHappening } from '../../backend.ts'
-import { isRuntimeGone } from '../errors.ts'
-import type { ExecInContainer } from '../exec-in-container.ts'
-import { httpGet, HttpGetError, type HttpGet } from '../http-get.ts'
+import { isRuntimeGone } from '../runtime/errors.ts'
+import type { ExecInContainer } from '../runtime/exec-in-container.ts'
+import { httpGet, HttpGetError, type HttpGet } from '../probes/http-get.ts'
 import { dialSentence, resolvePort } from '../probes/probe-outcome.ts'
 
 export type HookHandler = NonNullable<NonNullable<Container['lifecycle']>['postStart']>

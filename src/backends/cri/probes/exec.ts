@@ -1,8 +1,8 @@
 import { expandVariables } from '../../../lifecycle/expand-variables.ts'
 import { errorMessage } from '../../../model/errors.ts'
 import type { Container } from '../../../model/kubernetes.ts'
-import type { ExecInContainer } from '../exec-in-container.ts'
-import { mostOutputBytes } from '../http-get.ts'
+import type { ExecInContainer } from '../runtime/exec-in-container.ts'
+import { mostOutputBytes } from './http-get.ts'
 import type { ProbeOutcome } from './probe-outcome.ts'
 
 export interface ExecProbe {

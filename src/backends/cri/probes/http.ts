@@ -1,5 +1,5 @@
 import { errorMessage } from '../../../model/errors.ts'
-import { httpGet, HttpGetError, type HttpAnswer, type HttpGet } from '../http-get.ts'
+import { httpGet, HttpGetError, type HttpAnswer, type HttpGet } from './http-get.ts'
 import { dialSentence, type ProbeOutcome } from './probe-outcome.ts'
 
 export interface HttpProbe extends HttpGet {

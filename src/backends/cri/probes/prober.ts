@@ -11,7 +11,7 @@ import {
 import type { Clock } from '../../../model/clock.ts'
 import type { Container, Probe } from '../../../model/kubernetes.ts'
 import type { PodHappening } from '../../backend.ts'
-import type { ExecInContainer } from '../exec-in-container.ts'
+import type { ExecInContainer } from '../runtime/exec-in-container.ts'
 import type { ProbeOutcome } from './probe-outcome.ts'
 import { runProbe } from './run-probe.ts'
 

@@ -1,7 +1,7 @@
 import { errorMessage } from '../../../model/errors.ts'
 import type { Clock } from '../../../model/clock.ts'
 import type { Container, Probe } from '../../../model/kubernetes.ts'
-import type { ExecInContainer } from '../exec-in-container.ts'
+import type { ExecInContainer } from '../runtime/exec-in-container.ts'
 import { execProbe } from './exec.ts'
 import { grpcProbe } from './grpc.ts'
 import { httpProbe } from './http.ts'

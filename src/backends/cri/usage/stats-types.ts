@@ -1,4 +1,4 @@
-import type { CriMetadata, Int64, Int64Value, SandboxMetadata, StringMap } from '../cri-types.ts'
+import type { CriMetadata, Int64, Int64Value, SandboxMetadata, StringMap } from '../runtime/cri-types.ts'
 
 /** CRI's answers about usage, in the shape that cri-types.ts tells of. Times are nanoseconds since the epoch. */
 export interface PodSandboxStats {

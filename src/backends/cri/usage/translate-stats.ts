@@ -9,7 +9,7 @@ import type {
   PodUsage,
   Pressure,
 } from '../../../model/pod-usage.ts'
-import { nanosToMs, type Int64Value } from '../cri-types.ts'
+import { nanosToMs, type Int64Value } from '../runtime/cri-types.ts'
 import { nodeNameOf, podOfLabels } from '../marks.ts'
 import type {
   ContainerStats,

@@ -9,10 +9,10 @@ import type {
   PodUsage,
   UsageOptions,
 } from '../../../model/pod-usage.ts'
-import type { CriClient } from '../client.ts'
-import { nanosToMs } from '../cri-types.ts'
+import type { CriClient } from '../runtime/client.ts'
+import { nanosToMs } from '../runtime/cri-types.ts'
 import { ownerLabels, type Owner } from '../marks.ts'
-import type { RuntimeView } from '../observe.ts'
+import type { RuntimeView } from '../pod/observe.ts'
 import { filesystemRoom, filesystemUsage, type FilesystemRoom } from './disk-usage.ts'
 import { StorageUsage, type PodStorage, type StoredPod } from './pod-storage.ts'
 import type { PodSandboxStats } from './stats-types.ts'

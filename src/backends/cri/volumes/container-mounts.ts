@@ -4,7 +4,7 @@ import { errorMessage, SpillwayError } from '../../../model/errors.ts'
 import type { Container, Pod, Volume } from '../../../model/kubernetes.ts'
 import type { Log } from '../../../telemetry/log.ts'
 import type { RunCommand } from '../command-shell.ts'
-import type { ImageSpec, MountConfig, MountPropagation } from '../cri-types.ts'
+import type { ImageSpec, MountConfig, MountPropagation } from '../runtime/cri-types.ts'
 import { bindSubPath } from './sub-path.ts'
 
 type Mount = NonNullable<Container['volumeMounts']>[number]

@@ -1,5 +1,5 @@
 import type { Container, Pod } from '../../../model/kubernetes.ts'
-import type { CriImage, ImageSpec } from '../cri-types.ts'
+import type { CriImage, ImageSpec } from '../runtime/cri-types.ts'
 
 export interface VolumeImagesInput {
   readonly pod: Pod

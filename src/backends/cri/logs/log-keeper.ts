@@ -1,0 +1,40 @@
+import { join } from 'node:path'
+import { errorMessage } from '../../../model/errors.ts'
+import { defaultRotation, rotateLog } from './rotate-log.ts'
+import { logPath } from '../paths.ts'
+import type { CriTools } from '../pod/pod-context.ts'
+import type { PodLoop } from '../pod/pod-loop.ts'
+
+// kubelet's containerLogMonitorInterval.
+const checkEveryMs = 10_000
+
+/** Keeps the logs of running containers within their size until the signal is aborted. */
+export async function keepLogs(
+  tools: CriTools,
+  loops: () => readonly PodLoop[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { logMaxBytes = defaultRotation.maxBytes, logMaxFiles = defaultRotation.maxFiles } =
+    tools.settings.options
+  const policy = { maxBytes: logMaxBytes, maxFiles: logMaxFiles }
+  while (!signal.aborted) {
+    try {
+      await tools.clock.sleep(checkEveryMs, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      throw error
+    }
+    for (const { picture, paths } of loops()) {
+      for (const { status } of picture.running) {
+        const path = join(paths.logDir, logPath(status.metadata.name, status.metadata.attempt))
+        const reopen = (inner: AbortSignal): Promise<void> => tools.client.reopenLog(status.id, inner)
+        try {
+          await rotateLog({ path, policy, clock: tools.clock, reopen }, signal)
+        } catch (error) {
+          if (signal.aborted) return
+          tools.log.warn({ path, error: errorMessage(error) }, 'a container log could not be rotated')
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import { rm } from 'node:fs/promises'
+import { endsBefore } from '../../../lifecycle/termination-order.ts'
+import { SpillwayError } from '../../../model/errors.ts'
+import { kindOf, type ContainerPlan } from '../marks.ts'
+import type { PodHandle } from './pod-context.ts'
+import { removeVolumes } from '../volumes/volumes.ts'
+
+export interface PodEndInput extends PodHandle {
+  /** Wall time at which the grace of all is over. */
+  readonly deadlineMs: number
+  /** In the order of the spec. */
+  readonly plans: readonly ContainerPlan[]
+}
+
+/**
+ * Ends every process of the Pod: preStop hooks and SIGTERM for all containers at once, but that sidecars wait with
+ * their SIGTERM for those that they serve; SIGKILL when the grace is over; then the sandboxes, which frees the
+ * addresses.
+ */
+export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<void> {
+  await endContainers(input, signal)
+  const { tools, picture } = input
+  await Promise.all(
+    picture.sandboxes.map(async ({ id }) => {
+      // Also one that is not ready: its making may have been broken off (its caller was killed), and then containerd
+      // shows it so while its address is still taken, which the stop gives back. On a stopped one it does nothing.
+      await tools.client.stopSandbox(id, signal)
+      await picture.lookAtSandbox(id, signal)
+    }),
+  )
+}
+
+async function endContainers(input: PodEndInput, signal: AbortSignal): Promise<void> {
+  const { picture, plans, stops, deadlineMs } = input
+  const place = (name: string): number => plans.findIndex((plan) => plan.name === name)
+  const running = picture.running
+    .map((seen) => ({ seen, name: seen.status.metadata.name, kind: kindOf(seen.status.labels) }))
+    .sort((a, b) => place(a.name) - place(b.name))
+  const ends = new Map(running.map(({ name }) => [name, Promise.withResolvers<void>()]))
+  const outcomes = await Promise.allSettled(
+    running.map(async ({ seen, name }) => {
+      const before = endsBefore(name, running).flatMap((other) => ends.get(other)?.promise ?? [])
+      const turn = before.length > 0 ? Promise.all(before).then(() => undefined) : undefined
+      const wish = { seen, deadlineMs, message: `Stopping container ${name}`, ...(turn && { turn }) }
+      await stops.stop(input, wish, signal).finally(() => ends.get(name)?.resolve())
+    }),
+  )
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
+/** Ends the Pod and gives back what it held on this machine; exit codes and logs stay. Rejects while something runs. */
+export async function takeDown(input: PodEndInput, signal: AbortSignal): Promise<void> {
+  const { tools, ref, paths, picture } = input
+  await endPod(input, signal)
+  if (picture.running.length > 0) {
+    throw new SpillwayError('Unavailable', 'a container still runs', { reason: 'FailedKillPod' })
+  }
+  await removeVolumes({ podDir: paths.podDir, run: tools.shell.run }, signal)
+  await tools.cgroups.remove(ref.uid)
+  tools.images.forget(ref.uid)
+}
+
+/** Removes the evidence of a Pod that was taken down. */
+export async function erase({ tools, ref, paths, picture }: PodHandle, signal: AbortSignal): Promise<void> {
+  for (const { id } of picture.sandboxes) await tools.client.removeSandbox(id, signal)
+  await rm(paths.logDir, { recursive: true, force: true })
+  await tools.cgroups.remove(ref.uid)
+  // Last: while the directory is there, a new process still knows of the Pod.
+  await tools.store.remove(paths.podDir)
+}

@@ -1,0 +1,179 @@
+import { adoptionOf } from './adoption.ts'
+import { errorMessage } from '../../../model/errors.ts'
+import type { Pod } from '../../../model/kubernetes.ts'
+import type { PodSources } from '../../backend.ts'
+import type { CriImage, ImageSpec } from '../runtime/cri-types.ts'
+import { fieldPathOf } from '../marks.ts'
+import { currentSandbox, owesPostStart, podAddresses } from './observe.ts'
+import type { PodHandle } from './pod-context.ts'
+import { sandboxHandler } from '../translate/sandbox-handler.ts'
+import { ProbeBoard, type FollowedContainer } from '../probes/probe-board.ts'
+import { plannedContainers, type PlannedContainer } from '../translate/translate.ts'
+import { volumeImages, type VolumeImagesInput } from '../volumes/volume-images.ts'
+import { prepareVolumes, type PreparedVolumes } from '../volumes/volumes.ts'
+
+export interface PodSupportInput extends PodHandle {
+  readonly pod: Pod
+  readonly sources: PodSources
+  /** Its containers were started by an earlier life of this process. */
+  readonly adopting: boolean
+  readonly isStopping: () => boolean
+  readonly onChange: () => void
+  /** A ConfigMap or Secret that was read has changed. */
+  readonly onSourceChange: () => void
+}
+
+// Changes of ConfigMaps and Secrets come in bursts.
+const refreshDelayMs = 100
+// kubelet's syncFrequency: the net under missed changes.
+const refreshEveryMs = 60_000
+
+/** What a supervised Pod stands on besides the runtime: volumes kept fresh, images under way, probes. */
+export class PodSupport {
+  readonly sources: PodSources
+  readonly probes: ProbeBoard
+  readonly #input: PodSupportInput
+  readonly #end = new AbortController()
+  readonly #unsubscribe: () => void
+  readonly #images = new Map<string, Promise<CriImage>>()
+  readonly #adopted: ReturnType<typeof adoptionOf>
+  #pod: Pod
+  #volumes: Promise<PreparedVolumes> | undefined
+  #cancelRefresh: (() => void) | undefined
+
+  constructor(input: PodSupportInput) {
+    this.#input = input
+    this.#pod = input.pod
+    this.sources = input.sources
+    this.#adopted = adoptionOf(input.adopting ? input.pod.status : undefined)
+    const { tools, isStopping, onChange, onSourceChange, tell } = input
+    this.probes = new ProbeBoard({ tools, isStopping, onChange, onHappening: tell })
+    this.#unsubscribe = input.sources.onChange(() => {
+      this.#refreshIn(refreshDelayMs)
+      onSourceChange()
+    })
+  }
+
+  get pod(): Pod {
+    return this.#pod
+  }
+
+  get graceSeconds(): number {
+    return this.#pod.spec?.terminationGracePeriodSeconds ?? 30
+  }
+
+  fieldPath(name: string): string {
+    const planned = plannedContainers(this.#pod).find(({ plan }) => plan.name === name)
+    return fieldPathOf(planned?.plan ?? { kind: 'main', name })
+  }
+
+  update(pod: Pod): void {
+    this.#pod = pod
+    if (this.#volumes) this.#refreshIn(0)
+  }
+
+  /** Begins what the first containers will need while their sandbox is being made. Failures show when they are asked for. */
+  prepare(signal: AbortSignal): void {
+    this.volumes(signal).catch(() => undefined)
+    const [first] = plannedContainers(this.#pod)
+    if (!first || this.#images.has(first.plan.name)) return
+    const image = this.#ensure(first, signal)
+    image.catch(() => undefined)
+    this.#images.set(first.plan.name, image)
+  }
+
+  /** The container's image: the one under way, or looked for now. */
+  async image(planned: PlannedContainer, signal: AbortSignal): Promise<CriImage> {
+    const { name } = planned.plan
+    const underWay = this.#images.get(name)
+    this.#images.delete(name)
+    return underWay ?? this.#ensure(planned, signal)
+  }
+
+  /** The images that the container mounts as volumes, looked for now. */
+  async volumeImages(
+    { container }: PlannedContainer,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, ImageSpec>> {
+    const { tools, tell } = this.#input
+    const ensure: VolumeImagesInput['ensure'] = (wanted, waits) =>
+      tools.images.ensure({ pod: this.#pod, container: wanted, sources: this.sources, tell }, waits)
+    const runtimeHandler = await sandboxHandler({ tools, pod: this.#pod, sources: this.sources }, signal)
+    return await volumeImages({ pod: this.#pod, container, runtimeHandler, ensure }, signal)
+  }
+
+  /** Prepared once; tried anew after a failure. */
+  volumes(signal: AbortSignal): Promise<PreparedVolumes> {
+    if (!this.#volumes) {
+      const { tools, paths } = this.#input
+      const { clock, log, shell } = tools
+      const { podDir } = paths
+      const input = { pod: this.#pod, podDir, sources: this.sources, clock, log, run: shell.run }
+      const volumes = prepareVolumes(input, signal)
+      this.#volumes = volumes
+      volumes.then(
+        () => this.#refreshIn(refreshEveryMs),
+        () => (this.#volumes = undefined),
+      )
+    }
+    return this.#volumes
+  }
+
+  /** The primary address; empty while there is none. */
+  get podIp(): string {
+    const sandbox = currentSandbox(this.#input.picture.sandboxes)
+    return podAddresses(this.#pod, this.sources.node, sandbox)[0] ?? ''
+  }
+
+  /** Probes what runs, its postStart hook done. */
+  followProbes(): void {
+    const { picture, notes } = this.#input
+    const { podIp } = this
+    const planned = plannedContainers(this.#pod)
+    const running = picture.running.flatMap((seen): FollowedContainer[] => {
+      const found = planned.find(({ plan }) => plan.name === seen.status.metadata.name)
+      if (!found || owesPostStart(seen, notes)) return []
+      const adopted = this.#adopted.get(seen.status.id)
+      return [{ seen, container: found.container, fieldPath: fieldPathOf(found.plan), podIp, adopted }]
+    })
+    this.probes.follow(running)
+  }
+
+  /** Nothing is started or refreshed any more; readiness goes on being probed until `close`. */
+  stopWaiting(): void {
+    this.#unsubscribe()
+    this.#cancelRefresh?.()
+    this.#end.abort()
+  }
+
+  close(): void {
+    this.stopWaiting()
+    this.probes.close()
+  }
+
+  #ensure(planned: PlannedContainer, signal: AbortSignal): Promise<CriImage> {
+    const { tools, tell } = this.#input
+    const fieldPath = fieldPathOf(planned.plan)
+    const request = { pod: this.#pod, container: planned.container, sources: this.sources, fieldPath, tell }
+    return tools.images.ensure(request, signal)
+  }
+
+  #refreshIn(delayMs: number): void {
+    this.#cancelRefresh?.()
+    if (this.#end.signal.aborted) return
+    this.#cancelRefresh = this.#input.tools.clock.timer(delayMs, () => void this.#refresh())
+  }
+
+  async #refresh(): Promise<void> {
+    let nextMs = refreshEveryMs
+    try {
+      const volumes = await this.#volumes
+      const refreshed = await volumes?.refresh(this.#pod, this.#end.signal)
+      nextMs = Math.min(refreshed?.nextRefreshMs ?? refreshEveryMs, refreshEveryMs)
+    } catch (error) {
+      if (this.#end.signal.aborted) return
+      this.#input.tell({ type: 'Warning', reason: 'FailedMount', message: errorMessage(error) })
+    }
+    this.#refreshIn(nextMs)
+  }
+}

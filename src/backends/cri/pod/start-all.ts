@@ -1,0 +1,41 @@
+import type { ContainerStart } from '../../../lifecycle/pod-actions.ts'
+import type { PodHandle } from './pod-context.ts'
+import type { PodSupport } from './pod-support.ts'
+import { removeOldAttempts, startContainer } from './start-container.ts'
+import { plannedContainers } from '../translate/translate.ts'
+
+export interface StartAllInput extends PodHandle {
+  readonly support: PodSupport
+  readonly starts: readonly ContainerStart[]
+  /** Aborted when the Pod is to end: nothing more is started then. */
+  readonly waits: AbortSignal
+  readonly onStarted: (name: string) => void
+  readonly onFailed: (name: string, error: unknown) => void
+}
+
+/**
+ * In the order of the spec; one that cannot be started does not keep the next from it. Rejects for what holds up all of
+ * them.
+ */
+export async function startAll(input: StartAllInput, signal: AbortSignal): Promise<void> {
+  const { support, starts, waits, onStarted, onFailed } = input
+  const { pod, sources } = support
+  const volumes = await support.volumes(waits)
+  for (const { name, attempt, backoffMs } of starts) {
+    if (waits.aborted) return
+    const planned = plannedContainers(pod).find(({ plan }) => plan.name === name)
+    if (!planned) continue
+    try {
+      const image = (inner: AbortSignal) => support.image(planned, inner)
+      const volumeImages = (inner: AbortSignal) => support.volumeImages(planned, inner)
+      const own = { pod, sources, planned, attempt, backoffMs, volumes, image, volumeImages }
+      await startContainer({ ...input, ...own }, signal)
+      onStarted(name)
+    } catch (error) {
+      if (waits.aborted) return
+      onFailed(name, error)
+    }
+  }
+  // Behind the hot path: what only keeps the disk tidy.
+  for (const { name } of starts) await removeOldAttempts(input, name, signal)
+}

@@ -1,0 +1,97 @@
+import { mkdir } from 'node:fs/promises'
+import { hasCode, SpillwayError } from '../../../model/errors.ts'
+import type { Pod } from '../../../model/kubernetes.ts'
+import type { PodHappening, PodSources } from '../../backend.ts'
+import { dnsConfig } from '../translate/dns-config.ts'
+import { runtimeSentence } from '../runtime/errors.ts'
+import { podCgroupLimits } from '../resources/linux-resources.ts'
+import { podSelector } from '../marks.ts'
+import type { PodHandle } from './pod-context.ts'
+import { podHostname } from '../translate/pod-files.ts'
+import { sandboxHandler } from '../translate/sandbox-handler.ts'
+import { sandboxConfig } from '../translate/translate.ts'
+import type { SandboxConfig } from '../runtime/cri-types.ts'
+
+export interface PodStart extends PodHandle {
+  readonly pod: Pod
+  readonly sources: PodSources
+}
+
+/** Also wanted by every CreateContainer. */
+export function configOfSandbox(
+  { tools, pod, ref, sources, paths }: PodStart,
+  attempt: number,
+  tell?: (happening: PodHappening) => void,
+): SandboxConfig {
+  const dns = dnsConfig(pod, sources.node, tools.hostResolvConf)
+  for (const { reason, message } of dns.warnings) tell?.({ type: 'Warning', reason, message })
+  return sandboxConfig({
+    pod,
+    owner: tools.settings,
+    nodeName: sources.node.name,
+    attempt,
+    hostname: podHostname(pod, sources.node.clusterDomain).sandboxHostname,
+    dns,
+    paths,
+    cgroupParent: tools.cgroups.pathOf(ref.uid),
+    userNamespace: tools.userNamespaces.of(ref.uid),
+  })
+}
+
+/**
+ * Makes the sandbox with that attempt number, network included. Rejects with kubelet's FailedCreatePodSandBox. Busy:
+ * the runtime is still making or removing one of that name, which happens when an earlier life of this process was
+ * killed meanwhile; what has come of it is then looked up, so that it is adopted and never made twice.
+ */
+export async function startSandbox(start: PodStart, attempt: number, signal: AbortSignal): Promise<void> {
+  try {
+    const handler = await sandboxHandler(start, signal)
+    await makeSandbox(start, { attempt, handler }, signal)
+  } catch (error) {
+    if (signal.aborted) throw error
+    if (hasCode(error, 'Busy')) {
+      await lookUp(start, signal)
+      throw error
+    }
+    const code = error instanceof SpillwayError ? error.code : 'Unavailable'
+    const message = `Failed to create pod sandbox: ${runtimeSentence(error)}`
+    throw new SpillwayError(code, message, { reason: 'FailedCreatePodSandBox', cause: error })
+  }
+}
+
+async function makeSandbox(
+  start: PodStart,
+  { attempt, handler }: { readonly attempt: number; readonly handler: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const { tools, pod, ref, paths, picture, tell } = start
+  if (pod.spec?.hostUsers === false) await takeUserNamespace(start, handler)
+  const config = configOfSandbox(start, attempt, tell)
+  await Promise.all([
+    mkdir(paths.logDir, { recursive: true, mode: 0o755 }),
+    tools.cgroups.ensure(ref.uid, podCgroupLimits(pod)),
+  ])
+  picture.sawPodCgroup(await tools.cgroups.limits(ref.uid, podCgroupLimits(pod)))
+  const id = await tools.sandboxGate.run(() => tools.client.runSandbox(config, handler, signal))
+  await picture.lookAtSandbox(id, signal)
+}
+
+async function takeUserNamespace({ tools, ref, paths }: PodStart, handler: string): Promise<void> {
+  const made = tools.runtime.facts?.handlers.find(({ name }) => name === handler)
+  if (!made?.userNamespaces) {
+    const who = handler === '' ? 'runtime' : `RuntimeClass handler "${handler}"`
+    const message = `can't set \`spec.hostUsers: false\`, ${who} does not support user namespaces`
+    throw new SpillwayError('Rejected', message)
+  }
+  await tools.userNamespaces.take(ref.uid, paths.podDir)
+}
+
+/** Asks the runtime for everything of this Pod. */
+export async function lookUp({ tools, ref, picture }: PodHandle, signal: AbortSignal): Promise<void> {
+  const selector = podSelector(tools.settings, ref.uid)
+  const [sandboxes, containers] = await Promise.all([
+    tools.client.listSandboxes(selector, signal),
+    tools.client.listContainers(selector, signal),
+  ])
+  await picture.reconcile(sandboxes, containers, signal)
+}

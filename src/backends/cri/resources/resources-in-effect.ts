@@ -1,0 +1,59 @@
+import type { ResourceRequirements } from '../../../model/kubernetes.ts'
+import { formatBytes, formatCpu } from '../../../model/quantity.ts'
+import { cpuPeriodUs, type CpuMemory } from './linux-resources.ts'
+import type { ContainerStatus } from '../runtime/cri-types.ts'
+
+/**
+ * What the runtime says that a container has (kuberuntime toKubeContainerResources). A memory request leaves no trace in
+ * the runtime: it is the one that the container was given. Undefined when the runtime does not tell.
+ */
+export function containerInEffect(
+  { resources }: Pick<ContainerStatus, 'resources'>,
+  given: ResourceRequirements | undefined,
+): ResourceRequirements | undefined {
+  const linux = resources?.linux
+  if (!linux) return undefined
+  const memoryRequest = given?.requests?.['memory']
+  const { requests, limits } = inEffect({
+    cpuShares: Number(linux.cpuShares),
+    cpuQuotaUs: quotaOf(Number(linux.cpuQuota), Number(linux.cpuPeriod)),
+    memoryBytes: BigInt(linux.memoryLimitInBytes),
+  })
+  return { requests: { ...requests, ...(memoryRequest !== undefined && { memory: memoryRequest }) }, limits }
+}
+
+/** What the Pod's cgroup has. */
+export function podInEffect({
+  cpuShares,
+  cpuQuotaUs = 0,
+  memoryBytes = 0n,
+}: CpuMemory): ResourceRequirements {
+  return inEffect({ cpuShares, cpuQuotaUs, memoryBytes })
+}
+
+interface Kernel {
+  readonly cpuShares: number
+  /** With a period of 100 ms. */
+  readonly cpuQuotaUs: number
+  readonly memoryBytes: bigint
+}
+
+function inEffect({ cpuShares, cpuQuotaUs, memoryBytes }: Kernel): {
+  requests: Record<string, string>
+  limits: Record<string, string>
+} {
+  // pkg/kubelet/cm SharesToMilliCPU and QuotaToMilliCPU: what cpuShares and cpuQuotaUs have rounded comes back exactly.
+  const requestMillis = BigInt(Math.ceil((cpuShares * 1000) / 1024))
+  const limitMillis = BigInt(Math.trunc((cpuQuotaUs * 1000) / cpuPeriodUs))
+  return {
+    requests: { ...(cpuShares > 0 && { cpu: formatCpu(requestMillis) }) },
+    limits: {
+      ...(limitMillis > 0n && { cpu: formatCpu(limitMillis) }),
+      ...(memoryBytes > 0n && { memory: formatBytes(memoryBytes) }),
+    },
+  }
+}
+
+function quotaOf(quotaUs: number, periodUs: number): number {
+  return periodUs > 0 && quotaUs > 0 ? (quotaUs * cpuPeriodUs) / periodUs : 0
+}

@@ -1,0 +1,63 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { cgroupLayout, Cgroups } from '../../../../src/backends/cri/resources/cgroups.ts'
+
+const mount = (path: string, type: string, options: string): string =>
+  `31 23 0:28 / ${path} rw,relatime - ${type} ${type} ${options}`
+
+describe('how cgroups are mounted', () => {
+  it('is one folder per controller in v1, also beside an empty v2', () => {
+    const table = [
+      mount('/sys/fs/cgroup/cpu,cpuacct', 'cgroup', 'rw,cpu,cpuacct'),
+      mount('/sys/fs/cgroup/memory', 'cgroup', 'rw,memory'),
+      mount('/sys/fs/cgroup/systemd', 'cgroup', 'rw,name=systemd'),
+      mount('/sys/fs/cgroup/unified', 'cgroup2', 'rw'),
+    ].join('\n')
+    const layout = cgroupLayout(table)
+    if (layout.version !== 1) throw new Error('not v1')
+    expect(layout.controllers.get('cpuacct')).toBe('/sys/fs/cgroup/cpu,cpuacct')
+    expect(layout.roots).toHaveLength(4)
+  })
+
+  it('is one tree in v2', () => {
+    expect(cgroupLayout(mount('/sys/fs/cgroup', 'cgroup2', 'rw'))).toEqual({
+      version: 2,
+      root: '/sys/fs/cgroup',
+    })
+  })
+
+  it('is an error when there are none', () => {
+    expect(() => cgroupLayout(mount('/', 'ext4', 'rw'))).toThrow('no cgroups')
+  })
+})
+
+// The files of a v2 tree, without a kernel behind them: this machine may have v1 only.
+describe('the cgroup of a Pod in v2', () => {
+  let root: string
+
+  beforeEach(async () => {
+    root = await mkdtemp('/tmp/spillway-cgroup-')
+    await mkdir(join(root, 'spillway/pods'), { recursive: true })
+    for (const folder of ['', 'spillway', 'spillway/pods']) {
+      await writeFile(join(root, folder, 'cgroup.controllers'), 'cpuset cpu memory\n')
+    }
+  })
+
+  afterEach(async () => {
+    await rm(root, { recursive: true })
+  })
+
+  it('is limited, and given its controllers by every ancestor', async () => {
+    const cgroups = new Cgroups({ version: 2, root }, '/spillway/pods')
+    await cgroups.ensure('uid-1', { cpuShares: 1024, cpuQuotaUs: 50_000, memoryBytes: 1024n })
+    const read = (path: string) => readFile(join(root, path), 'utf8')
+    expect(await read('spillway/pods/poduid-1/cpu.max')).toBe('50000 100000')
+    expect(await read('spillway/pods/poduid-1/cpu.weight')).toBe('100')
+    expect(await read('spillway/pods/poduid-1/memory.max')).toBe('1024')
+    for (const folder of ['.', 'spillway', 'spillway/pods']) {
+      expect(await read(`${folder}/cgroup.subtree_control`)).toBe('+cpu +memory +cpuset')
+    }
+    expect(await cgroups.list()).toEqual(['uid-1'])
+  })
+})
