@@ -1,8 +1,16 @@
+import { hasCode, type SpillwayError } from '../model/errors.ts'
 import type { PodUid } from '../model/pod-key.ts'
 import type { PriceBook } from '../model/price-book.ts'
 import type { UsageEvent } from '../model/usage.ts'
 import type { Period } from './charges.ts'
 import type { Adjustment, PodHistory, UsageInterval } from './projection.ts'
+
+/** The reason of a LedgerUnavailable that comes from the disk: full, or failing. */
+export const diskFailure = 'DiskFailure'
+
+export function isDiskFailure(error: unknown): error is SpillwayError {
+  return hasCode(error, 'LedgerUnavailable') && error.reason === diskFailure
+}
 
 /**
  * The append-only record of what ran. One contract, tested by test/conformance/ledger-store.ts for every store.

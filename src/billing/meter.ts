@@ -8,7 +8,7 @@ import type { PriceBook } from '../model/price-book.ts'
 import { chooseSpec } from '../model/spec.ts'
 import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { LedgerStore } from './ledger.ts'
+import { isDiskFailure, type LedgerStore } from './ledger.ts'
 import { ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
 import type { PodHistory, UsageInterval } from './projection.ts'
 import { resizeFacts } from './resize-facts.ts'
@@ -39,10 +39,19 @@ const applicationLabels = ['app', 'app.kubernetes.io/name', 'app.kubernetes.io/p
 // The ledger has the truth: what is dropped from here is read again.
 const cachedPods = 10_000
 
-/** Keeps the books that bills are made by, then meters. Rejects with Rejected when a book of that id has changed. */
+/**
+ * Keeps the books that bills are made by, then meters. Rejects with Rejected when a book of that id has changed. With a
+ * full disk they are kept later, before the first event: the Pod that fills it must not keep us from ending it.
+ */
 export async function openMeter(options: MeterOptions, signal: AbortSignal): Promise<LedgerMeter> {
-  await options.ledger.keepPriceBooks(options.books, signal)
-  return new LedgerMeter(options)
+  const meter = new LedgerMeter(options)
+  try {
+    await meter.keepBooks(signal)
+  } catch (error) {
+    if (!isDiskFailure(error)) throw error
+    options.log.error({ error: error.message }, 'the ledger cannot be written: nothing starts until it can')
+  }
+  return meter
 }
 
 /**
@@ -53,10 +62,18 @@ export class LedgerMeter {
   readonly #options: MeterOptions
   readonly #books: ReadonlyMap<string, PriceBook>
   readonly #histories = new Map<PodUid, PodHistory>()
+  #booksKept = false
 
   constructor(options: MeterOptions) {
     this.#options = options
     this.#books = new Map(options.books.map((book) => [book.id, book]))
+  }
+
+  /** Durable when it resolves. */
+  async keepBooks(signal: AbortSignal): Promise<void> {
+    if (this.#booksKept) return
+    await this.#options.ledger.keepPriceBooks(this.#options.books, signal)
+    this.#booksKept = true
   }
 
   /** To be awaited before the backend is asked to start the Pod. ConfigInvalid: the node's price book is unknown. */
@@ -200,6 +217,7 @@ export class LedgerMeter {
     const observedMs = clock.wallMs()
     const events = facts.map((fact) => usageEvent({ clusterUid, podUid: uid, observedMs, ...fact }))
     try {
+      await this.keepBooks(signal)
       const outcomes = await ledger.append(events, signal)
       for (const [index, outcome] of outcomes.entries()) {
         if (outcome !== 'differs') continue

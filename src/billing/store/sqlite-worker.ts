@@ -6,6 +6,7 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { Kysely, SqliteDialect, type SqliteDatabase } from 'kysely'
 import { errorMessage, SpillwayError, type ErrorCode } from '../../model/errors.ts'
+import { diskFailure } from '../ledger.ts'
 import { checkVersion, migrate, type LedgerSchema } from './schema.ts'
 import { SqlLedger } from './sql-ledger.ts'
 
@@ -27,7 +28,13 @@ export interface WorkerRequest {
 /** `id` 0 tells how the opening went. */
 export type WorkerAnswer =
   | { readonly id: number; readonly ok: true; readonly value: unknown }
-  | { readonly id: number; readonly ok: false; readonly code: ErrorCode; readonly message: string }
+  | {
+      readonly id: number
+      readonly ok: false
+      readonly code: ErrorCode
+      readonly reason?: string
+      readonly message: string
+    }
 
 async function open({ file, readOnly }: SqliteWorkerData): Promise<Opened> {
   const lock = readOnly ? undefined : lockForWriting(file)
@@ -57,6 +64,7 @@ function lockForWriting(file: string): DatabaseSync {
     return lock
   } catch (error) {
     lock.close()
+    if (!busyCodes.has(sqliteResult(error))) throw error
     throw new SpillwayError(
       'LedgerUnavailable',
       `another Spillway writes this ledger (${errorMessage(error)})`,
@@ -69,8 +77,7 @@ function kyselyDatabase(database: DatabaseSync): SqliteDatabase {
   return {
     close: () => database.close(),
     prepare: (text) => {
-      // The lock is taken at once: a transaction that reads first and writes later cannot wait for another writer.
-      const statement = database.prepare(text === 'begin' ? 'begin immediate' : text)
+      const statement = database.prepare(statementFor(text, database))
       statement.setReadBigInts(true)
       return {
         reader: statement.columns().length > 0,
@@ -82,22 +89,38 @@ function kyselyDatabase(database: DatabaseSync): SqliteDatabase {
   }
 }
 
+function statementFor(text: string, { isTransaction }: DatabaseSync): string {
+  // The lock is taken at once: a transaction that reads first and writes later cannot wait for another writer.
+  if (text === 'begin') return 'begin immediate'
+  // A full disk has rolled it back already, and the error of a second rollback would hide that.
+  return text === 'rollback' && !isTransaction ? 'select 0' : text
+}
+
 async function answer(ledger: SqlLedger, call: LedgerCall): Promise<unknown> {
   const method = ledger[call.method] as (...args: readonly unknown[]) => Promise<unknown>
   return await method.apply(ledger, [...call.args])
 }
 
+// SQLITE_BUSY and SQLITE_LOCKED.
+const busyCodes = new Set([5, 6])
+
 // SQLITE_CORRUPT and SQLITE_NOTADB: trying again does not help.
 const corruptCodes = new Set([11, 26])
 
+// SQLITE_FULL, and SQLITE_IOERR, which is what a full disk gives to the index of the write-ahead log.
+const diskCodes = new Set([13, 10])
+
 function failure(id: number, error: unknown): WorkerAnswer {
-  const code = error instanceof SpillwayError ? error.code : sqliteCode(error)
-  return { id, ok: false, code, message: errorMessage(error) }
+  const message = errorMessage(error)
+  if (error instanceof SpillwayError) return { id, ok: false, code: error.code, message }
+  const result = sqliteResult(error)
+  const code = corruptCodes.has(result) ? 'LedgerCorrupt' : 'LedgerUnavailable'
+  return { id, ok: false, code, message, ...(diskCodes.has(result) && { reason: diskFailure }) }
 }
 
-function sqliteCode(error: unknown): ErrorCode {
-  const sqlite = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
-  return corruptCodes.has(sqlite) ? 'LedgerCorrupt' : 'LedgerUnavailable'
+/** SQLite's primary result code; 0 of another error. */
+function sqliteResult(error: unknown): number {
+  return error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0
 }
 
 async function serve(): Promise<void> {

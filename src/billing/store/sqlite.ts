@@ -4,7 +4,13 @@ import type { PodUid } from '../../model/pod-key.ts'
 import type { PriceBook } from '../../model/price-book.ts'
 import type { UsageEvent } from '../../model/usage.ts'
 import type { Period } from '../charges.ts'
-import type { AppendOutcome, EventPage, LedgerStore, StoredEvent } from '../ledger.ts'
+import {
+  isDiskFailure,
+  type AppendOutcome,
+  type EventPage,
+  type LedgerStore,
+  type StoredEvent,
+} from '../ledger.ts'
 import type { Adjustment, PodHistory, UsageInterval } from '../projection.ts'
 import type { SqlLedger } from './sql-ledger.ts'
 import type { LedgerCall, SqliteWorkerData, WorkerAnswer, WorkerRequest } from './sqlite-worker.ts'
@@ -15,10 +21,17 @@ export interface SqliteLedgerOptions {
   readonly readOnly?: boolean
 }
 
-/** Opens the ledger file, making or migrating it as needed. Rejects with LedgerUnavailable or Rejected. */
+/**
+ * Opens the ledger file, making or migrating it as needed. Rejects with LedgerUnavailable or Rejected; but a disk that
+ * is full now may not be later: then every call opens it anew, and until one can all reject with LedgerUnavailable.
+ */
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<LedgerStore> {
   const ledger = new SqliteLedger({ file: options.file, readOnly: options.readOnly ?? false })
-  await ledger.open()
+  try {
+    await ledger.open()
+  } catch (error) {
+    if (options.readOnly || !isDiskFailure(error)) throw error
+  }
   return ledger
 }
 
@@ -196,7 +209,10 @@ class WorkerConnection {
     const waiting = this.#waiting.get(answer.id)
     this.#waiting.delete(answer.id)
     if (answer.ok) waiting?.resolve(answer.value)
-    else waiting?.reject(new SpillwayError(answer.code, `${file}: ${answer.message}`))
+    else {
+      const { code, message, reason } = answer
+      waiting?.reject(new SpillwayError(code, `${file}: ${message}`, { ...(reason && { reason }) }))
+    }
   }
 
   #fail(error: SpillwayError): void {
