@@ -4,6 +4,7 @@ import type { ConfigMap, Pod, RuntimeClass, Secret } from '../model/kubernetes.t
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { PodUid } from '../model/pod-key.ts'
 import type { BackendUsage, UsageOptions } from '../model/pod-usage.ts'
+import type { Shortage } from '../model/shortage.ts'
 
 /**
  * THE contract: where elastic containers run.
@@ -82,6 +83,12 @@ export interface Backend {
    * know may ask.
    */
   usage(options: UsageOptions, signal: AbortSignal): Promise<BackendUsage>
+
+  /**
+   * Gives back disk that no running Pod needs: images, what stopped Pods wrote. Asked for when the disk is short, before
+   * a Pod has to go for it. Logs and exit facts stay. Resolves when no more can be given back, also if that was nothing.
+   */
+  reclaim(signal: AbortSignal): Promise<void>
 
   /** Frees connections and timers of this process. Pods go on. */
   close(): Promise<void>
@@ -162,6 +169,8 @@ export interface HealthCheck {
   /** CamelCase, for the condition's reason. */
   readonly reason: string
   readonly message: string
+  /** Of a failed check: what there is too little of, so that a Pod may have to go. */
+  readonly shortage?: Shortage
 }
 
 /**

@@ -87,6 +87,9 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
           allow: [...allowances],
           capabilities: ['ALL'],
           runtimeHandlers: ['runc'],
+          // As the kubelet beside it: shares of a big disk would call it full while gigabytes are free.
+          evictionHard: { 'nodefs.available': '1Gi', 'imagefs.available': '1Gi' },
+          imageGc: { highThresholdPercent: 100 },
         },
       },
     ],

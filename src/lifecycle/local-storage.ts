@@ -34,10 +34,7 @@ function volumeExcess({ spec }: Pod, { volumes = [] }: PodUsage): string | undef
 function podExcess(pod: Pod, usage: PodUsage): string | undefined {
   const limit = podLimits(pod).ephemeralStorageBytes
   if (limit === 0n) return undefined
-  const volumes = (usage.volumes ?? []).filter(({ local }) => local)
-  const parts = [...usage.containers.map(containerBytes), ...volumes.map(({ usedBytes = 0n }) => usedBytes)]
-  const used = parts.reduce((sum, bytes) => sum + bytes, usage.otherFiles?.usedBytes ?? 0n)
-  if (used <= limit) return undefined
+  if (localBytes(usage) <= limit) return undefined
   return `Pod ephemeral local storage usage exceeds the total limit of containers ${formatBytes(limit)}. `
 }
 
@@ -51,8 +48,15 @@ function containerExcess({ spec }: Pod, usage: PodUsage): string | undefined {
   return undefined
 }
 
+/** All that the Pod keeps on the node's disk. */
+export function localBytes({ containers, volumes = [], otherFiles }: PodUsage): bigint {
+  const local = volumes.filter((volume) => volume.local)
+  const parts = [...containers.map(containerBytes), ...local.map(({ usedBytes = 0n }) => usedBytes)]
+  return parts.reduce((sum, bytes) => sum + bytes, otherFiles?.usedBytes ?? 0n)
+}
+
 /** Its writable layer and its logs. */
-function containerBytes({ root, logs }: PodUsage['containers'][number]): bigint {
+export function containerBytes({ root, logs }: PodUsage['containers'][number]): bigint {
   return (root?.usedBytes ?? 0n) + (logs?.usedBytes ?? 0n)
 }
 

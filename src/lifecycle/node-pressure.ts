@@ -1,13 +1,11 @@
 import type { Node, Pod } from '../model/kubernetes.ts'
+import { isCritical } from './critical-pod.ts'
 import { qosClass } from './qos.ts'
 import { tolerates } from './tolerations.ts'
 
 const pressures: ReadonlySet<string> = new Set(['MemoryPressure', 'DiskPressure', 'PIDPressure'])
 
 const memoryTaint = { key: 'node.kubernetes.io/memory-pressure', effect: 'NoSchedule' }
-
-/** From here on a Pod is critical to the system: `system-cluster-critical` (pkg/apis/scheduling). */
-const criticalPriority = 2_000_000_000
 
 /**
  * Why a node that is short of something takes the Pod not, in kubelet's words (pkg/kubelet/eviction Admit); undefined
@@ -17,7 +15,7 @@ export function pressureRefusal(pod: Pod, node: Node): string | undefined {
   const found = (node.status?.conditions ?? [])
     .filter(({ type, status }) => pressures.has(type) && status === 'True')
     .map(({ type }) => type)
-  if (found.length === 0 || (pod.spec?.priority ?? 0) >= criticalPriority) return undefined
+  if (found.length === 0 || isCritical(pod)) return undefined
   if (found.every((type) => type === 'MemoryPressure') && copesWithoutMemory(pod)) return undefined
   return `The node had condition: [${found.join(' ')}]. `
 }

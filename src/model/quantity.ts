@@ -73,3 +73,15 @@ export function formatBytes(bytes: bigint): string {
   }
   return `${value}${suffix}`
 }
+
+/** The largest decimal suffix that keeps it whole, as quantities that are no bytes are written: `5k`, `1234`. */
+export function formatCount(count: bigint): string {
+  let value = count
+  let suffix = ''
+  for (const next of ['k', 'M', 'G', 'T', 'P', 'E']) {
+    if (value === 0n || value % 1000n !== 0n) break
+    value /= 1000n
+    suffix = next
+  }
+  return `${value}${suffix}`
+}

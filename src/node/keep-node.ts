@@ -1,3 +1,4 @@
+import type { BackendHealth } from '../backends/backend.ts'
 import { runController } from '../control/controller.ts'
 import { KeyQueue } from '../control/queue.ts'
 import { runTasks } from '../control/tasks.ts'
@@ -104,7 +105,7 @@ class NodeKeeper {
       }),
       backend.subscribe(() => {
         // Only what is new: the back-off after an error is not to be cut short every second.
-        const now = JSON.stringify(backend.state?.health)
+        const now = healthText(backend.state?.health)
         if (now !== seen) queue.add(this.#name)
         seen = now
       }),
@@ -229,4 +230,9 @@ class NodeKeeper {
 function version({ metadata }: Node): bigint {
   const text = metadata?.resourceVersion ?? ''
   return /^\d+$/.test(text) ? BigInt(text) : 0n
+}
+
+/** What the Node says of it: without the amounts, which change all the time. */
+function healthText(health: BackendHealth | undefined): string {
+  return JSON.stringify(health, (key, value: unknown) => (key === 'shortage' ? undefined : value))
 }

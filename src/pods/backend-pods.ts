@@ -11,6 +11,7 @@ import type { Node, Pod, RuntimeClass, Service } from '../model/kubernetes.ts'
 import { asPodUid, podRef, type PodUid } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
 import { DesiredPods } from './desired-pods.ts'
+import type { WatchedPods } from './evict.ts'
 import { LocalStorage } from './local-storage.ts'
 import type { Meter, MeteredNode } from './meter.ts'
 import { Observations } from './observations.ts'
@@ -18,6 +19,7 @@ import { Orphans } from './orphans.ts'
 import type { PodEventSink } from './pod-event.ts'
 import { NodeSources } from './pod-sources.ts'
 import { PodWorker } from './pod-worker.ts'
+import { ShortageRelief } from './shortage-relief.ts'
 import { StatusReporter } from './status-reporter.ts'
 
 export interface BackendPodsOptions {
@@ -48,8 +50,8 @@ const concurrency = 64
 // The net under everything that is told by events, and the heartbeat of the ledger.
 const resyncMs = 30_000
 const sweepMs = 30_000
-// kubelet's.
-const localStorageMs = 10_000
+// How often kubelet's eviction manager looks.
+const evictionMs = 10_000
 
 /** The Pods of all virtual nodes of one backend: who says "look again", and who looks. */
 export class BackendPods {
@@ -105,7 +107,7 @@ export class BackendPods {
         this.observations.follow(this.#options.backend, inner),
       ),
       resync: this.#every(resyncMs, () => this.#resync()),
-      'local storage': this.#supervised('local storage', this.#every(localStorageMs, this.#localStorage())),
+      evictions: this.#supervised('evictions', this.#every(evictionMs, this.#evictions())),
       orphans: this.#supervised('orphan sweep', this.#every(sweepMs, this.#orphanSweep())),
     }
     for (const [name, { api, store }] of this.#nodes) {
@@ -174,20 +176,26 @@ export class BackendPods {
     return Promise.resolve()
   }
 
-  #localStorage(): (signal: AbortSignal) => Promise<void> {
-    const { backend, recordEvent } = this.#options
+  #evictions(): (signal: AbortSignal) => Promise<void> {
+    const { backend, clock, log, recordEvent } = this.#options
+    const observed = (uid: PodUid) => this.observations.get(uid)
     const localStorage = new LocalStorage({ backend, recordEvent })
+    const relief = new ShortageRelief({ backend, observed, recordEvent, clock, log })
     return async (signal) => {
-      const nodes = [...this.#nodes.values()].map(({ api, desired, worker }) => ({
-        api,
-        pods: worker.admitted(),
-        wrote: (pod: Pod) => {
-          desired.wrote(podRef(pod).uid, pod)
-          this.#queue.add(podRef(pod).uid)
-        },
-      }))
-      await localStorage.look(nodes, signal)
+      await localStorage.look(this.#watchedPods(), signal)
+      await relief.look(this.#watchedPods(), signal)
     }
+  }
+
+  #watchedPods(): readonly WatchedPods[] {
+    return [...this.#nodes.values()].map(({ api, desired, worker }) => ({
+      api,
+      pods: worker.admitted(),
+      wrote: (pod) => {
+        desired.wrote(podRef(pod).uid, pod)
+        this.#queue.add(podRef(pod).uid)
+      },
+    }))
   }
 
   #orphanSweep(): (signal: AbortSignal) => Promise<void> {

@@ -279,6 +279,31 @@ export function backendContract(name: string, makeHarness: () => Promise<Backend
         await expect(backend.forget(uidOf(pod), signal)).rejects.toSatisfy(hasCodeOf('Busy'))
       })
 
+      it('gives back disk without a loss: what runs runs on, and how another ended is still known', async () => {
+        const running = await started(podThat({ main: sleeping }))
+        const ended = await started(
+          podThat({ main: { does: 'exit', code: 4 } }, { spec: { restartPolicy: 'Never' } }),
+        )
+        const before = await follower.seen(uidOf(running), 'running', (one) => isRunning(one))
+        const over = await follower.seen(uidOf(ended), 'stopped', ({ phase }) => phase === 'stopped')
+        await backend.reclaim(signal)
+        await backend.reclaim(signal)
+        const listed = new Map((await backend.list(signal)).map((one) => [one.uid, one]))
+        expect(listed.get(uidOf(ended))).toEqual(over)
+        expect(containerOf(listed.get(uidOf(running)) ?? failed()).containerId).toBe(
+          containerOf(before).containerId,
+        )
+        expect(isRunning(listed.get(uidOf(running)) ?? failed())).toBe(true)
+        await follower.close()
+        backend = await harness.restartProcess()
+        follower = new Follower(harness)
+        await until(harness, 'the snapshot', () => follower.synced)
+        const found = await follower.seen(uidOf(ended), 'stopped', ({ phase }) => phase === 'stopped')
+        expect(containerOf(found).state).toEqual(containerOf(over).state)
+        await backend.forget(uidOf(ended), signal)
+        expect((await backend.list(signal)).map(({ uid }) => uid)).toEqual([uidOf(running)])
+      })
+
       it('forgets what it does not know', async () => {
         await expect(backend.forget(nobody, signal)).resolves.toBeUndefined()
       })

@@ -123,6 +123,25 @@ describe.skipIf(missing.length > 0)(`Pods on a real containerd`, () => {
     expect((await log.toArray()).join('')).toBe('done\n')
   })
 
+  it('gives back what a stopped Pod wrote, and still has its log, also after a restart', async () => {
+    const pod = podWith(sh('echo done; head -c 8388608 /dev/urandom > /file; exit 3').container, {
+      restartPolicy: 'Never',
+    })
+    await backend.start(pod, sources, signal)
+    const over = await ended(pod)
+    const containersOf = async (): Promise<readonly unknown[]> =>
+      await runtime.client.listContainers(ownerLabels(harness.settings.owner), signal)
+    expect(await containersOf()).toHaveLength(1)
+    await backend.reclaim(signal)
+    expect(await containersOf()).toEqual([])
+    backend = await harness.restartProcess()
+    const [found] = await backend.list(signal)
+    expect(found?.containers).toEqual(over.containers)
+    const whole = { follow: false, previous: false, timestamps: false }
+    const log = await backend.logs(uidOf(pod), 'main', whole, signal)
+    expect((await log.toArray()).join('')).toBe('done\n')
+  })
+
   it('tells what a container left as its last words', async () => {
     const pod = podWith(sh('echo "no disk" > /dev/termination-log; exit 7').container, {
       restartPolicy: 'Never',

@@ -47,7 +47,7 @@ describe('Spillway, killed', () => {
       await until('all 4 are ready', () => made().filter(isReady).length === 4)
       for (const pod of made()) await expectRanOnce(pod)
       await api.delete(deployments, { namespace, name }, { propagation: 'Background' }, signal)
-      await withLog(() => until('they are gone', () => made().length === 0))
+      await until('they are gone', () => made().length === 0)
     }
   })
 
@@ -178,15 +178,6 @@ describe('after all that', () => {
     )
   })
 })
-
-/** What cannot be seen from outside, and is gone with the cluster, belongs to the failure. */
-async function withLog(wait: () => Promise<void>): Promise<void> {
-  try {
-    await wait()
-  } catch (error) {
-    throw new Error(await told.current.running.logTail('spillway'), { cause: error })
-  }
-}
 
 function podsOf(app: string): readonly Pod[] {
   return told.current.pods().filter(({ metadata }) => metadata?.labels?.['app'] === app)

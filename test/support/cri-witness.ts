@@ -82,6 +82,12 @@ export class CriWitness {
       .map(({ labels }) => labels[podUid] ?? '')
   }
 
+  /** Ids of the Pod's containers that containerd has, asked for now. */
+  async listed(uid: string): Promise<string[]> {
+    const containers = await this.#client.listContainers({ [podUid]: uid }, this.#end.signal)
+    return containers.map(({ id }) => id)
+  }
+
   async close(): Promise<void> {
     this.#end.abort()
     await this.#following

@@ -6,7 +6,7 @@ import { getBinaries } from '../../src/dev-cluster/binaries.ts'
 import { findInvoker, userCacheDir } from '../../src/dev-cluster/cache-dir.ts'
 import { down } from '../../src/dev-cluster/down.ts'
 import { createTerminalProgress } from '../../src/dev-cluster/progress.ts'
-import { up } from '../../src/dev-cluster/up.ts'
+import { up, type UpOptions } from '../../src/dev-cluster/up.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 
@@ -19,6 +19,12 @@ export interface SharedCluster {
   readonly stateDir: string
 }
 
+/** A cluster that its starter removes. */
+export interface OwnCluster {
+  readonly shared: SharedCluster
+  readonly remove: () => Promise<void>
+}
+
 declare module 'vitest' {
   interface ProvidedContext {
     sharedCluster: SharedCluster
@@ -28,10 +34,20 @@ declare module 'vitest' {
 const never = new AbortController().signal
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const environment = process.env
   // Given by hand, a cluster that is running is used and left.
-  const given = environment['SPILLWAY_TEST_CLUSTER']
-  const name = given ?? `story-${process.pid}`
+  const given = process.env['SPILLWAY_TEST_CLUSTER']
+  const { shared, remove } = await startSharedCluster({ name: given ?? `story-${process.pid}` })
+  project.provide('sharedCluster', shared)
+  return async () => {
+    if (!given) await remove()
+  }
+}
+
+/** Starts a cluster with Spillway, or finds the one of that name. What was begun is removed when it fails. */
+export async function startSharedCluster(
+  shape: Pick<UpOptions, 'name' | 'serverNode' | 'virtualNodes'> & { readonly name: string },
+): Promise<OwnCluster> {
+  const environment = process.env
   const progress = createTerminalProgress(process.stderr, systemClock)
   const context = {
     environment,
@@ -41,24 +57,23 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     log: silentLog(),
     random: Math.random,
   }
-  const remove = async (): Promise<void> => {
-    if (!given) await down({ name }, context, never)
-  }
+  const { name } = shape
+  const remove = async (): Promise<void> => void (await down({ name }, context, never))
   try {
-    const { cluster } = await up({ name, spillway: launchSpillway }, context, never)
+    const { cluster } = await up({ ...shape, spillway: launchSpillway }, context, never)
     const invoker = await findInvoker(environment, context.processUid, never)
     const cacheDir = userCacheDir(environment, invoker)
     const binaries = await getBinaries(['kubectl'], { cacheDir, environment, invoker, progress }, never)
-    project.provide('sharedCluster', {
+    const shared = {
       name,
       kubeconfig: cluster.kubeconfig,
       kubectl: binaries.get('kubectl') ?? `${tmpdir()}/kubectl`,
       adminSocket: adminSocketOf(cluster),
       stateDir: cluster.stateDir,
-    })
+    }
+    return { shared, remove }
   } catch (error) {
     await remove()
     throw error
   }
-  return remove
 }

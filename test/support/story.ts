@@ -15,6 +15,7 @@ import { systemClock } from '../../src/model/clock.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
+import type { OwnCluster, SharedCluster } from './shared-cluster.ts'
 
 /** One namespace of the shared cluster, for one test file. */
 export interface Story {
@@ -30,15 +31,20 @@ export interface Story {
   /** Paths, for a kubectl that is run in a way of the test's own. */
   readonly binaries: { readonly kubectl: string; readonly kubeconfig: string }
   admin(path: string, query?: Readonly<Record<string, string>>): Promise<unknown>
-  /** Resolves when it holds; rejects with what was waited for, and the Pods as they were then. */
+  /** Resolves when it holds; rejects with what was waited for, the Pods as they were then, and Spillway's log. */
   until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs?: number): Promise<void>
 }
 
-/** Sets up and tears down around the file's tests. The story may be read inside of tests and hooks only. */
-export function story(namespace: string): { readonly current: Story } {
+/**
+ * Sets up and tears down around the file's tests. The story may be read inside of tests and hooks only. A file that
+ * cannot share the cluster of all others starts one of its `own`.
+ */
+export function story(namespace: string, own?: () => Promise<OwnCluster>): { readonly current: Story } {
   const holder: { current?: Story; close?: () => Promise<void> } = {}
   beforeAll(async () => {
-    const opened = await open(namespace)
+    const opened = own
+      ? await openOwn(namespace, await own())
+      : await open(namespace, inject('sharedCluster'))
     Object.assign(holder, opened)
   })
   afterAll(async () => await holder.close?.())
@@ -50,8 +56,30 @@ export function story(namespace: string): { readonly current: Story } {
   }
 }
 
-async function open(namespace: string): Promise<{ current: Story; close: () => Promise<void> }> {
-  const shared = inject('sharedCluster')
+/** Closed by removing the cluster, whatever state the test has left it in. */
+async function openOwn(
+  namespace: string,
+  { shared, remove }: OwnCluster,
+): Promise<{ current: Story; close: () => Promise<void> }> {
+  try {
+    const { current, end } = await open(namespace, shared)
+    return {
+      current,
+      close: async () => {
+        await end()
+        await remove()
+      },
+    }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+async function open(
+  namespace: string,
+  shared: SharedCluster,
+): Promise<{ current: Story; close: () => Promise<void>; end: () => Promise<void> }> {
   const clock = systemClock
   const log = silentLog()
   const random = Math.random
@@ -74,8 +102,11 @@ async function open(namespace: string): Promise<{ current: Story; close: () => P
   const until: Story['until'] = async (what, holds, timeoutMs = 60_000) => {
     const deadlineMs = clock.monotonicMs() + timeoutMs
     while (!(await holds())) {
-      if (clock.monotonicMs() > deadlineMs)
-        throw new Error(`waited ${timeoutMs} ms for: ${what}\n${describePods(store.list())}`)
+      if (clock.monotonicMs() > deadlineMs) {
+        // What cannot be seen from outside, and is gone with the cluster, belongs to the failure.
+        const said = await running.logTail('spillway')
+        throw new Error(`waited ${timeoutMs} ms for: ${what}\n${describePods(store.list())}\n${said}`)
+      }
       await clock.sleep(50, signal)
     }
   }
@@ -95,13 +126,17 @@ async function open(namespace: string): Promise<{ current: Story; close: () => P
   }
   await api.create(namespaces, { metadata: { name: namespace } }, signal)
   await until('the namespace has its ServiceAccount', () => hasDefaultAccount(current))
+  const endAll = async (): Promise<void> => {
+    end.abort()
+    await watch
+    await api.close()
+  }
   return {
     current,
+    end: endAll,
     close: async () => {
       await removeNamespace(current)
-      end.abort()
-      await watch
-      await api.close()
+      await endAll()
     },
   }
 }

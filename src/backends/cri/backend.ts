@@ -28,21 +28,15 @@ import { Cgroups } from './resources/cgroups.ts'
 import { CriClient } from './runtime/client.ts'
 import { CommandShell } from './command-shell.ts'
 import { criOptionProblems, relistMs, type CriOptions } from './config.ts'
+import { DiskReserve, keepReserve } from './disk-reserve.ts'
 import { Gate } from './gate.ts'
+import { ImageCollector } from './images/image-collector.ts'
+import { RuntimeShelf } from './images/image-shelf.ts'
 import { Images } from './images/images.ts'
 import { keepLogs } from './logs/log-keeper.ts'
 import { readLog } from './logs/read-log.ts'
-import {
-  bad,
-  diskHealth,
-  hasAppArmor,
-  hasSeLinux,
-  machineCapacity,
-  memoryHealth,
-  pidHealth,
-  runtimeHealth,
-  thisMachine,
-} from './resources/machine.ts'
+import { HostHealth } from './resources/host-health.ts'
+import { hasAppArmor, hasSeLinux, machineCapacity, thisMachine } from './resources/machine.ts'
 import type { Owner } from './marks.ts'
 import { attemptsOf, type SeenContainer } from './pod/observe.ts'
 import { logPath, pullRecordsDir } from './paths.ts'
@@ -93,6 +87,7 @@ export async function createCriBackend(settings: CriBackendSettings): Promise<Ba
     }),
     cgroups,
     store,
+    reserve: new DiskReserve(options.stateDir),
     userNamespaces,
     // Fewer leave the CPUs idle while runc and CNI wait; more make the first Pods of a burst wait for the last.
     sandboxGate: new Gate(options.parallelSandboxes ?? 4 * availableParallelism()),
@@ -112,6 +107,8 @@ class CriBackend implements Backend {
   readonly #hub = new WatchHub()
   readonly #loops: PodLoops
   readonly #usage: UsageMeter
+  readonly #health: HostHealth
+  readonly #collector: ImageCollector
   readonly #life = new AbortController()
   readonly #sources = new Map<PodUid, PodSources>()
   #running: Promise<unknown> | undefined
@@ -120,7 +117,11 @@ class CriBackend implements Backend {
   constructor(tools: CriTools) {
     this.#tools = tools
     this.#loops = new PodLoops(tools, this.#hub)
-    const { client, clock, settings } = tools
+    const { client, clock, images, log, settings } = tools
+    const pictures = () => this.#loops.all().map(({ picture }) => picture)
+    const shelf = new RuntimeShelf({ client, images, pictures })
+    this.#health = new HostHealth({ tools, imageDisk: (signal) => shelf.disk(signal) })
+    this.#collector = new ImageCollector({ shelf, policy: settings.options.imageGc, clock, log })
     this.#usage = new UsageMeter({
       client,
       owner: settings,
@@ -154,24 +155,7 @@ class CriBackend implements Backend {
   }
 
   async health(signal: AbortSignal): Promise<BackendHealth> {
-    const { runtime, settings } = this.#tools
-    const asked = async (): Promise<Pick<BackendHealth, 'runtime' | 'network' | 'runtimeVersion'>> => {
-      try {
-        const { status, facts } = await runtime.ask(signal)
-        return { ...runtimeHealth(status), runtimeVersion: facts.version }
-      } catch (error) {
-        const lost = bad('RuntimeUnreachable', errorMessage(error))
-        return { runtime: lost, network: lost, runtimeVersion: 'containerd://unknown' }
-      }
-    }
-    const failed = (error: unknown) => bad('CheckFailed', errorMessage(error))
-    const [answer, disk, memory, pids] = await Promise.all([
-      asked(),
-      diskHealth(settings.options.stateDir).catch(failed),
-      memoryHealth().catch(failed),
-      pidHealth().catch(failed),
-    ])
-    return { ...answer, disk, memory, pids }
+    return await this.#health.check(signal)
   }
 
   async start(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<void> {
@@ -282,6 +266,21 @@ class CriBackend implements Backend {
     return usage
   }
 
+  async reclaim(signal: AbortSignal): Promise<void> {
+    await this.#adopt(signal)
+    const { log } = this.#tools
+    // First what needs no room itself: a note on what a Pod sheds has to be written.
+    await this.#collector.collectAll(signal)
+    for (const loop of this.#loops.all()) {
+      try {
+        await loop.shed(signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        log.warn({ pod: loop.ref.uid, error: errorMessage(error) }, 'a stopped Pod keeps its disk')
+      }
+    }
+  }
+
   async close(): Promise<void> {
     const reason = new SpillwayError('Unavailable', 'the backend is closing')
     this.#life.abort(reason)
@@ -317,6 +316,8 @@ class CriBackend implements Backend {
     return Promise.all([
       followRuntime({ client, clock, log, random, onEnded, relist, relistEveryMs: relistMs }, signal),
       keepLogs(this.#tools, () => this.#loops.all(), signal),
+      this.#collector.run(signal),
+      keepReserve({ ...this.#tools, disk: (inner) => this.#health.disk(inner) }, signal),
     ])
   }
 

@@ -1,7 +1,8 @@
-import { Type, type Static } from 'typebox'
+import { Type, type Static, type TString } from 'typebox'
 import { validate } from '../../config/validate.ts'
 import { sysctlNamespace } from '../../lifecycle/sysctls.ts'
 import type { Owner } from './marks.ts'
+import { evictionSignals } from './resources/thresholds.ts'
 
 /** What a Pod can be let at of the machine and of the Pods beside it. Each breaks their isolation. */
 export const allowances = ['hostIPC', 'hostNetwork', 'hostPath', 'hostPID', 'hostPort', 'privileged'] as const
@@ -90,6 +91,58 @@ export const criOptionsSchema = Type.Object(
     logMaxFiles: Type.Optional(
       Type.Integer({ minimum: 2, description: 'Log files per container. Default 5.' }),
     ),
+    evictionHard: Type.Optional(
+      Type.Partial(
+        Type.Object(
+          Object.fromEntries(
+            evictionSignals.map((signal) => [
+              signal,
+              Type.String({
+                pattern: '^[0-9]{1,15}([.][0-9]+)?(%|[kMGTPE]|[KMGTPE]i)?$',
+                description:
+                  'What has to be left, as an amount (1Gi) or a share (10%); with less the node is under pressure, and Pods have to go.',
+              }),
+            ]),
+          ) as Record<(typeof evictionSignals)[number], TString>,
+        ),
+        {
+          additionalProperties: false,
+          description:
+            'As in kubelet’s configuration. Default memory.available 100Mi, nodefs.available 10%, imagefs.available 15%, nodefs.inodesFree, imagefs.inodesFree and pid.available 5%.',
+        },
+      ),
+    ),
+    imageGc: Type.Optional(
+      Type.Object(
+        {
+          highThresholdPercent: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              maximum: 100,
+              description: 'Use of the image disk from which on images are removed; 100: never. Default 85.',
+            }),
+          ),
+          lowThresholdPercent: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              maximum: 100,
+              description: 'Use of the image disk down to which images are removed. Default 80.',
+            }),
+          ),
+          minimumAgeSeconds: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              description: 'How long an image is kept after it was first seen. Default 120.',
+            }),
+          ),
+        },
+        {
+          additionalProperties: false,
+          description:
+            'Removal of images that we pulled and that no container uses, the longest unused first, as kubelet does.',
+        },
+      ),
+    ),
     resolvConf: Type.Optional(
       Type.String({ pattern: '^/', description: 'Default DNS settings of Pods. Default /etc/resolv.conf.' }),
     ),
@@ -99,11 +152,25 @@ export const criOptionsSchema = Type.Object(
 
 export type CriOptions = Static<typeof criOptionsSchema>
 
+/** kubelet's. */
+export const defaultImageGc = { highThresholdPercent: 85, lowThresholdPercent: 80, minimumAgeSeconds: 120 }
+
 /** Everything that is wrong with the options, one sentence each; empty when they are `CriOptions`. */
 export function criOptionProblems(options: unknown, prefix: string): string[] {
   const problems = validate(criOptionsSchema, options, prefix)
   if (problems.length > 0) return problems
-  const { unsafeSysctls = [] } = options as CriOptions
+  return [...imageGcProblems(options as CriOptions, prefix), ...sysctlProblems(options as CriOptions, prefix)]
+}
+
+function imageGcProblems({ imageGc = {} }: CriOptions, prefix: string): string[] {
+  const { highThresholdPercent: high, lowThresholdPercent: low } = { ...defaultImageGc, ...imageGc }
+  if (low <= high) return []
+  return [
+    `${prefix}.imageGc.lowThresholdPercent: found ${low}; allowed: at most highThresholdPercent, which is ${high}`,
+  ]
+}
+
+function sysctlProblems({ unsafeSysctls = [] }: CriOptions, prefix: string): string[] {
   return unsafeSysctls.flatMap((name, index) => {
     if (sysctlNamespace(name)) return []
     const allowed = 'net.*, fs.mqueue.*, user.*, kernel.shm*, kernel.msg*, kernel.sem, kernel.domainname'

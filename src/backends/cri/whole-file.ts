@@ -6,6 +6,12 @@ export async function writeWhole(path: string, value: object): Promise<void> {
   await rename(`${path}.new`, path)
 }
 
+/** Whether a file could not be written because there is no room for it. */
+export function isDiskFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT'
+}
+
 /** Undefined when there is no such file. */
 export async function readWhole(path: string): Promise<unknown> {
   try {

@@ -174,6 +174,11 @@ export class SimulatorBackend implements Backend {
     return { pods: this.#world.records().flatMap((record) => simulatedUsage(record, nowMs) ?? []) }
   }
 
+  /** There is no disk to give back. */
+  async reclaim(signal: AbortSignal): Promise<void> {
+    this.#enter('reclaim', signal)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#unsubscribe()

@@ -31,7 +31,7 @@ export interface SimulatedWorldOptions {
 
 /** What the simulation can be told to go wrong with. */
 export type SimulatedOperation =
-  'start' | 'update' | 'stop' | 'forget' | 'list' | 'watch' | 'logs' | 'capacity' | 'usage'
+  'start' | 'update' | 'stop' | 'forget' | 'list' | 'watch' | 'logs' | 'capacity' | 'usage' | 'reclaim'
 
 /**
  * The runtime that is not there: it outlives the backend instances that look at it, as containerd outlives Spillway, so

@@ -75,6 +75,27 @@ export class Images {
     return await this.#pull(request, signal)
   }
 
+  /** Those here that we pulled, and that nobody is pulling anew. */
+  async pulled(signal: AbortSignal): Promise<readonly CriImage[]> {
+    const { client, records } = this.#options
+    await this.#recover(signal)
+    const present = await client.listImages(signal)
+    return present.filter(({ id, repoTags, repoDigests }) => {
+      const names = [...repoTags, ...repoDigests]
+      return records.find(id) !== undefined && !names.some((name) => records.isBeingPulled(name))
+    })
+  }
+
+  /** Removes an image that nobody uses, and what was recorded of it. */
+  async remove(id: string, signal: AbortSignal): Promise<void> {
+    const { client, records } = this.#options
+    this.forgetKnown()
+    await client.removeImage(id, signal)
+    // After the image: without its record it would be anybody's.
+    await records.forget(id)
+    this.forgetKnown()
+  }
+
   /** Forgets the back-offs of a Pod. */
   forget(uid: string): void {
     this.#backoff.forget(uid)

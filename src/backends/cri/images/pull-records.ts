@@ -102,6 +102,13 @@ export class PullRecords {
     if (after !== before) await this.#write(after)
   }
 
+  /** The image is gone. */
+  async forget(imageId: string): Promise<void> {
+    const file = fileName(imageId)
+    this.#pulled.delete(file)
+    await this.#inTurn(async () => await rm(join(this.#dirs.pulled, file), { force: true }))
+  }
+
   async #write(record: PullRecord): Promise<void> {
     const file = fileName(record.imageId)
     this.#pulled.set(file, record)

@@ -7,6 +7,7 @@ import type { Cgroups } from '../resources/cgroups.ts'
 import type { CommandShell } from '../command-shell.ts'
 import type { CriClient } from '../runtime/client.ts'
 import type { CriSettings } from '../config.ts'
+import type { DiskReserve } from '../disk-reserve.ts'
 import type { Gate } from '../gate.ts'
 import type { Images } from '../images/images.ts'
 import type { Machine } from '../resources/machine.ts'
@@ -25,6 +26,8 @@ export interface CriTools {
   readonly images: Images
   readonly cgroups: Cgroups
   readonly store: PodStore
+  /** For the end of the Pod that fills the disk. */
+  readonly reserve: DiskReserve
   readonly sandboxGate: Gate
   readonly userNamespaces: UserNamespaces
   /** For mount and umount. */

@@ -22,11 +22,13 @@ import { troubleOf, type Trouble } from './retry.ts'
 import { Rounds } from './rounds.ts'
 import { RuntimePicture } from '../runtime/runtime-picture.ts'
 import { Setbacks, wholePod } from './setbacks.ts'
+import { shedContainers, shedVolumes } from './shed-containers.ts'
 import { startAll } from './start-all.ts'
 import { startSandbox } from './start-sandbox.ts'
 import { Stops } from './stops.ts'
 import { terminationMessage } from '../translate/termination-message.ts'
 import { plannedContainers } from '../translate/translate.ts'
+import { isDiskFull } from '../whole-file.ts'
 
 export interface PodLoopInput {
   readonly tools: CriTools
@@ -67,6 +69,7 @@ export class PodLoop {
   #ended = false
   #waiting: ReadonlyMap<string, Waiting> = new Map()
   #restartingAll = false
+  #shedding: Promise<void> | undefined
   #lastPublished = ''
 
   constructor({ tools, ref, nodeName, plans, notes, allocation, ending, publish }: PodLoopInput) {
@@ -135,7 +138,7 @@ export class PodLoop {
     this.nudge()
   }
 
-  /** Ends the Pod for good. Durable before it resolves. A later call may shorten the grace. */
+  /** Ends the Pod for good. Durable before it resolves, unless the disk is full. A later call may shorten the grace. */
   async stop(graceSeconds: number): Promise<void> {
     const deadlineMs = this.#nowMs() + graceSeconds * 1000
     const before = this.#ending
@@ -181,10 +184,21 @@ export class PodLoop {
     await over
   }
 
+  /** Gives back disk, if the Pod has stopped or is about to. */
+  async shed(signal: AbortSignal): Promise<void> {
+    if (!this.#ending || this.#rounds.signal.aborted) return
+    const shed = this.#ended ? shedContainers : shedVolumes
+    this.#shedding ??= shed(this.#handle, signal).finally(() => {
+      this.#shedding = undefined
+    })
+    await this.#shedding
+  }
+
   /** Removes the evidence. The Pod has stopped. */
   async erase(signal: AbortSignal): Promise<void> {
     // First: nobody is to be told of a Pod that is half gone.
     await this.close()
+    await this.#shedding?.catch(() => undefined)
     await erase(this.#handle, signal)
   }
 
@@ -325,12 +339,26 @@ export class PodLoop {
   }
 
   async #end(ending: Ending): Promise<void> {
-    await this.#handle.tools.store.writeEnding(this.paths.podDir, ending)
+    await this.#noteEnding(ending)
     this.#ending = ending
     this.#waits.abort(new SpillwayError('Unavailable', 'the Pod is being stopped'))
     // What is being ended already has no more grace than the Pod.
     this.#handle.stops.hurry(ending.deadlineMs)
     this.publish()
+  }
+
+  /**
+   * Who fills the disk must not be saved by that. After a crash the end is asked for again: by the Pod's object or its
+   * status, by the exits that it was decided from, or as an orphan's.
+   */
+  async #noteEnding(ending: Ending): Promise<void> {
+    const { store, log } = this.#handle.tools
+    try {
+      await store.writeEnding(this.paths.podDir, ending)
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+      log.warn({ pod: this.ref.uid }, 'the disk is full: the end of the Pod is not noted on it')
+    }
   }
 
   #nowMs(): number {

@@ -8,6 +8,7 @@ import { kindOf, nodeNameOf, ownerLabels, podOfLabels, type ContainerPlan } from
 import { podPaths } from '../paths.ts'
 import type { CriTools } from './pod-context.ts'
 import { firstAllocation, PodAllocation } from '../resources/pod-allocation.ts'
+import type { SeenContainer } from './observe.ts'
 import { PodLoop } from './pod-loop.ts'
 import type { Ending, PodRecord } from './pod-store.ts'
 import { plannedContainers } from '../translate/translate.ts'
@@ -107,11 +108,12 @@ export class PodLoops {
     if (this.#loops.has(ref.uid)) return
     const { podDir } = podPaths(this.#tools.settings.options.stateDir, ref)
     const notes = new AttemptNotes(podDir)
-    const [ending] = await Promise.all([this.#tools.store.readEnding(podDir), notes.load()])
+    const { store } = this.#tools
+    const [ending, shed] = await Promise.all([store.readEnding(podDir), store.readShed(podDir), notes.load()])
     // Nobody else may have come first meanwhile.
     if (this.#loops.has(ref.uid)) return
     const { uid, namespace, name } = ref
-    this.#make({ uid, namespace, name }, record, { ending, notes })
+    this.#make({ uid, namespace, name }, record, { ending, notes, shed })
   }
 
   /** A sandbox of ours without a record on disk: the state folder was lost. The labels say enough to end it. */
@@ -130,7 +132,11 @@ export class PodLoops {
   #make(
     ref: PodRef,
     record: PodRecord,
-    known: { readonly ending?: Ending | undefined; readonly notes?: AttemptNotes },
+    known: {
+      readonly ending?: Ending | undefined
+      readonly notes?: AttemptNotes
+      readonly shed?: readonly SeenContainer[]
+    },
   ): PodLoop {
     const { podDir } = podPaths(this.#tools.settings.options.stateDir, ref)
     const loop = new PodLoop({
@@ -143,6 +149,7 @@ export class PodLoops {
       ending: known.ending,
       publish: (event) => this.#hub.publish(event),
     })
+    loop.picture.remember(known.shed ?? [])
     this.#loops.set(ref.uid, loop)
     return loop
   }

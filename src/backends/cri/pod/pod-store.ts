@@ -6,6 +6,7 @@ import { asPodUid } from '../../../model/pod-key.ts'
 import type { ContainerPlan } from '../marks.ts'
 import type { IdRange } from '../translate/namespaces.ts'
 import { podsDir } from '../paths.ts'
+import type { SeenContainer } from './observe.ts'
 import { readWhole, writeWhole } from '../whole-file.ts'
 
 /** What has to be known of a Pod when the process that started it is gone. Holds no secrets. */
@@ -23,7 +24,7 @@ export interface Ending {
 
 const userNamespaceFile = 'user-namespace.json'
 
-/** The files `pod.json`, `ending.json` and `user-namespace.json` in each Pod's directory: written whole, by renaming. */
+/** The files `pod.json`, `ending.json`, `shed.json` and `user-namespace.json` in each Pod's directory: written whole, by renaming. */
 export class PodStore {
   readonly #stateDir: string
 
@@ -43,6 +44,16 @@ export class PodStore {
 
   async readEnding(podDir: string): Promise<Ending | undefined> {
     return (await readWhole(join(podDir, 'ending.json'))) as Ending | undefined
+  }
+
+  /** Containers of a stopped Pod that are about to be removed from the runtime. */
+  async writeShed(podDir: string, containers: readonly SeenContainer[]): Promise<void> {
+    await writeWhole(join(podDir, 'shed.json'), { containers })
+  }
+
+  async readShed(podDir: string): Promise<readonly SeenContainer[]> {
+    const shed = (await readWhole(join(podDir, 'shed.json'))) as { containers: SeenContainer[] } | undefined
+    return shed?.containers ?? []
   }
 
   /** Every Pod that has a directory here. */

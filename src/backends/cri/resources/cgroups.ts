@@ -90,6 +90,13 @@ export class Cgroups {
     return await readMemoryUsage(this.#layout, this.pathOf(uid))
   }
 
+  /** Whether no process of that container of the Pod is left, by the kernel's word. */
+  async isEmpty(uid: string, containerId: string): Promise<boolean> {
+    const path = join(this.pathOf(uid), containerId)
+    for (const root of this.#roots) if (await hasProcesses(join(root, path))) return false
+    return true
+  }
+
   /** Removes the Pod's cgroup and what is below it. Resolves when gone; rejects while a process is in it. */
   async remove(uid: string): Promise<void> {
     for (const root of this.#roots) await removeTree(join(root, this.pathOf(uid)))
@@ -141,9 +148,19 @@ async function removeTree(path: string): Promise<void> {
   }
 }
 
-async function killProcesses(path: string): Promise<void> {
+async function hasProcesses(path: string): Promise<boolean> {
+  if ((await processesIn(path)).length > 0) return true
+  for (const name of await entriesOf(path)) if (await hasProcesses(join(path, name))) return true
+  return false
+}
+
+async function processesIn(path: string): Promise<readonly number[]> {
   const pids = await readFile(join(path, 'cgroup.procs'), 'utf8').catch(() => '')
-  for (const pid of pids.split('\n').map(Number)) {
+  return pids.split('\n').filter(Boolean).map(Number)
+}
+
+async function killProcesses(path: string): Promise<void> {
+  for (const pid of await processesIn(path)) {
     // 0 stands for a process of another PID namespace.
     if (!(pid > 0)) continue
     try {

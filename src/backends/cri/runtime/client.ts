@@ -204,6 +204,11 @@ export class CriClient {
     return (await this.#call<{ images: CriImage[] }>('ListImages', {}, signal)).images
   }
 
+  /** All its names too. Does nothing when it is not here. */
+  async removeImage(image: string, signal: AbortSignal): Promise<void> {
+    await this.#call('RemoveImage', { image: { image } }, signal)
+  }
+
   /** As long as it takes: the runtime ends a pull without progress by itself. Answers with the image's id. */
   async pullImage(image: string, auth: ImageAuth | undefined, signal: AbortSignal): Promise<string> {
     const request = { image: { image }, ...(auth && { auth }) }

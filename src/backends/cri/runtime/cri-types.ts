@@ -58,7 +58,12 @@ export interface ContainerStatus {
   readonly annotations: StringMap
   readonly logPath: string
   readonly stopSignal: string
-  readonly mounts: readonly { readonly containerPath: string; readonly recursiveReadOnly: boolean }[]
+  readonly mounts: readonly {
+    readonly containerPath: string
+    readonly recursiveReadOnly: boolean
+    /** Of a volume that is an image: by its id. */
+    readonly image: { readonly image: string } | null
+  }[]
   /** What is in effect; null from a runtime that does not tell. */
   readonly resources: { readonly linux: RuntimeResources | null } | null
 }
@@ -75,6 +80,10 @@ export interface ContainerItem {
   readonly metadata: CriMetadata
   readonly state: ContainerStateName
   readonly labels: StringMap
+  /** Of the image, as the runtime knows it; '' from an old one. */
+  readonly imageId: string
+  /** By which the container was made: an id, a tag or a digest. */
+  readonly imageRef: string
 }
 
 export interface SandboxConfig {
@@ -238,6 +247,8 @@ export interface CriImage {
   readonly repoTags: readonly string[]
   readonly repoDigests: readonly string[]
   readonly size: Int64
+  /** The runtime's own, such as that of its sandboxes: not to be removed. */
+  readonly pinned: boolean
   readonly uid: { readonly value: Int64 } | null
   readonly username: string
 }

@@ -26,6 +26,8 @@ export class RuntimePicture implements RuntimeView {
   readonly #messageOf: (status: ContainerStatus, signal: AbortSignal) => Promise<string>
   readonly #sandboxes = new Map<string, SandboxStatus>()
   readonly #containers = new Map<string, SeenContainer>()
+  /** Containers that the runtime has no more, and that are known all the same. */
+  readonly #remembered = new Set<string>()
   #podCgroup: CpuMemory | undefined
 
   constructor(
@@ -65,6 +67,14 @@ export class RuntimePicture implements RuntimeView {
     return this.#sandboxes.size === 0 && this.#containers.size === 0
   }
 
+  /** These stay in the picture for good, whether the runtime has them or not. */
+  remember(containers: readonly SeenContainer[]): void {
+    for (const seen of containers) {
+      this.#containers.set(seen.status.id, seen)
+      this.#remembered.add(seen.status.id)
+    }
+  }
+
   async lookAtSandbox(id: string, signal: AbortSignal): Promise<void> {
     try {
       const status = await this.#client.sandboxStatus(id, signal)
@@ -80,6 +90,7 @@ export class RuntimePicture implements RuntimeView {
   }
 
   async lookAtContainer(id: string, sandboxId: string, signal: AbortSignal): Promise<void> {
+    if (this.#remembered.has(id)) return
     try {
       const status = await this.#client.containerStatus(id, signal)
       const known = this.#containers.get(id)
@@ -118,7 +129,9 @@ export class RuntimePicture implements RuntimeView {
     ]
     const listed = new Set([...sandboxes, ...containers].map(({ id }) => id))
     // Not dropped for being missing: it may have been made after the list was. The runtime knows.
-    const missing = [...this.#sandboxes.keys(), ...this.#containers.keys()].filter((id) => !listed.has(id))
+    const missing = [...this.#sandboxes.keys(), ...this.#containers.keys()].filter(
+      (id) => !listed.has(id) && !this.#remembered.has(id),
+    )
     await Promise.all([...newer, ...missing.map((id) => this.lookAt(id, signal))])
     return newer.length + missing.length > 0
   }

@@ -48,6 +48,18 @@ describe('the cgroup of a Pod in v2', () => {
     await rm(root, { recursive: true })
   })
 
+  it('has a container in it until no process is in that or below, or it is not there', async () => {
+    const cgroups = new Cgroups({ version: 2, root }, '/spillway/pods')
+    const isEmpty = () => cgroups.isEmpty('uid-1', 'abc')
+    expect(await isEmpty()).toBe(true)
+    const container = join(root, 'spillway/pods/poduid-1/abc/init.scope')
+    await mkdir(container, { recursive: true })
+    await writeFile(join(container, 'cgroup.procs'), '4711\n')
+    expect(await isEmpty()).toBe(false)
+    await writeFile(join(container, 'cgroup.procs'), '')
+    expect(await isEmpty()).toBe(true)
+  })
+
   it('is limited, and given its controllers by every ancestor', async () => {
     const cgroups = new Cgroups({ version: 2, root }, '/spillway/pods')
     await cgroups.ensure('uid-1', { cpuShares: 1024, cpuQuotaUs: 50_000, memoryBytes: 1024n })

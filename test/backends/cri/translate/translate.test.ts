@@ -12,7 +12,15 @@ import type { Pod } from '../../../../src/model/kubernetes.ts'
 import { aContainer, aPod } from '../../../support/builders.ts'
 
 const owner = { clusterUid: 'cluster-1', instance: 'main' }
-const image = { id: 'sha256:abc', repoTags: [], repoDigests: [], size: '1', uid: null, username: '' }
+const image = {
+  id: 'sha256:abc',
+  repoTags: [],
+  repoDigests: [],
+  size: '1',
+  uid: null,
+  username: '',
+  pinned: false,
+}
 const gib = 2n ** 30n
 const machine: Machine = {
   memoryBytes: 16n * gib,
