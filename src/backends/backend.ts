@@ -1,6 +1,13 @@
 import type { Readable } from 'node:stream'
 import type { Capabilities } from '../model/capability.ts'
-import type { ConfigMap, Pod, RuntimeClass, Secret } from '../model/kubernetes.ts'
+import type {
+  ClusterTrustBundle,
+  ConfigMap,
+  Pod,
+  PodCertificateRequest,
+  RuntimeClass,
+  Secret,
+} from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { PodUid } from '../model/pod-key.ts'
 import type { BackendUsage, UsageOptions } from '../model/pod-usage.ts'
@@ -187,8 +194,14 @@ export interface PodSources {
   serviceEnvironment(signal: AbortSignal): Promise<ReadonlyMap<string, string>>
   /** Undefined when it does not exist. */
   runtimeClass(name: string, signal: AbortSignal): Promise<RuntimeClass | undefined>
+  /** All of the cluster. Unavailable when it serves none, or does not show them. */
+  clusterTrustBundles(signal: AbortSignal): Promise<readonly ClusterTrustBundle[]>
+  /** Asks a signer for a certificate of the Pod; answers the name of the PodCertificateRequest. */
+  requestCertificate(wanted: WantedCertificate, signal: AbortSignal): Promise<string>
+  /** A request of the Pod's as it stands; undefined when it is not to be seen, yet or any more. */
+  certificateRequest(name: string, signal: AbortSignal): Promise<PodCertificateRequest | undefined>
   readonly node: NodeFacts
-  /** Calls back when a ConfigMap or Secret that was read has changed. Returns the end of the subscription. */
+  /** Calls back when something that was read has changed. Returns the end of the subscription. */
   onChange(listener: () => void): () => void
 }
 
@@ -196,6 +209,14 @@ export interface TokenRequest {
   /** Empty: the API server's own. */
   readonly audience: string
   readonly expirationSeconds: number
+}
+
+export interface WantedCertificate {
+  readonly signerName: string
+  /** PKCS #10 in DER: the public key, and the proof of having the private one. */
+  readonly stubRequest: Uint8Array
+  readonly maxExpirationSeconds?: number
+  readonly userAnnotations?: Readonly<Record<string, string>>
 }
 
 export interface BoundToken {

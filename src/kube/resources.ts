@@ -1,5 +1,6 @@
 import type {
   CertificateSigningRequest,
+  ClusterTrustBundle,
   ConfigMap,
   CoreEvent,
   KubeObject,
@@ -7,6 +8,7 @@ import type {
   Namespace,
   Node,
   Pod,
+  PodCertificateRequest,
   RuntimeClass,
   Secret,
   Service,
@@ -40,6 +42,18 @@ export const certificateSigningRequests = grouped<CertificateSigningRequest>(
   'certificates.k8s.io',
   'certificatesigningrequests',
   'CertificateSigningRequest',
+  false,
+)
+export const podCertificateRequests = grouped<PodCertificateRequest>(
+  'certificates.k8s.io',
+  'podcertificaterequests',
+  'PodCertificateRequest',
+  true,
+)
+export const clusterTrustBundles = grouped<ClusterTrustBundle>(
+  'certificates.k8s.io',
+  'clustertrustbundles',
+  'ClusterTrustBundle',
   false,
 )
 export const tokenReviews = grouped<KubeObject>('authentication.k8s.io', 'tokenreviews', 'TokenReview', false)

@@ -1,11 +1,34 @@
-import type { BoundToken, NodeFacts, PodSources, TokenRequest } from '../backends/backend.ts'
+import type {
+  BoundToken,
+  NodeFacts,
+  PodSources,
+  TokenRequest,
+  WantedCertificate,
+} from '../backends/backend.ts'
 import type { KubeApi, Store } from '../kube/api.ts'
-import { configMaps, secrets, serviceAccounts } from '../kube/resources.ts'
+import {
+  clusterTrustBundles,
+  configMaps,
+  nodes,
+  podCertificateRequests,
+  secrets,
+  serviceAccounts,
+} from '../kube/resources.ts'
 import { parseTimeMs, type Clock } from '../model/clock.ts'
-import type { ConfigMap, KubeObject, Pod, RuntimeClass, Secret, Service } from '../model/kubernetes.ts'
+import type {
+  ClusterTrustBundle,
+  ConfigMap,
+  KubeObject,
+  Pod,
+  PodCertificateRequest,
+  RuntimeClass,
+  Secret,
+  Service,
+} from '../model/kubernetes.ts'
 import { podRef, type PodRef, type PodUid } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
 import { serviceEnvironment } from './service-environment.ts'
+import { WatchedKind } from './watched-kind.ts'
 import { WatchedObjects, type HeldObject } from './watched-objects.ts'
 
 export interface NodeSourcesOptions {
@@ -28,15 +51,33 @@ interface TokenReply extends KubeObject {
 /** The live readers for the Pods of one virtual node. */
 export class NodeSources {
   readonly #options: NodeSourcesOptions
-  readonly #configMaps: WatchedObjects<ConfigMap>
-  readonly #secrets: WatchedObjects<Secret>
+  readonly #watched: Watched
   readonly #pods = new Map<PodUid, SourcesOfPod>()
 
   constructor(options: NodeSourcesOptions) {
-    const { api, clock, backoff, log } = options
+    const { api, clock, backoff, log, node } = options
+    const common = { api, clock, backoff, log }
     this.#options = options
-    this.#configMaps = new WatchedObjects({ api, resource: configMaps, clock, backoff, log })
-    this.#secrets = new WatchedObjects({ api, resource: secrets, clock, backoff, log })
+    this.#watched = {
+      configMaps: new WatchedObjects({ ...common, resource: configMaps }),
+      secrets: new WatchedObjects({ ...common, resource: secrets }),
+      trustBundles: new WatchedKind({
+        ...common,
+        resource: clusterTrustBundles,
+        versions: ['v1', 'v1beta1', 'v1alpha1'],
+        selection: {},
+        purpose: 'ClusterTrustBundle projection',
+      }),
+      certificateRequests: new WatchedKind({
+        ...common,
+        resource: podCertificateRequests,
+        // Before v1 the proof of possession was another.
+        versions: ['v1'],
+        // A node may see no others.
+        selection: { fieldSelector: `spec.nodeName=${node.name}` },
+        purpose: 'PodCertificate projection',
+      }),
+    }
   }
 
   /** The same reader for the same Pod, until `settled`. */
@@ -44,10 +85,7 @@ export class NodeSources {
     const ref = podRef(pod)
     let sources = this.#pods.get(ref.uid)
     if (!sources) {
-      sources = new SourcesOfPod(ref, pod, this.#options, {
-        configMaps: this.#configMaps,
-        secrets: this.#secrets,
-      })
+      sources = new SourcesOfPod(ref, pod, this.#options, this.#watched)
       this.#pods.set(ref.uid, sources)
     }
     return sources
@@ -60,8 +98,7 @@ export class NodeSources {
   }
 
   close(): void {
-    this.#configMaps.close()
-    this.#secrets.close()
+    for (const watched of Object.values(this.#watched)) watched.close()
     this.#pods.clear()
   }
 }
@@ -69,6 +106,8 @@ export class NodeSources {
 interface Watched {
   readonly configMaps: WatchedObjects<ConfigMap>
   readonly secrets: WatchedObjects<Secret>
+  readonly trustBundles: WatchedKind<ClusterTrustBundle>
+  readonly certificateRequests: WatchedKind<PodCertificateRequest>
 }
 
 class SourcesOfPod implements PodSources {
@@ -80,6 +119,8 @@ class SourcesOfPod implements PodSources {
   readonly #watched: Watched
   readonly #held = new Map<string, HeldObject<KubeObject>>()
   readonly #listeners = new Set<() => void>()
+  #followsBundles: (() => void) | undefined
+  #followsRequests: (() => void) | undefined
 
   constructor(ref: PodRef, pod: Pod, options: NodeSourcesOptions, watched: Watched) {
     this.node = options.node
@@ -132,6 +173,48 @@ class SourcesOfPod implements PodSources {
     return serviceEnvironment(services.list(), { namespace: this.#pod.namespace, links: this.#serviceLinks })
   }
 
+  async clusterTrustBundles(signal: AbortSignal): Promise<readonly ClusterTrustBundle[]> {
+    const { trustBundles } = this.#watched
+    this.#followsBundles ??= trustBundles.subscribe(() => this.#changed())
+    return (await trustBundles.read(signal)).list()
+  }
+
+  async requestCertificate(wanted: WantedCertificate, signal: AbortSignal): Promise<string> {
+    const { api, node } = this.#options
+    const { uid, namespace, name } = this.#pod
+    // Says that there are none before one is made in vain, and sees from the start what becomes of it.
+    await this.#certificateRequests(signal)
+    const account = await api.get(serviceAccounts, { namespace, name: this.#serviceAccount }, signal)
+    const self = await api.get(nodes, { name: node.name }, signal)
+    const { signerName, stubRequest, maxExpirationSeconds, userAnnotations } = wanted
+    const request: PodCertificateRequest = {
+      metadata: {
+        namespace,
+        generateName: 'req-',
+        ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name, uid }],
+      },
+      spec: {
+        signerName,
+        podName: name,
+        podUID: uid,
+        serviceAccountName: this.#serviceAccount,
+        serviceAccountUID: account.metadata?.uid ?? '',
+        nodeName: node.name,
+        nodeUID: self.metadata?.uid ?? '',
+        stubPKCS10Request: Buffer.from(stubRequest).toString('base64'),
+        ...(maxExpirationSeconds !== undefined && { maxExpirationSeconds }),
+        ...(userAnnotations && { unverifiedUserAnnotations: { ...userAnnotations } }),
+      },
+    }
+    const made = await api.create(podCertificateRequests, request, signal)
+    return made.metadata?.name ?? ''
+  }
+
+  async certificateRequest(name: string, signal: AbortSignal): Promise<PodCertificateRequest | undefined> {
+    const { namespace } = this.#pod
+    return (await this.#certificateRequests(signal)).get({ namespace, name })
+  }
+
   async runtimeClass(name: string, signal: AbortSignal): Promise<RuntimeClass | undefined> {
     const { runtimeClasses } = this.#options
     await runtimeClasses.whenSynced(signal)
@@ -146,13 +229,25 @@ class SourcesOfPod implements PodSources {
   close(): void {
     for (const held of this.#held.values()) held.release()
     this.#held.clear()
+    this.#followsBundles?.()
+    this.#followsRequests?.()
     this.#listeners.clear()
   }
 
-  #hold<T extends KubeObject>(objects: WatchedObjects<T>, name: string): HeldObject<T> {
-    return objects.hold(this.#pod.namespace, name, () => {
-      for (const listener of this.#listeners) listener()
+  #certificateRequests(signal: AbortSignal): Promise<Store<PodCertificateRequest>> {
+    const { certificateRequests } = this.#watched
+    this.#followsRequests ??= certificateRequests.subscribe(({ spec }) => {
+      if (spec.podUID === this.#pod.uid) this.#changed()
     })
+    return certificateRequests.read(signal)
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener()
+  }
+
+  #hold<T extends KubeObject>(objects: WatchedObjects<T>, name: string): HeldObject<T> {
+    return objects.hold(this.#pod.namespace, name, () => this.#changed())
   }
 
   async #read<T extends KubeObject>(

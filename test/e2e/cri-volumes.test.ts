@@ -7,7 +7,14 @@ import { CommandShell } from '../../src/backends/cri/command-shell.ts'
 import { prepareVolumes, removeVolumes } from '../../src/backends/cri/volumes/volumes.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
-import { containerOf, FakeSources, plainMounts, podOf, secretOf } from '../backends/cri/fake-sources.ts'
+import {
+  containerOf,
+  credentialsFrom,
+  FakeSources,
+  plainMounts,
+  podOf,
+  secretOf,
+} from '../backends/cri/fake-sources.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 // What needs real mounts, and so root.
@@ -27,7 +34,9 @@ afterEach(async () => {
 })
 
 function prepare(pod: Pod) {
-  return prepareVolumes({ pod, podDir, sources, clock: new FakeClock(0), log: silentLog(), run }, never)
+  const clock = new FakeClock(0)
+  const credentials = credentialsFrom(sources, clock)
+  return prepareVolumes({ pod, podDir, sources, ...credentials, clock, log: silentLog(), run }, never)
 }
 
 function fileSystemOf(path: string): string {

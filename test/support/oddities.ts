@@ -75,9 +75,6 @@ const unsupported: readonly Oddity[] = [
   withVolume('rbd', source('rbd'), { rbd: { monitors: ['127.0.0.1'], image: 'none' } }),
   withVolume('cephfs', source('cephfs'), { cephfs: { monitors: ['127.0.0.1'] } }),
   withVolume('huge', source('emptyDir'), { emptyDir: { medium: 'HugePages' } }),
-  withVolume('bundle', source('projected'), {
-    projected: { sources: [{ clusterTrustBundle: { name: 'none', path: 'ca.pem' } }] },
-  }),
   withSpec('seccomp-file', 'spec.securityContext.seccompProfile', {
     securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'none.json' } },
   }),
@@ -122,6 +119,9 @@ const impossible: readonly Oddity[] = [
     configMap: { name: 'kube-root-ca.crt', items: [{ key: 'no-such-key', path: 'a' }] },
   }),
   withVolume('secret', /"nobody-mounts-this" not found/, { secret: { secretName: 'nobody-mounts-this' } }),
+  withVolume('bundle', /clustertrustbundle.+"nobody-trusts-this" not found/, {
+    projected: { sources: [{ clusterTrustBundle: { name: 'nobody-trusts-this', path: 'ca.pem' } }] },
+  }),
   withVolume('picture', 'library/nobody-mounts-this', {
     image: { reference: 'docker.io/library/nobody-mounts-this:1' },
   }),

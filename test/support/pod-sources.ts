@@ -1,5 +1,12 @@
 import type { BoundToken, NodeFacts, PodSources, TokenRequest } from '../../src/backends/backend.ts'
-import type { ConfigMap, RuntimeClass, Secret } from '../../src/model/kubernetes.ts'
+import type {
+  ClusterTrustBundle,
+  ConfigMap,
+  PodCertificateRequest,
+  RuntimeClass,
+  Secret,
+} from '../../src/model/kubernetes.ts'
+import { SpillwayError } from '../../src/model/errors.ts'
 
 /** What Pods refer to, kept in memory and changed by the test. */
 export class FakePodSources implements PodSources {
@@ -69,6 +76,19 @@ export class FakePodSources implements PodSources {
   async runtimeClass(name: string, signal: AbortSignal): Promise<RuntimeClass | undefined> {
     signal.throwIfAborted()
     return this.#runtimeClasses.get(name)
+  }
+
+  async clusterTrustBundles(signal: AbortSignal): Promise<readonly ClusterTrustBundle[]> {
+    signal.throwIfAborted()
+    return []
+  }
+
+  async requestCertificate(): Promise<string> {
+    throw new SpillwayError('Unavailable', 'no signers here')
+  }
+
+  async certificateRequest(): Promise<PodCertificateRequest | undefined> {
+    return undefined
   }
 
   onChange(listener: () => void): () => void {

@@ -7,6 +7,7 @@ import type { RuntimeFacts } from './runtime/runtime-facts.ts'
 const features: readonly PodFeature[] = [
   'appArmor',
   'attach',
+  'clusterTrustBundle',
   'configMapVolume',
   'downwardApiVolume',
   'emptyDirMemory',
@@ -30,6 +31,7 @@ const features: readonly PodFeature[] = [
   'livenessProbe',
   'localSeccompProfile',
   'mountPropagation',
+  'podCertificate',
   'podLevelResources',
   'portForward',
   'postStartHook',

@@ -1,9 +1,20 @@
-import type { BoundToken, NodeFacts, PodSources, TokenRequest } from '../../../src/backends/backend.ts'
-import type { MountOptions } from '../../../src/backends/cri/volumes/volumes.ts'
 import type {
+  BoundToken,
+  NodeFacts,
+  PodSources,
+  TokenRequest,
+  WantedCertificate,
+} from '../../../src/backends/backend.ts'
+import { PodCertificates } from '../../../src/backends/cri/volumes/pod-certificates.ts'
+import { ServiceAccountTokens } from '../../../src/backends/cri/volumes/service-account-tokens.ts'
+import type { MountOptions, VolumesInput } from '../../../src/backends/cri/volumes/volumes.ts'
+import type { Clock } from '../../../src/model/clock.ts'
+import type {
+  ClusterTrustBundle,
   ConfigMap,
   Container,
   Pod,
+  PodCertificateRequest,
   PodSpec,
   RuntimeClass,
   Secret,
@@ -16,6 +27,10 @@ export class FakeSources implements PodSources {
   readonly secrets = new Map<string, Secret>()
   readonly services = new Map<string, string>()
   readonly tokenRequests: TokenRequest[] = []
+  readonly trustBundles: ClusterTrustBundle[] = []
+  /** By name: what was asked for, and what became of it. */
+  readonly certificateRequests = new Map<string, PodCertificateRequest>()
+  readonly wantedCertificates: WantedCertificate[] = []
   nextToken: BoundToken | undefined
   node: NodeFacts = {
     name: 'burst-0',
@@ -48,8 +63,33 @@ export class FakeSources implements PodSources {
     return undefined
   }
 
+  async clusterTrustBundles(): Promise<readonly ClusterTrustBundle[]> {
+    return this.trustBundles
+  }
+
+  async requestCertificate(wanted: WantedCertificate): Promise<string> {
+    this.wantedCertificates.push(wanted)
+    return `req-${this.wantedCertificates.length}`
+  }
+
+  async certificateRequest(name: string): Promise<PodCertificateRequest | undefined> {
+    return this.certificateRequests.get(name)
+  }
+
   onChange(): () => void {
     return () => {}
+  }
+}
+
+/** Tokens and certificates of a Pod, due without jitter. */
+export function credentialsFrom(
+  sources: PodSources,
+  clock: Clock,
+): Pick<VolumesInput, 'tokens' | 'certificates'> {
+  const random = (): number => 0
+  return {
+    tokens: new ServiceAccountTokens(sources, clock, random),
+    certificates: new PodCertificates({ sources, clock, random, tell: () => {} }),
   }
 }
 

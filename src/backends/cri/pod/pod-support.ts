@@ -10,6 +10,8 @@ import { sandboxHandler } from '../translate/sandbox-handler.ts'
 import { ProbeBoard, type FollowedContainer } from '../probes/probe-board.ts'
 import { plannedContainers, type PlannedContainer } from '../translate/translate.ts'
 import { volumeImages, type VolumeImagesInput } from '../volumes/volume-images.ts'
+import { PodCertificates } from '../volumes/pod-certificates.ts'
+import { ServiceAccountTokens } from '../volumes/service-account-tokens.ts'
 import { prepareVolumes, type PreparedVolumes } from '../volumes/volumes.ts'
 
 export interface PodSupportInput extends PodHandle {
@@ -19,7 +21,7 @@ export interface PodSupportInput extends PodHandle {
   readonly adopting: boolean
   readonly isStopping: () => boolean
   readonly onChange: () => void
-  /** A ConfigMap or Secret that was read has changed. */
+  /** A ConfigMap, Secret or the like that was read has changed. */
   readonly onSourceChange: () => void
 }
 
@@ -37,6 +39,8 @@ export class PodSupport {
   readonly #unsubscribe: () => void
   readonly #images = new Map<string, Promise<CriImage>>()
   readonly #adopted: ReturnType<typeof adoptionOf>
+  readonly #tokens: ServiceAccountTokens
+  readonly #certificates: PodCertificates
   #pod: Pod
   #volumes: Promise<PreparedVolumes> | undefined
   #cancelRefresh: (() => void) | undefined
@@ -47,11 +51,16 @@ export class PodSupport {
     this.sources = input.sources
     this.#adopted = adoptionOf(input.adopting ? input.pod.status : undefined)
     const { tools, isStopping, onChange, onSourceChange, tell } = input
+    const { clock, random } = tools
+    this.#tokens = new ServiceAccountTokens(input.sources, clock, random)
+    this.#certificates = new PodCertificates({ sources: input.sources, clock, random, tell })
     this.probes = new ProbeBoard({ tools, isStopping, onChange, onHappening: tell })
     this.#unsubscribe = input.sources.onChange(() => {
       this.#refreshIn(refreshDelayMs)
       onSourceChange()
     })
+    // Nothing may have to be started any more, but what containers have mounted must not grow old.
+    if (input.adopting) this.#refreshIn(0)
   }
 
   get pod(): Pod {
@@ -108,7 +117,16 @@ export class PodSupport {
       const { tools, paths } = this.#input
       const { clock, log, shell } = tools
       const { podDir } = paths
-      const input = { pod: this.#pod, podDir, sources: this.sources, clock, log, run: shell.run }
+      const credentials = { tokens: this.#tokens, certificates: this.#certificates }
+      const input = {
+        pod: this.#pod,
+        podDir,
+        sources: this.sources,
+        ...credentials,
+        clock,
+        log,
+        run: shell.run,
+      }
       const volumes = prepareVolumes(input, signal)
       this.#volumes = volumes
       volumes.then(
@@ -167,8 +185,10 @@ export class PodSupport {
   async #refresh(): Promise<void> {
     let nextMs = refreshEveryMs
     try {
-      const volumes = await this.#volumes
-      const refreshed = await volumes?.refresh(this.#pod, this.#end.signal)
+      const { signal } = this.#end
+      // Those of a Pod that is starting are its start's business.
+      const volumes = await (this.#input.adopting ? this.volumes(signal) : this.#volumes)
+      const refreshed = await volumes?.refresh(this.#pod, signal)
       nextMs = Math.min(refreshed?.nextRefreshMs ?? refreshEveryMs, refreshEveryMs)
     } catch (error) {
       if (this.#end.signal.aborted) return

@@ -1,16 +1,26 @@
 import { normalize } from 'node:path'
-import { SpillwayError } from '../../../model/errors.ts'
-import type { ConfigMap, Pod, Secret, Volume } from '../../../model/kubernetes.ts'
+import { hasCode, SpillwayError } from '../../../model/errors.ts'
+import type { ConfigMap, Pod, PodCertificateProjection, Secret, Volume } from '../../../model/kubernetes.ts'
 import type { PodSources } from '../../backend.ts'
 import type { Payload, ProjectedFile } from './atomic-writer.ts'
 import { metadataField, resourceField, unsupportedField } from './field-ref.ts'
 import { commonUser } from './ownership.ts'
+import type { PodCertificates } from './pod-certificates.ts'
 import type { ServiceAccountTokens } from './service-account-tokens.ts'
+import { trustAnchors, type TrustBundleProjection } from './trust-anchors.ts'
 
 export interface PayloadInput {
   readonly pod: Pod
   readonly sources: PodSources
   readonly tokens: ServiceAccountTokens
+  readonly certificates: PodCertificates
+}
+
+/** One source of a projected volume. */
+interface SourceInput extends PayloadInput {
+  readonly mode: number
+  /** As in `spec.volumes[certs].projected.sources[0]`. */
+  readonly field: string
 }
 
 interface KeyToPath {
@@ -48,26 +58,30 @@ export async function volumePayload(
   if (downwardAPI) {
     return downwardFiles(downwardAPI.items ?? [], downwardAPI.defaultMode ?? standardMode, input)
   }
-  return projected ? await projectedFiles(projected, input, signal) : undefined
+  return projected ? await projectedFiles(volume.name, projected, input, signal) : undefined
 }
 
 /** Later sources win where two name the same path. */
 async function projectedFiles(
+  name: string,
   projected: Projected,
   input: PayloadInput,
   signal: AbortSignal,
 ): Promise<Payload> {
   const mode = projected.defaultMode ?? standardMode
   const files: Files = new Map()
-  for (const source of projected.sources ?? []) {
-    for (const [path, file] of await sourceFiles(source, { ...input, mode }, signal)) files.set(path, file)
+  for (const [index, source] of (projected.sources ?? []).entries()) {
+    const field = `spec.volumes[${name}].projected.sources[${index}]`
+    for (const [path, file] of await sourceFiles(source, { ...input, mode, field }, signal)) {
+      files.set(path, file)
+    }
   }
   return files
 }
 
 async function sourceFiles(
   source: ProjectedSource,
-  input: PayloadInput & { readonly mode: number },
+  input: SourceInput,
   signal: AbortSignal,
 ): Promise<Payload> {
   const { mode } = input
@@ -81,9 +95,11 @@ async function sourceFiles(
   }
   if (source.downwardAPI) return downwardFiles(source.downwardAPI.items ?? [], mode, input)
   if (source.serviceAccountToken) return await tokenFile(source.serviceAccountToken, input, signal)
+  if (source.clusterTrustBundle) return await trustBundleFile(source.clusterTrustBundle, input, signal)
+  if (source.podCertificate) return await certificateFiles(source.podCertificate, input, signal)
   throw new SpillwayError(
     'Unsupported',
-    `projected source ${Object.keys(source).join(', ')}: only configMap, secret, downwardAPI and serviceAccountToken are supported`,
+    `projected source ${Object.keys(source).join(', ')}: only clusterTrustBundle, configMap, downwardAPI, podCertificate, secret and serviceAccountToken are supported`,
   )
 }
 
@@ -161,16 +177,56 @@ function downwardFiles(items: DownwardItems, mode: number, { pod, sources }: Pay
 
 async function tokenFile(
   source: NonNullable<ProjectedSource['serviceAccountToken']>,
-  { pod, tokens, mode }: PayloadInput & { readonly mode: number },
+  input: SourceInput,
   signal: AbortSignal,
 ): Promise<Payload> {
   const { audience = '', expirationSeconds = 3600, path } = source
-  const token = await tokens.current({ audience, expirationSeconds }, signal)
+  const token = await input.tokens.current({ audience, expirationSeconds }, signal)
+  return new Map([[path, ownFile(Buffer.from(token), input)]])
+}
+
+async function trustBundleFile(
+  source: TrustBundleProjection,
+  input: SourceInput,
+  signal: AbortSignal,
+): Promise<Payload> {
+  const { pod, sources, field } = input
+  const bundles = await naming(`${field}.clusterTrustBundle`, sources.clusterTrustBundles(signal))
+  const anchors = trustAnchors(source, bundles, pod.metadata?.uid ?? '')
+  return new Map([[source.path, ownFile(anchors, input)]])
+}
+
+async function certificateFiles(
+  source: PodCertificateProjection,
+  input: SourceInput,
+  signal: AbortSignal,
+): Promise<Payload> {
+  const { certificates, field } = input
+  const { key, chain } = await naming(`${field}.podCertificate`, certificates.current(field, source, signal))
+  const files: Files = new Map()
+  const { credentialBundlePath, keyPath, certificateChainPath } = source
+  if (credentialBundlePath) files.set(credentialBundlePath, ownFile(Buffer.concat([key, chain]), input))
+  if (keyPath) files.set(keyPath, ownFile(key, input))
+  if (certificateChainPath) files.set(certificateChainPath, ownFile(chain, input))
+  return files
+}
+
+/** What the cluster cannot do is told with the field that asks for it; everything else in kubelet's own words. */
+async function naming<T>(field: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading
+  } catch (error) {
+    if (!hasCode(error, 'Unavailable')) throw error
+    throw new SpillwayError('Unavailable', `${field}: ${error.message}`, { cause: error })
+  }
+}
+
+/** Private to the one user, or to the group that ownership.ts then adds; else every user of the Pod has to read it. */
+function ownFile(data: Buffer, { pod, mode }: SourceInput): ProjectedFile {
   const uid = commonUser(pod)
-  // Private to the one user, or to the group that ownership.ts then adds; else every user of the Pod has to read it.
   const isPrivate = uid !== undefined || pod.spec?.securityContext?.fsGroup !== undefined
-  const file = { data: Buffer.from(token), mode: isPrivate ? 0o600 : mode }
-  return new Map([[path, uid === undefined ? file : { ...file, uid }]])
+  const file = { data, mode: isPrivate ? 0o600 : mode }
+  return uid === undefined ? file : { ...file, uid }
 }
 
 function missing(message: string): SpillwayError {

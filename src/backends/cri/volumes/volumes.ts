@@ -15,13 +15,17 @@ import { mountTmpfs, shareMounts, unmountBelow } from './mounts.ts'
 import { makeNestedMountPoints } from './nested-mount-points.ts'
 import { giveToGroup } from './ownership.ts'
 import { volumePayload } from './payload.ts'
-import { ServiceAccountTokens } from './service-account-tokens.ts'
+import type { PodCertificates } from './pod-certificates.ts'
+import type { ServiceAccountTokens } from './service-account-tokens.ts'
 
 export interface VolumesInput {
   readonly pod: Pod
   /** The Pod's own directory on this machine. `volumes` and `volume-subpaths` in it are ours. */
   readonly podDir: string
   readonly sources: PodSources
+  /** These two outlive a failure to prepare: what was asked for is not asked for again at each try. */
+  readonly tokens: ServiceAccountTokens
+  readonly certificates: PodCertificates
   readonly clock: Clock
   readonly log: Log
   /** For mount and umount. */
@@ -38,7 +42,7 @@ export type MountOptions = Pick<ContainerMountsInput, 'environment' | 'images' |
 export interface VolumesRefresh {
   /** Whether any file changed. */
   readonly changed: boolean
-  /** In how many milliseconds a token is due for replacement; absent when there is none. */
+  /** In how many milliseconds a token or certificate is due for replacement; absent when there is none. */
   readonly nextRefreshMs?: number
 }
 
@@ -69,14 +73,12 @@ export async function removeVolumes(
 /** The volumes of one Pod, on disk. */
 export class PreparedVolumes {
   readonly #input: VolumesInput
-  readonly #tokens: ServiceAccountTokens
   readonly #tmpfs: boolean
   readonly #checkedHostPaths = new Set<string>()
   #lastRefresh: Promise<unknown> = Promise.resolve()
 
   constructor(input: VolumesInput) {
     this.#input = input
-    this.#tokens = new ServiceAccountTokens(input.sources, input.clock)
     this.#tmpfs = input.tmpfs ?? process.getuid?.() === 0
   }
 
@@ -98,9 +100,10 @@ export class PreparedVolumes {
     signal.throwIfAborted()
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     const changed = outcomes.some((outcome) => outcome.status === 'fulfilled' && outcome.value)
-    const dueAtMs = this.#tokens.dueAtMs
-    if (dueAtMs === undefined) return { changed }
-    return { changed, nextRefreshMs: Math.max(dueAtMs - this.#input.clock.wallMs(), 0) }
+    const { tokens, certificates, clock } = this.#input
+    const dueAtMs = Math.min(tokens.dueAtMs ?? Infinity, certificates.dueAtMs ?? Infinity)
+    if (dueAtMs === Infinity) return { changed }
+    return { changed, nextRefreshMs: Math.max(dueAtMs - clock.wallMs(), 0) }
   }
 
   /** The container's mounts; what is wrong with one is told in kubelet's words. */
@@ -157,8 +160,8 @@ export class PreparedVolumes {
   }
 
   async #setUpFiles(volume: Volume, pod: Pod, signal: AbortSignal): Promise<boolean> {
-    const { podDir, sources, clock, run } = this.#input
-    const payload = await volumePayload(volume, { pod, sources, tokens: this.#tokens }, signal)
+    const { podDir, sources, tokens, certificates, clock, run } = this.#input
+    const payload = await volumePayload(volume, { pod, sources, tokens, certificates }, signal)
     if (!payload) {
       const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'without a source'
       throw new SpillwayError('Unsupported', `volumes of kind ${kind} are not supported here`)

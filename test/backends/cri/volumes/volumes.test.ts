@@ -19,10 +19,11 @@ import {
   removeVolumes,
   type PreparedVolumes,
 } from '../../../../src/backends/cri/volumes/volumes.ts'
-import type { Pod, PodSpec, Volume } from '../../../../src/model/kubernetes.ts'
+import { SpillwayError } from '../../../../src/model/errors.ts'
+import type { Pod, PodCertificateRequest, PodSpec, Volume } from '../../../../src/model/kubernetes.ts'
 import { silentLog } from '../../../../src/telemetry/log.ts'
 import { FakeClock } from '../../../support/fake-clock.ts'
-import { containerOf, FakeSources, podOf, secretOf } from '../fake-sources.ts'
+import { containerOf, credentialsFrom, FakeSources, podOf, secretOf } from '../fake-sources.ts'
 
 const { run } = new CommandShell()
 const never = new AbortController().signal
@@ -41,7 +42,11 @@ afterEach(async () => {
 })
 
 function prepare(pod: Pod): Promise<PreparedVolumes> {
-  return prepareVolumes({ pod, podDir, sources, clock, log: silentLog(), run, tmpfs: false }, never)
+  const credentials = credentialsFrom(sources, clock)
+  return prepareVolumes(
+    { pod, podDir, sources, ...credentials, clock, log: silentLog(), run, tmpfs: false },
+    never,
+  )
 }
 
 function podWith(
@@ -271,11 +276,61 @@ describe('a projected volume', () => {
     expect(await modeOf('token')).toBe('600')
   })
 
+  it('has what clusters trust, and follows it', async () => {
+    const bundle = (text: string) =>
+      `-----BEGIN CERTIFICATE-----\n${Buffer.from(text).toString('base64')}\n-----END CERTIFICATE-----\n`
+    sources.trustBundles.push({ metadata: { name: 'roots' }, spec: { trustBundle: bundle('one') } })
+    const list = [{ clusterTrustBundle: { name: 'roots', path: 'trusted/roots.pem' } }]
+    const pod = podWith({ projected: { sources: list } })
+    const volumes = await prepare(pod)
+    expect(await read('trusted/roots.pem')).toBe(bundle('one'))
+    sources.trustBundles[0]!.spec.trustBundle = `# since noon\n${bundle('two')}`
+    expect((await volumes.refresh(pod, never)).changed).toBe(true)
+    expect(await read('trusted/roots.pem')).toBe(bundle('two'))
+    expect((await volumes.refresh(pod, never)).changed).toBe(false)
+  })
+
+  it('names the field of a bundle that the cluster cannot give', async () => {
+    sources.clusterTrustBundles = async () => {
+      throw new SpillwayError('Unavailable', 'ClusterTrustBundle projection is not supported')
+    }
+    const list = [{ clusterTrustBundle: { name: 'roots', path: 'roots.pem' } }]
+    await expect(prepare(podWith({ projected: { sources: list } }))).rejects.toThrow(
+      'MountVolume.SetUp failed for volume "v" : spec.volumes[v].projected.sources[0].clusterTrustBundle: ' +
+        'ClusterTrustBundle projection is not supported',
+    )
+  })
+
+  it('has a key and its certificate, in one file or two, and comes due when they do', async () => {
+    const paths = { credentialBundlePath: 'both.pem', keyPath: 'key.pem', certificateChainPath: 'chain.pem' }
+    const podCertificate = { signerName: 'example.com/mesh', keyType: 'ECDSAP256', ...paths }
+    const pod = podWith({ projected: { sources: [{ podCertificate }] } })
+    sources.requestCertificate = async () => {
+      const chain = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+      const nowMs = clock.wallMs()
+      sources.certificateRequests.set('req-1', {
+        ...({} as Pick<PodCertificateRequest, 'spec'>),
+        status: {
+          conditions: [{ type: 'Issued', status: 'True' }],
+          certificateChain: chain,
+          beginRefreshAt: new Date(nowMs + 1_800_000).toISOString(),
+          notAfter: new Date(nowMs + 3_600_000).toISOString(),
+        },
+      })
+      return 'req-1'
+    }
+    const volumes = await prepare(pod)
+    const [both, key, chain] = await Promise.all(['both.pem', 'key.pem', 'chain.pem'].map(read))
+    expect(both).toBe(`${key}${chain}`)
+    expect(key).toContain('PRIVATE KEY')
+    expect(await volumes.refresh(pod, never)).toEqual({ changed: false, nextRefreshMs: 1_800_000 })
+  })
+
   it('refuses a source that it does not know, by name', async () => {
-    const list = [{ clusterTrustBundle: { name: 'x', path: 'x' } }]
+    const list = [{ moonPhase: { path: 'x' } } as object]
     await expect(prepare(podWith({ projected: { sources: list } }))).rejects.toMatchObject({
       code: 'Unsupported',
-      message: expect.stringContaining('clusterTrustBundle') as string,
+      message: expect.stringContaining('moonPhase') as string,
     })
   })
 })
