@@ -43,7 +43,7 @@ export class PodSupport {
   readonly #certificates: PodCertificates
   #pod: Pod
   #volumes: Promise<PreparedVolumes> | undefined
-  #cancelRefresh: (() => void) | undefined
+  #nextRefresh: { readonly dueMs: number; readonly cancel: () => void } | undefined
 
   constructor(input: PodSupportInput) {
     this.#input = input
@@ -160,7 +160,7 @@ export class PodSupport {
   /** Nothing is started or refreshed any more; readiness goes on being probed until `close`. */
   stopWaiting(): void {
     this.#unsubscribe()
-    this.#cancelRefresh?.()
+    this.#nextRefresh?.cancel()
     this.#end.abort()
   }
 
@@ -176,10 +176,18 @@ export class PodSupport {
     return tools.images.ensure(request, signal)
   }
 
+  /** Or earlier, when that was wanted before: a change that is told during a refresh must not wait for the next but one. */
   #refreshIn(delayMs: number): void {
-    this.#cancelRefresh?.()
     if (this.#end.signal.aborted) return
-    this.#cancelRefresh = this.#input.tools.clock.timer(delayMs, () => void this.#refresh())
+    const { clock } = this.#input.tools
+    const dueMs = clock.monotonicMs() + delayMs
+    if (this.#nextRefresh && this.#nextRefresh.dueMs <= dueMs) return
+    this.#nextRefresh?.cancel()
+    const cancel = clock.timer(delayMs, () => {
+      this.#nextRefresh = undefined
+      void this.#refresh()
+    })
+    this.#nextRefresh = { dueMs, cancel }
   }
 
   async #refresh(): Promise<void> {
