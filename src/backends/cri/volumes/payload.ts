@@ -1,5 +1,5 @@
 import { normalize } from 'node:path'
-import { hasCode, SpillwayError } from '../../../model/errors.ts'
+import { errorMessage, hasCode, SpillwayError } from '../../../model/errors.ts'
 import type { ConfigMap, Pod, PodCertificateProjection, Secret, Volume } from '../../../model/kubernetes.ts'
 import type { PodSources } from '../../backend.ts'
 import type { Payload, ProjectedFile } from './atomic-writer.ts'
@@ -70,13 +70,31 @@ async function projectedFiles(
 ): Promise<Payload> {
   const mode = projected.defaultMode ?? standardMode
   const files: Files = new Map()
-  for (const [index, source] of (projected.sources ?? []).entries()) {
-    const field = `spec.volumes[${name}].projected.sources[${index}]`
-    for (const [path, file] of await sourceFiles(source, { ...input, mode, field }, signal)) {
-      files.set(path, file)
-    }
+  // All of them, whatever becomes of one: signers are asked at the same time.
+  const outcomes = await Promise.allSettled(
+    (projected.sources ?? []).map((source, index) => {
+      const field = `spec.volumes[${name}].projected.sources[${index}]`
+      return sourceFiles(source, { ...input, mode, field }, signal)
+    }),
+  )
+  signal.throwIfAborted()
+  const errors = outcomes.flatMap((outcome): unknown[] =>
+    outcome.status === 'rejected' ? [outcome.reason] : [],
+  )
+  if (errors.length > 0) throw together(errors)
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled') for (const [path, file] of outcome.value) files.set(path, file)
   }
   return files
+}
+
+/** One error as it is; several in one sentence, as kubelet tells them. */
+function together(errors: readonly unknown[]): unknown {
+  const messages = [...new Set(errors.map(errorMessage))]
+  const [first] = errors
+  if (messages.length === 1) return first
+  const code = first instanceof SpillwayError ? first.code : 'Unavailable'
+  return new SpillwayError(code, `[${messages.join(', ')}]`, { cause: first })
 }
 
 async function sourceFiles(

@@ -326,6 +326,13 @@ describe('a projected volume', () => {
     expect(await volumes.refresh(pod, never)).toEqual({ changed: false, nextRefreshMs: 1_800_000 })
   })
 
+  it('says what all of its sources lack, in one sentence', async () => {
+    const list = [{ configMap: { name: 'none' } }, { secret: { name: 'none' } }]
+    await expect(prepare(podWith({ projected: { sources: list } }))).rejects.toThrow(
+      ': [configmap "none" not found, secret "none" not found]',
+    )
+  })
+
   it('refuses a source that it does not know, by name', async () => {
     const list = [{ moonPhase: { path: 'x' } } as object]
     await expect(prepare(podWith({ projected: { sources: list } }))).rejects.toMatchObject({
