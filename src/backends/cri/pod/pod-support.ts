@@ -5,6 +5,7 @@ import type { PodSources } from '../../backend.ts'
 import type { CriImage, ImageSpec } from '../runtime/cri-types.ts'
 import { fieldPathOf } from '../marks.ts'
 import { currentSandbox, owesPostStart, podAddresses } from './observe.ts'
+import { EarliestTimer } from './earliest-timer.ts'
 import type { PodHandle } from './pod-context.ts'
 import { sandboxHandler } from '../translate/sandbox-handler.ts'
 import { ProbeBoard, type FollowedContainer } from '../probes/probe-board.ts'
@@ -41,9 +42,9 @@ export class PodSupport {
   readonly #adopted: ReturnType<typeof adoptionOf>
   readonly #tokens: ServiceAccountTokens
   readonly #certificates: PodCertificates
+  readonly #refreshes: EarliestTimer
   #pod: Pod
   #volumes: Promise<PreparedVolumes> | undefined
-  #nextRefresh: { readonly dueMs: number; readonly cancel: () => void } | undefined
 
   constructor(input: PodSupportInput) {
     this.#input = input
@@ -54,13 +55,14 @@ export class PodSupport {
     const { clock, random } = tools
     this.#tokens = new ServiceAccountTokens(input.sources, clock, random)
     this.#certificates = new PodCertificates({ sources: input.sources, clock, random, tell })
+    this.#refreshes = new EarliestTimer(clock, () => void this.#refresh())
     this.probes = new ProbeBoard({ tools, isStopping, onChange, onHappening: tell })
     this.#unsubscribe = input.sources.onChange(() => {
-      this.#refreshIn(refreshDelayMs)
+      this.#refreshes.in(refreshDelayMs)
       onSourceChange()
     })
     // Nothing may have to be started any more, but what containers have mounted must not grow old.
-    if (input.adopting) this.#refreshIn(0)
+    if (input.adopting) this.#refreshes.in(0)
   }
 
   get pod(): Pod {
@@ -78,7 +80,7 @@ export class PodSupport {
 
   update(pod: Pod): void {
     this.#pod = pod
-    if (this.#volumes) this.#refreshIn(0)
+    if (this.#volumes) this.#refreshes.in(0)
   }
 
   /** Begins what the first containers will need while their sandbox is being made. Failures show when they are asked for. */
@@ -130,7 +132,7 @@ export class PodSupport {
       const volumes = prepareVolumes(input, signal)
       this.#volumes = volumes
       volumes.then(
-        () => this.#refreshIn(refreshEveryMs),
+        () => this.#refreshes.in(refreshEveryMs),
         () => (this.#volumes = undefined),
       )
     }
@@ -160,7 +162,7 @@ export class PodSupport {
   /** Nothing is started or refreshed any more; readiness goes on being probed until `close`. */
   stopWaiting(): void {
     this.#unsubscribe()
-    this.#nextRefresh?.cancel()
+    this.#refreshes.close()
     this.#end.abort()
   }
 
@@ -176,20 +178,6 @@ export class PodSupport {
     return tools.images.ensure(request, signal)
   }
 
-  /** Or earlier, when that was wanted before: a change that is told during a refresh must not wait for the next but one. */
-  #refreshIn(delayMs: number): void {
-    if (this.#end.signal.aborted) return
-    const { clock } = this.#input.tools
-    const dueMs = clock.monotonicMs() + delayMs
-    if (this.#nextRefresh && this.#nextRefresh.dueMs <= dueMs) return
-    this.#nextRefresh?.cancel()
-    const cancel = clock.timer(delayMs, () => {
-      this.#nextRefresh = undefined
-      void this.#refresh()
-    })
-    this.#nextRefresh = { dueMs, cancel }
-  }
-
   async #refresh(): Promise<void> {
     let nextMs = refreshEveryMs
     try {
@@ -202,6 +190,6 @@ export class PodSupport {
       if (this.#end.signal.aborted) return
       this.#input.tell({ type: 'Warning', reason: 'FailedMount', message: errorMessage(error) })
     }
-    this.#refreshIn(nextMs)
+    this.#refreshes.in(nextMs)
   }
 }
