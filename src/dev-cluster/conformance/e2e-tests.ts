@@ -1,5 +1,6 @@
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { finished as written } from 'node:stream/promises'
 import { SpillwayError } from '../../model/errors.ts'
@@ -37,7 +38,12 @@ export async function listTests(
       `--ginkgo.json-report=${report}`,
     ]
     const args = [...flags, ...selectionFlags(selection, 'ginkgo.')]
-    const { exitCode, stdout, stderr } = await runCommand(e2eTest, args, options.command, signal)
+    const { exitCode, stdout, stderr } = await runCommand(
+      e2eTest,
+      args,
+      leavingIn(workDir, options.command),
+      signal,
+    )
     const said = `${stdout}\n${stderr}`
     const badPattern = /error parsing regexp: .*/.exec(said)
     if (badPattern !== null) throw new SpillwayError('Usage', `--focus or --skip: ${badPattern[0]}`)
@@ -98,15 +104,22 @@ async function runGinkgo(
     output.write(text)
     tests.write(text)
   }
+  const scratch = await mkdtemp(join(tmpdir(), 'spillway-e2e-'))
   try {
     const args = ginkgoArguments(options, programs)
     // Its own tidying up after a signal would take minutes, and goes with the cluster.
-    const command = { ...options.command, onOutput, stopSignal: 'SIGKILL' } as const
+    const command = { ...leavingIn(scratch, options.command), onOutput, stopSignal: 'SIGKILL' } as const
     return (await runCommand(programs.ginkgo, args, command, signal)).exitCode
   } finally {
     output.end()
     await written(output)
+    await rm(scratch, { recursive: true, force: true })
   }
+}
+
+/** Upstream's tests never remove what they put into the folder for temporary files. */
+function leavingIn(dir: string, command: CommandOptions): CommandOptions {
+  return { ...command, environment: { ...command.environment, TMPDIR: dir } }
 }
 
 function ginkgoArguments(options: RunTestsOptions, programs: TestPrograms): string[] {
