@@ -10,6 +10,7 @@ import { mayUse, type ImageAccess } from './image-access.ts'
 import type { Credential } from './image-credentials.ts'
 import { defaultPullPolicy, parseImageName, type ImageName } from './image-name.ts'
 import { PullBackoff } from './pull-backoff.ts'
+import { pullFailure } from './pull-failure.ts'
 import type { PullRecords } from './pull-records.ts'
 import { pullCredentials } from './pull-secrets.ts'
 
@@ -185,8 +186,9 @@ export class Images {
     const { image = '' } = container
     const sentence = pullSentence(error)
     tell(happened(fieldPath, 'Failed', `Failed to pull image "${image}": ${sentence}`, 'Warning'))
-    const delayMs = this.#backoff.failed(pod.metadata?.uid ?? '', image, `ErrImagePull: ${sentence}`)
-    return new SpillwayError('Busy', sentence, { reason: 'ErrImagePull', cause: error, afterMs: delayMs })
+    const { reason, message } = pullFailure(image, error)
+    const delayMs = this.#backoff.failed(pod.metadata?.uid ?? '', image, `${reason}: ${message}`)
+    return new SpillwayError('Busy', message, { reason, cause: error, afterMs: delayMs })
   }
 
   /** With each login that fits, the most specific first; without any when none does. */
