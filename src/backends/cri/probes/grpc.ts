@@ -9,6 +9,7 @@ import {
 } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import type { Clock } from '../../../model/clock.ts'
+import { goSentence } from '../runtime/errors.ts'
 import { joinHostPort, type ProbeOutcome } from './probe-outcome.ts'
 
 const protoFile = fileURLToPath(new URL('../../../../proto/grpc-health.proto', import.meta.url))
@@ -101,7 +102,7 @@ function sentenceOf({ code, details }: ServiceError, timeoutMs: number): string 
   if (code === status.DEADLINE_EXCEEDED) {
     return `timeout: health rpc did not complete within ${seconds(timeoutMs)}`
   }
-  return `error: health rpc probe failed: ${details}`
+  return `error: health rpc probe failed: ${goSentence(code, details)}`
 }
 
 function failure(output: string): ProbeOutcome {

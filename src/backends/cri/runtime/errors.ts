@@ -37,7 +37,12 @@ export function pullSentence(error: unknown): string {
   const code = (cause as Partial<ServiceError> | undefined)?.code
   const sentence = runtimeSentence(error)
   if (code === undefined || code === status.UNKNOWN) return sentence
-  return `rpc error: code = ${goCode(code)} desc = ${sentence}`
+  return goSentence(code, sentence)
+}
+
+/** An error of a gRPC call as Go prints it. */
+export function goSentence(code: status, details: string): string {
+  return `rpc error: code = ${goCode(code)} desc = ${details}`
 }
 
 /** `NOT_FOUND` as Go prints it: `NotFound`. */

@@ -400,7 +400,7 @@ describe('a gRPC probe', () => {
     })
     expect(await probeOnce({ grpc: { port, service: 'other' } })).toEqual({
       result: 'failure',
-      output: 'error: health rpc probe failed: unknown service',
+      output: 'error: health rpc probe failed: rpc error: code = NotFound desc = unknown service',
     })
   })
 
