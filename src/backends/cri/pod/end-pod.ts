@@ -2,7 +2,9 @@ import { rm } from 'node:fs/promises'
 import { endsBefore } from '../../../lifecycle/termination-order.ts'
 import { SpillwayError } from '../../../model/errors.ts'
 import { kindOf, type ContainerPlan } from '../marks.ts'
+import { isDiskFull } from '../whole-file.ts'
 import type { PodHandle } from './pod-context.ts'
+import type { Ending } from './pod-store.ts'
 import { removeVolumes } from '../volumes/volumes.ts'
 
 export interface PodEndInput extends PodHandle {
@@ -58,6 +60,19 @@ export async function takeDown(input: PodEndInput, signal: AbortSignal): Promise
   await removeVolumes({ podDir: paths.podDir, run: tools.shell.run }, signal)
   await tools.cgroups.remove(ref.uid)
   tools.images.forget(ref.uid)
+}
+
+/**
+ * Who fills the disk must not be saved by that. After a crash the end is asked for again: by the Pod's object or its
+ * status, by the exits that it was decided from, or as an orphan's.
+ */
+export async function noteEnding({ tools, ref, paths }: PodHandle, ending: Ending): Promise<void> {
+  try {
+    await tools.store.writeEnding(paths.podDir, ending)
+  } catch (error) {
+    if (!isDiskFull(error)) throw error
+    tools.log.warn({ pod: ref.uid }, 'the disk is full: the end of the Pod is not noted on it')
+  }
 }
 
 /** Removes the evidence of a Pod that was taken down. */

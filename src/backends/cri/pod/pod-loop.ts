@@ -6,7 +6,7 @@ import type { PodObservation } from '../../../model/pod-observation.ts'
 import type { BackendEvent, PodHappening, PodSources } from '../../backend.ts'
 import type { AttemptNotes } from './attempt-notes.ts'
 import { decideActions, newBackoffs, sandboxRestMs, waitingFor } from './decide-actions.ts'
-import { endPod, erase, takeDown } from './end-pod.ts'
+import { endPod, erase, noteEnding, takeDown } from './end-pod.ts'
 import { followResize } from '../resources/follow-resize.ts'
 import { carryOutHooks } from '../hooks/carry-out.ts'
 import { killContainers } from './kill.ts'
@@ -22,13 +22,12 @@ import { troubleOf, type Trouble } from './retry.ts'
 import { Rounds } from './rounds.ts'
 import { RuntimePicture } from '../runtime/runtime-picture.ts'
 import { Setbacks, wholePod } from './setbacks.ts'
-import { shedContainers, shedVolumes } from './shed-containers.ts'
+import { shed } from './shed-containers.ts'
 import { startAll } from './start-all.ts'
 import { startSandbox } from './start-sandbox.ts'
 import { Stops } from './stops.ts'
 import { terminationMessage } from '../translate/termination-message.ts'
 import { plannedContainers } from '../translate/translate.ts'
-import { isDiskFull } from '../whole-file.ts'
 
 export interface PodLoopInput {
   readonly tools: CriTools
@@ -66,7 +65,7 @@ export class PodLoop {
   #plans: readonly ContainerPlan[]
   #support: PodSupport | undefined
   #ending: Ending | undefined
-  #ended = false
+  #takeDownStage: 'not begun' | 'under way' | 'over' = 'not begun'
   #waiting: ReadonlyMap<string, Waiting> = new Map()
   #restartingAll = false
   #shedding: Promise<void> | undefined
@@ -91,6 +90,8 @@ export class PodLoop {
     this.#plans = plans
     this.#allocation = allocation
     this.#ending = ending
+    // What an earlier process was ending, this one never starts.
+    if (ending) this.#takeDownStage = 'under way'
     this.#publish = publish
     this.#setbacks = new Setbacks(clock)
     this.#rounds = new Rounds(clock, (signal) => this.#round(signal))
@@ -109,7 +110,7 @@ export class PodLoop {
   }
 
   get stopped(): boolean {
-    return this.#ended
+    return this.#takeDownStage === 'over'
   }
 
   get ending(): boolean {
@@ -142,7 +143,7 @@ export class PodLoop {
   async stop(graceSeconds: number): Promise<void> {
     const deadlineMs = this.#nowMs() + graceSeconds * 1000
     const before = this.#ending
-    if (this.#ended || (before && before.deadlineMs <= deadlineMs)) return
+    if (this.stopped || (before && before.deadlineMs <= deadlineMs)) return
     await this.#end({ deadlineMs })
     this.nudge()
   }
@@ -186,8 +187,7 @@ export class PodLoop {
 
   /** Gives back disk, if the Pod has stopped or is about to. */
   async shed(signal: AbortSignal): Promise<void> {
-    if (!this.#ending || this.#rounds.signal.aborted) return
-    const shed = this.#ended ? shedContainers : shedVolumes
+    if (this.#takeDownStage === 'not begun' || this.#rounds.signal.aborted) return
     this.#shedding ??= shed(this.#handle, signal).finally(() => {
       this.#shedding = undefined
     })
@@ -329,36 +329,23 @@ export class PodLoop {
   }
 
   async #takeDown(signal: AbortSignal): Promise<void> {
-    if (this.#ended) return
+    if (this.stopped) return
+    this.#takeDownStage = 'under way'
     this.#support?.stopWaiting()
     const deadlineMs = this.#ending?.deadlineMs ?? 0
     await takeDown({ ...this.#handle, plans: this.#plans, deadlineMs }, signal)
     this.#support?.close()
     this.#waiting = new Map()
-    this.#ended = true
+    this.#takeDownStage = 'over'
   }
 
   async #end(ending: Ending): Promise<void> {
-    await this.#noteEnding(ending)
+    await noteEnding(this.#handle, ending)
     this.#ending = ending
     this.#waits.abort(new SpillwayError('Unavailable', 'the Pod is being stopped'))
     // What is being ended already has no more grace than the Pod.
     this.#handle.stops.hurry(ending.deadlineMs)
     this.publish()
-  }
-
-  /**
-   * Who fills the disk must not be saved by that. After a crash the end is asked for again: by the Pod's object or its
-   * status, by the exits that it was decided from, or as an orphan's.
-   */
-  async #noteEnding(ending: Ending): Promise<void> {
-    const { store, log } = this.#handle.tools
-    try {
-      await store.writeEnding(this.paths.podDir, ending)
-    } catch (error) {
-      if (!isDiskFull(error)) throw error
-      log.warn({ pod: this.ref.uid }, 'the disk is full: the end of the Pod is not noted on it')
-    }
   }
 
   #nowMs(): number {
@@ -393,7 +380,7 @@ export class PodLoop {
       trouble: this.#setbacks.trouble,
       allocation: this.#allocation.told,
       restartingAll: this.#restartingAll,
-      ending: this.#ended ? 'done' : this.#ending ? 'under way' : 'no',
+      ending: this.stopped ? 'done' : this.#ending ? 'under way' : 'no',
     }
   }
 }

@@ -1,20 +1,14 @@
 import { removeVolumes } from '../volumes/volumes.ts'
 import type { PodHandle } from './pod-context.ts'
 
-/**
- * Gives back what the containers of a Pod that has stopped wrote to their own layers, by removing them from the runtime.
- * Their facts are on disk before, so that exit codes and logs can be asked for as if they were there; kubelet, when the
- * disk is short, loses them.
- */
-export async function shedContainers(
-  { tools, paths, picture }: Pick<PodHandle, 'tools' | 'paths' | 'picture'>,
-  signal: AbortSignal,
-): Promise<void> {
-  const { containers } = picture
-  if (containers.length === 0) return
-  await tools.store.writeShed(paths.podDir, containers)
-  picture.remember(containers)
-  for (const { status } of containers) await tools.client.removeContainer(status.id, signal)
+type Shedding = Pick<PodHandle, 'tools' | 'ref' | 'paths' | 'picture'>
+
+/** Gives back disk of a Pod that is down or is being taken down: its volumes, then what its containers wrote. */
+export async function shed(pod: Shedding, signal: AbortSignal): Promise<void> {
+  // First what needs no room itself.
+  await shedVolumes(pod, signal)
+  // Also of one that is not down yet, as after a restart: an end that hangs on a full disk must not cost a neighbour.
+  if (pod.picture.running.length === 0) await shedContainers(pod, signal)
 }
 
 /**
@@ -23,13 +17,24 @@ export async function shedContainers(
  * kernel's word, its volumes are given back, and what is reserved for that: the one that filled the disk may have
  * filled its own layer, which only containerd can remove.
  */
-export async function shedVolumes(
-  { tools, ref, paths, picture }: Pick<PodHandle, 'tools' | 'ref' | 'paths' | 'picture'>,
-  signal: AbortSignal,
-): Promise<void> {
-  for (const { status } of picture.running) {
+async function shedVolumes({ tools, ref, paths, picture }: Shedding, signal: AbortSignal): Promise<void> {
+  const { running } = picture
+  for (const { status } of running) {
     if (!(await tools.cgroups.isEmpty(ref.uid, status.id))) return
   }
-  await tools.reserve.release()
+  if (running.length > 0) await tools.reserve.release()
   await removeVolumes({ podDir: paths.podDir, run: tools.shell.run }, signal)
+}
+
+/**
+ * Gives back what the containers of a Pod wrote to their own layers, by removing them from the runtime. Their facts are
+ * on disk before, so that exit codes and logs can be asked for as if they were there; kubelet, when the disk is short,
+ * loses them.
+ */
+async function shedContainers({ tools, paths, picture }: Shedding, signal: AbortSignal): Promise<void> {
+  const { containers } = picture
+  if (containers.length === 0) return
+  await tools.store.writeShed(paths.podDir, containers)
+  picture.remember(containers)
+  for (const { status } of containers) await tools.client.removeContainer(status.id, signal)
 }
