@@ -1,17 +1,11 @@
 import type { Capabilities } from '../model/capability.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
-import { parseBytes } from '../model/quantity.ts'
-import {
-  add,
-  boundPodRequests,
-  noResources,
-  parseResources,
-  podRequests,
-  type Resources,
-} from '../model/resources.ts'
+import { isCritical } from './critical-pod.ts'
 import { hostPortsOf, portsClash } from './host-ports.ts'
 import { nodeMatches } from './node-affinity.ts'
 import { pressureRefusal } from './node-pressure.ts'
+import { shortfalls, type Shortfall } from './node-room.ts'
+import { preempt } from './preemption.ts'
 import { sysctlRefusal } from './sysctls.ts'
 import { untoleratedTaint } from './tolerations.ts'
 import { refusalSentence, unsupportedUses } from './unsupported.ts'
@@ -24,6 +18,8 @@ export interface AdmissionInput {
   /** Those of other nodes on the same machine, which share its ports. Asked only for Pods that want some. */
   readonly neighbours?: () => readonly Pod[]
   readonly capabilities: Capabilities
+  /** The Pod is in, and asks for another size: nobody is ended for that (upstream's coming rule: the scheduler does). */
+  readonly isResize?: true
   /** Rules of the operator: budget, security profile. The first that answers with a reason refuses. */
   readonly policy?: readonly AdmissionRule[]
 }
@@ -41,25 +37,39 @@ export type Verdict =
   | ({ readonly kind: 'refuse' } & Refused)
   /** The Pod stays Pending with one event: failing it would make its controller send the next one at once. */
   | ({ readonly kind: 'hold' } & Refused)
+  | Preempt
+
+/** The Pod comes in when these have gone, and those that are leaving already. */
+export interface Preempt {
+  readonly kind: 'preempt'
+  readonly victims: readonly Pod[]
+}
 
 /**
  * The door of a node, through which every Pod goes however it got its `nodeName`. Order, reasons and messages are
- * kubelet's (pkg/kubelet: eviction, sysctl, lifecycle/predicate.go); like kubelet it looks at NoExecute taints alone,
+ * kubelet's (pkg/kubelet: eviction, sysctl, lifecycle/predicate.go, preemption); like kubelet it looks at NoExecute taints alone,
  * since who sets `nodeName` by hand has overruled NoSchedule. What the backend cannot do comes after: it is the more
  * special reason.
  */
+export function admit(input: AdmissionInput & { readonly isResize: true }): Exclude<Verdict, Preempt>
+export function admit(input: AdmissionInput): Verdict
 export function admit(input: AdmissionInput): Verdict {
-  const held = holdDaemon(input.pod)
+  const { pod, node, others } = input
+  const held = holdDaemon(pod)
   if (held) return { kind: 'hold', ...held }
+  const short = shortfalls(pod, node, others)
+  const mayPreempt = isCritical(pod) && !input.isResize
+  const [first] = mayPreempt ? [] : short
   const refused =
     refuseUnderPressure(input) ??
     refuseSysctls(input) ??
     refuseSystem(input) ??
-    refuseResources(input) ??
+    (first && outOf(first)) ??
     refusePlacement(input) ??
     refuseFeatures(input) ??
     firstRefusal(input)
   if (refused) return { kind: 'refuse', ...refused }
+  if (short.length > 0) return makeRoom(input, short)
   const waiting = waitForPorts(input)
   return waiting ? { kind: 'hold', ...waiting } : { kind: 'admit' }
 }
@@ -131,41 +141,16 @@ function refuseSystem({ pod, node, capabilities }: AdmissionInput): Refused | un
 
 const osLabel = 'kubernetes.io/os'
 
-function refuseResources({ pod, node, others }: AdmissionInput): Refused | undefined {
-  const list = node.status?.allocatable ?? node.status?.capacity ?? {}
-  const allowedPods = parseBytes(list['pods'] ?? '0')
-  const count = BigInt(others.length)
-  if (count + 1n > allowedPods) return outOf('pods', 1n, count, allowedPods)
-  const capacity = parseResources(list)
-  const used = others.reduce((sum, other) => add(sum, boundPodRequests(other)), noResources)
-  const wanted = podRequests(pod)
-  const shortage = amounts(wanted)
-    // An extended resource that the node does not have at all belongs to the cluster, not to the node: not checked.
-    .filter(([name, amount]) => amount > 0n && (!name.includes('/') || capacity.extended.has(name)))
-    .find(([name, amount]) => amount > amountOf(capacity, name) - amountOf(used, name))
-  if (!shortage) return undefined
-  const [name, amount] = shortage
-  return outOf(name, amount, amountOf(used, name), amountOf(capacity, name))
+function outOf({ resource, requested, used, capacity }: Shortfall): Refused {
+  const message = `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`
+  return { reason: `OutOf${resource}`, message }
 }
 
-/** In the scheduler's order; those beyond the three by name. */
-function amounts(resources: Resources): [name: string, amount: bigint][] {
-  const extended = [...resources.extended].sort(([a], [b]) => (a < b ? -1 : 1))
-  return [
-    ['cpu', resources.cpuMillis],
-    ['memory', resources.memoryBytes],
-    ['ephemeral-storage', resources.ephemeralStorageBytes],
-    ...extended,
-  ]
-}
-
-function amountOf(resources: Resources, name: string): bigint {
-  return amounts(resources).find(([candidate]) => candidate === name)?.[1] ?? 0n
-}
-
-function outOf(name: string, requested: bigint, used: bigint, capacity: bigint): Refused {
-  const message = `Node didn't have enough resource: ${name}, requested: ${requested}, used: ${used}, capacity: ${capacity}`
-  return { reason: `OutOf${name}`, message }
+/** Who is critical to the system is not turned away for want of room: others make it. */
+function makeRoom({ pod, others }: AdmissionInput, short: readonly Shortfall[]): Verdict {
+  const preemption = preempt(pod, others, short)
+  if (preemption.kind === 'possible') return { kind: 'preempt', victims: preemption.victims }
+  return { kind: 'refuse', reason: 'UnexpectedAdmissionError', message: preemption.message }
 }
 
 function refusePlacement({ pod, node, others }: AdmissionInput): Refused | undefined {

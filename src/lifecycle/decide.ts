@@ -81,7 +81,11 @@ function decideEnding(pod: Pod, observed: PodObservation | undefined): Step {
 function decideWanted(pod: Pod, { observed, metadataChanged, sizeGranted, pastDeadline }: DecideInput): Step {
   if (!observed) return hasRun(pod) ? { do: 'replaceLost' } : { do: 'admit' }
   if (observed.phase === 'stopping' || observed.phase === 'stopped') return nothing
-  if (evictionOf(pod.status)) return { do: 'stop', graceSeconds: evictionGraceSeconds }
+  const eviction = evictionOf(pod.status)
+  if (eviction) {
+    const hurried = eviction.reason === 'Evicted'
+    return { do: 'stop', graceSeconds: hurried ? evictionGraceSeconds : graceSeconds(pod) }
+  }
   if (pastDeadline) return { do: 'expire', graceSeconds: graceSeconds(pod) }
   if (!observed.supervised) return { do: 'adopt' }
   const specChanged = (pod.metadata?.generation ?? 0) > observed.generation

@@ -4,15 +4,16 @@ import type { PodStatus } from '../model/kubernetes.ts'
 export const evictionGraceSeconds = 1
 
 export interface Eviction {
-  readonly reason: 'Evicted'
+  /** `Preempting`: for a critical Pod's sake. */
+  readonly reason: 'Evicted' | 'Preempting'
   readonly message: string
 }
 
 /**
  * Why this node ends the Pod, as its status says; undefined when it does not. Written before the Pod is ended, so that
- * the next life of this process goes on where this one was killed. Not a DisruptionTarget condition: that is for Pods
- * that had to go by no fault of theirs, and a Job's podFailurePolicy forgives it; kubelet gives none either.
+ * the next life of this process goes on where this one was killed. A DisruptionTarget condition is not the mark: only Pods
+ * that had to go by no fault of theirs have one, and a Job's podFailurePolicy forgives it.
  */
 export function evictionOf({ reason, message = '' }: PodStatus = {}): Eviction | undefined {
-  return reason === 'Evicted' ? { reason, message } : undefined
+  return reason === 'Evicted' || reason === 'Preempting' ? { reason, message } : undefined
 }

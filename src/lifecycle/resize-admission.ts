@@ -20,7 +20,7 @@ const switchedOff = 'InPlacePodVerticalScaling is disabled'
  */
 export function admitResize(input: AdmissionInput): ResizeVerdict {
   if (!input.capabilities.features.has('inPlaceResize')) return infeasible(switchedOff)
-  const verdict = admit(input)
+  const verdict = admit({ ...input, isResize: true })
   if (verdict.kind === 'admit') return { kind: 'fits' }
   const { reason, message } = verdict
   // What the backend does not do will not come by waiting.

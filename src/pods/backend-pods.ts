@@ -11,7 +11,7 @@ import type { Node, Pod, RuntimeClass, Service } from '../model/kubernetes.ts'
 import { asPodUid, podRef, type PodUid } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
 import { DesiredPods } from './desired-pods.ts'
-import type { WatchedPods } from './evict.ts'
+import { evictForCritical, type WatchedPods } from './evict.ts'
 import { LocalStorage } from './local-storage.ts'
 import type { Meter, MeteredNode } from './meter.ts'
 import { Observations } from './observations.ts'
@@ -89,6 +89,8 @@ export class BackendPods {
       node,
       neighbours: () =>
         [...this.#nodes].flatMap(([name, { worker }]) => (name === metered.node ? [] : worker.admitted())),
+      preempt: (pod, signal) =>
+        evictForCritical({ node: this.#patching(api, desired), pod, recordEvent, clock }, signal),
       metered,
       meter,
       reporter,
@@ -189,13 +191,19 @@ export class BackendPods {
 
   #watchedPods(): readonly WatchedPods[] {
     return [...this.#nodes.values()].map(({ api, desired, worker }) => ({
-      api,
       pods: worker.admitted(),
+      ...this.#patching(api, desired),
+    }))
+  }
+
+  #patching(api: KubeApi, desired: DesiredPods): Omit<WatchedPods, 'pods'> {
+    return {
+      api,
       wrote: (pod) => {
         desired.wrote(podRef(pod).uid, pod)
         this.#queue.add(podRef(pod).uid)
       },
-    }))
+    }
   }
 
   #orphanSweep(): (signal: AbortSignal) => Promise<void> {

@@ -34,6 +34,7 @@ export class Door {
       this.#options.allocations.letIn(pod)
       return verdict
     }
+    if (verdict.kind === 'preempt') return verdict
     const { kind, reason, message } = verdict
     if (kind === 'refuse' || !this.#held.has(uid)) {
       this.#options.recordEvent(pod, { type: 'Warning', reason, message })

@@ -29,6 +29,8 @@ export interface PodWorkerOptions {
   readonly node: () => Node | undefined
   /** Pods that other nodes on the same backend have let in and that have not ended. */
   readonly neighbours: () => readonly Pod[]
+  /** Marks the Pod for its end, for a critical one's sake. */
+  readonly preempt: (victim: Pod, signal: AbortSignal) => Promise<void>
   readonly metered: MeteredNode
   readonly meter: Meter
   readonly reporter: StatusReporter
@@ -45,6 +47,8 @@ export interface Again {
 const retryStartMs = 1_000
 // What is held waits for something that nobody tells it of.
 const lookAgainMs = 5_000
+// Others are ending for its sake.
+const roomAgainMs = 500
 // Deadlines may be years away, further than a timer reaches.
 const longestWaitMs = 3_600_000
 
@@ -142,6 +146,9 @@ export class PodWorker {
         return { refusal: verdict }
       case 'hold':
         return { held: true, again: { afterMs: lookAgainMs } }
+      case 'preempt':
+        await Promise.all(verdict.victims.map((victim) => this.#options.preempt(victim, signal)))
+        return { held: true, again: { afterMs: roomAgainMs } }
     }
   }
 

@@ -1,12 +1,11 @@
 import type { Backend, BackendHealth } from '../backends/backend.ts'
 import { shortageMessage, whoGoesFirst, type MeasuredPod } from '../lifecycle/who-goes-first.ts'
-import { kubeTime, type Clock } from '../model/clock.ts'
-import type { Pod, PodCondition } from '../model/kubernetes.ts'
+import type { Clock } from '../model/clock.ts'
 import { podRef, type PodUid } from '../model/pod-key.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { Shortage } from '../model/shortage.ts'
 import type { Log } from '../telemetry/log.ts'
-import { evict, mayBeEvicted, type WatchedPods } from './evict.ts'
+import { disrupted, evict, mayBeEvicted, type WatchedPods } from './evict.ts'
 import type { PodEventSink } from './pod-event.ts'
 
 export interface ShortageReliefOptions {
@@ -94,16 +93,4 @@ export class ShortageRelief {
 /** Memory first: without it nothing else can be done about. */
 function shortageIn({ memory, disk, pids }: BackendHealth): Shortage | undefined {
   return [memory, disk, pids].find(({ shortage }) => shortage)?.shortage
-}
-
-/** It goes by no fault of its own, or not by that alone: a Job's podFailurePolicy may forgive it. */
-function disrupted(pod: Pod, message: string, nowMs: number): PodCondition {
-  return {
-    type: 'DisruptionTarget',
-    status: 'True',
-    reason: 'TerminationByKubelet',
-    message,
-    lastTransitionTime: kubeTime(nowMs),
-    ...(pod.metadata?.generation !== undefined && { observedGeneration: pod.metadata.generation }),
-  }
 }

@@ -16,7 +16,7 @@ function asking(cpu: string) {
 
 function reasonOf(spec: Partial<PodSpec>, input: Partial<AdmissionInput> = {}): string {
   const verdict = verdictOf(spec, input)
-  return verdict.kind === 'admit' ? 'admit' : verdict.reason
+  return verdict.kind === 'admit' || verdict.kind === 'preempt' ? verdict.kind : verdict.reason
 }
 
 describe('the door of a node', () => {

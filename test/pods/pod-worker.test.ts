@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SimulatorBackend } from '../../src/backends/simulator/backend.ts'
 import { SimulatedWorld } from '../../src/backends/simulator/world.ts'
 import { ObjectStore } from '../../src/kube/store.ts'
-import type { KubeApi, Patch } from '../../src/kube/api.ts'
+import type { KubeApi, ObjectName, Patch } from '../../src/kube/api.ts'
 import { SpillwayError } from '../../src/model/errors.ts'
 import type { Pod, PodStatus } from '../../src/model/kubernetes.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
@@ -49,8 +49,8 @@ function meter(): Meter {
 }
 
 /** The Pod with the status written, as the API server would have it; conditions merge by type. */
-function applied(status: PodStatus): Pod {
-  const pod = store.byUid(uid) ?? {}
+function applied(target: ObjectName, status: PodStatus): Pod {
+  const pod = store.get(target) ?? {}
   const written = status.conditions ?? []
   const kept = (pod.status?.conditions ?? []).filter(
     ({ type }) => !written.some((condition) => condition.type === type),
@@ -67,11 +67,11 @@ function applied(status: PodStatus): Pod {
 
 /** What the worker asks of the API server: statuses and the delete of the object. */
 const api = {
-  patch: (_resource: unknown, _name: unknown, { body }: Patch) => {
+  patch: (_resource: unknown, target: ObjectName, { body }: Patch) => {
     const { status } = body as { status: PodStatus }
     statuses.push(status)
     told.push(`status ${status.phase ?? 'same phase'}`)
-    return Promise.resolve(applied(status))
+    return Promise.resolve(applied(target, status))
   },
   delete: () => {
     told.push('object deleted')
@@ -104,6 +104,7 @@ beforeEach(async () => {
     settled: () => told.push('settled'),
     node: () => aNode({ name: 'burst-0' }),
     neighbours: () => neighbours,
+    preempt: (victim) => Promise.resolve(void told.push(`preempt ${victim.metadata?.name}`)),
     metered: { pool: 'burst', node: 'burst-0', priceBook: 'flat-demo' },
     meter: meter(),
     reporter: new StatusReporter({ api, nodeIps: ['10.0.0.1'], clock }),
@@ -199,6 +200,33 @@ describe('while the ledger cannot be written', () => {
     await pass(2)
     expect(await backend.list(signal)).toEqual([])
   })
+})
+
+test('a critical Pod that finds no room waits until others have made it', async () => {
+  const other = asPodUid('22222222-2222-4222-8222-222222222222')
+  const asking = (cpu: string) => ({
+    ...ofNode,
+    containers: [aContainer({ resources: { requests: { cpu } } })],
+  })
+  const metadata = { uid: other, name: 'full', namespace: 'n', resourceVersion: '1' }
+  store.put(aPod({ metadata, spec: asking('8') }))
+  const passBoth = async (): Promise<void> => {
+    await worker.syncPod(other, signal)
+    await pass()
+  }
+  await worker.syncPod(other, signal)
+  put({ spec: { ...asking('1'), priority: 2_000_000_000 } })
+  await passBoth()
+  expect(told.filter((what) => what === 'intent' || what === 'preempt full')).toEqual([
+    'intent',
+    'preempt full',
+  ])
+
+  const full = store.byUid(other)
+  if (full) store.remove(full)
+  for (let passes = 0; passes < 6; passes += 1) await passBoth()
+  expect(told.filter((what) => what === 'intent')).toHaveLength(2)
+  expect(world.get(other)).toBeUndefined()
 })
 
 test('a Pod that the backend rejects is Failed with the reason', async () => {
