@@ -2,6 +2,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { pods } from '../../src/kube/resources.ts'
 import type { Container, Pod, PodSpec } from '../../src/model/kubernetes.ts'
+import { comparableStatus } from '../support/comparable-status.ts'
 import { isReady, story } from '../support/story.ts'
 import { onServer, outByHand, scriptPod } from '../support/story-manifests.ts'
 
@@ -89,7 +90,7 @@ test.each(cases)('%s', async (name, spec, there) => {
   }
   await Promise.all([create(names.virtual, outByHand), create(names.server, onServer)])
   const statuses = (): readonly unknown[] =>
-    [names.virtual, names.server].map((podName) => comparable(told.current.pod(podName)))
+    [names.virtual, names.server].map((podName) => comparableStatus(told.current.pod(podName)))
   for (const podName of [names.virtual, names.server]) {
     await until(`${podName} is there`, () => there(told.current.pod(podName)))
   }
@@ -110,35 +111,6 @@ afterEach(async () => {
   }
   await until('no Pod is left', () => told.current.pods().length === 0)
 })
-
-const differing = new Set(['containerID', 'hostIP', 'ip', 'podIP'])
-/** "Unlimited" as cgroup v1 has it, in pages: the real kubelet takes it for a limit of the Pod's. */
-const noLimit = '9007199254740988Ki'
-
-/**
- * Without what differs from one Pod to the next: times, addresses and ids. Conditions by type. Of an image that was
- * pulled under several names containerd tells any, and the two nodes' were not asked for the same.
- */
-function comparable(pod: Pod | undefined): unknown {
-  const status = JSON.parse(JSON.stringify(pod?.status ?? {}), (key, value: unknown) => {
-    if (value === null) return undefined
-    if (key === 'limits' && (value as Record<string, string>)['memory'] === noLimit) return undefined
-    if (typeof value !== 'string') return value
-    if (key === 'image' || key === 'imageID') return value.replace(/^.*\/(?=library\/)/, '')
-    if (value.startsWith('kube-api-access-')) return 'kube-api-access-…'
-    if (differing.has(key) || /(At|Time)$/.test(key)) return `<${key}>`
-    return value
-  }) as { conditions?: { type: string }[] }
-  status.conditions?.sort((a, b) => a.type.localeCompare(b.type))
-  return sorted(status)
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted)
-  if (typeof value !== 'object' || value === null) return value
-  const entries = Object.entries(value).map(([key, inner]) => [key, sorted(inner)] as const)
-  return Object.fromEntries(entries.sort(([a], [b]) => a.localeCompare(b)))
-}
 
 function isPhase(phase: string) {
   return (pod: Pod | undefined): boolean => pod?.status?.phase === phase
