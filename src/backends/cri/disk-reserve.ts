@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import { rm, stat, writeFile } from 'node:fs/promises'
+import { rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../model/clock.ts'
 import { errorMessage } from '../../model/errors.ts'
@@ -9,6 +9,9 @@ import { isDiskFull } from './whole-file.ts'
 
 /** Room for what containerd and we have to write down to end a few Pods. */
 const reserveBytes = 16 << 20
+
+/** More than a note about a Pod is long, on any file system. */
+const noteBytes = 256 << 10
 
 /** A file that is of no use but to be removed when nothing else could be written any more. */
 export class DiskReserve {
@@ -28,6 +31,12 @@ export class DiskReserve {
       await this.release()
       if (!isDiskFull(error)) throw error
     }
+  }
+
+  /** Gives room for one note, if there is any; the rest is kept from whoever is filling the disk. */
+  async lend(): Promise<void> {
+    const found = await stat(this.#path).catch(() => undefined)
+    if (found) await truncate(this.#path, Math.max(found.size - noteBytes, 0))
   }
 
   async release(): Promise<void> {

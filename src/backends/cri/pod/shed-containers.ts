@@ -1,4 +1,5 @@
 import { removeVolumes } from '../volumes/volumes.ts'
+import { isDiskFull } from '../whole-file.ts'
 import type { PodHandle } from './pod-context.ts'
 
 type Shedding = Pick<PodHandle, 'tools' | 'ref' | 'paths' | 'picture'>
@@ -34,7 +35,12 @@ async function shedVolumes({ tools, ref, paths, picture }: Shedding, signal: Abo
 async function shedContainers({ tools, paths, picture }: Shedding, signal: AbortSignal): Promise<void> {
   const { containers } = picture
   if (containers.length === 0) return
-  await tools.store.writeShed(paths.podDir, containers)
+  const note = async (): Promise<void> => await tools.store.writeShed(paths.podDir, containers)
+  await note().catch(async (error: unknown) => {
+    if (!isDiskFull(error)) throw error
+    await tools.reserve.lend()
+    await note()
+  })
   picture.remember(containers)
   for (const { status } of containers) await tools.client.removeContainer(status.id, signal)
 }
