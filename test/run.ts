@@ -129,7 +129,7 @@ function prepare(...flags: readonly string[]): Outcome {
 
 function all(): Outcome[] {
   const outcomes = check()
-  const prepared = prepare('--conformance')
+  const prepared = prepare('--all')
   outcomes.push(prepared)
   if (prepared.failed > 0) {
     const reason = 'the Kubernetes binaries are missing; see the message above'

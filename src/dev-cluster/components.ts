@@ -24,6 +24,7 @@ export type BinaryName =
   | 'portmap'
   | 'registry'
   | 'coredns'
+  | 'metrics-server'
   | 'pause'
   | 'test-shell'
 
@@ -247,6 +248,37 @@ const coredns: Component = {
   steps: [{ weightSeconds: 72, binaries: [{ name: 'coredns', versionArguments: ['-version'] }] }],
 }
 
+/** As upstream's source has them; together they are a base for `kubectl apply -k`. */
+export const metricsServerManifests = [
+  'apiservice.yaml',
+  'deployment.yaml',
+  'kustomization.yaml',
+  'rbac.yaml',
+  'service.yaml',
+] as const
+
+const metricsServer: Component = {
+  name: 'metrics-server',
+  version: 'v0.8.0',
+  module: 'sigs.k8s.io/metrics-server',
+  modulePlan: 'plain',
+  tags: [],
+  linkerVariables: { 'k8s.io/client-go/pkg/version.gitVersion': 'v0.8.0' },
+  diskMegabytes: 900,
+  steps: [
+    {
+      weightSeconds: 100,
+      binaries: [
+        {
+          name: 'metrics-server',
+          package: 'sigs.k8s.io/metrics-server/cmd/metrics-server',
+          files: Object.fromEntries(metricsServerManifests.map((file) => [file, `manifests/base/${file}`])),
+        },
+      ],
+    },
+  ],
+}
+
 const pause: Component = {
   name: 'pause',
   version: 'v3.10.2',
@@ -277,6 +309,7 @@ export const components: readonly Component[] = [
   cniPlugins,
   registry,
   coredns,
+  metricsServer,
   pause,
   testShell,
 ]

@@ -12,6 +12,7 @@ import type { ImageRecipe } from './image-recipe.ts'
 import { imageRecipes } from './image-recipes.ts'
 import { binariesOf, publishImages } from './images.ts'
 import { checkMachine, type WantedShape } from './open-cluster.ts'
+import { installMetricsServer, metricsServerImage } from './metrics-server.ts'
 import type { Progress } from './progress.ts'
 import type { RunningCluster } from './running-cluster.ts'
 import { startCluster, startPhases, type SpillwayLaunch, type StartedCluster } from './start-cluster.ts'
@@ -22,6 +23,8 @@ export interface UpOptions extends WantedShape {
   readonly name?: string
   /** Published beside those that every cluster has. */
   readonly images?: readonly ImageRecipe[]
+  /** Whether metrics-server is installed, for `kubectl top` and HorizontalPodAutoscalers. */
+  readonly metricsServer?: boolean
   /** Says what Spillway is started with, as the last component; left out, there is none. */
   readonly spillway?: (cluster: EmbeddedCluster) => Promise<SpillwayLaunch>
 }
@@ -47,6 +50,7 @@ export interface UpResult {
   readonly startMs: number
 }
 
+const kubectl: readonly BinaryName[] = ['kubectl']
 const systemTools: readonly SystemTool[] = ['runc', 'nft', 'ip', 'busybox', 'conntrack']
 
 /**
@@ -54,8 +58,8 @@ const systemTools: readonly SystemTool[] = ['runc', 'nft', 'ip', 'busybox', 'con
  * or Usage: one sentence with the remedy. What was made until then is left, for another `up` or for `down`.
  */
 export async function up(options: UpOptions, context: UpContext, signal: AbortSignal): Promise<UpResult> {
-  const { name = defaultClusterName, images = [], spillway, ...shape } = options
-  const recipes = [...imageRecipes, ...images]
+  const { name = defaultClusterName, images = [], metricsServer = false, spillway, ...shape } = options
+  const recipes = [...imageRecipes, ...(metricsServer ? [metricsServerImage] : []), ...images]
   const { environment, processUid, progress, clock } = context
   checkClusterName(name)
   await checkMachine({ processUid, cores: cpus().length }, shape)
@@ -64,8 +68,8 @@ export async function up(options: UpOptions, context: UpContext, signal: AbortSi
     const tools = await getSystemTools(systemTools, { environment, processUid, progress }, signal)
     const invoker = await findInvoker(environment, processUid, signal)
     const cacheDir = userCacheDir(environment, invoker)
-    const wanted = [...new Set([...embeddedBinaries, ...binariesOf(recipes)])]
-    const binaries = await getBinaries(wanted, { cacheDir, environment, invoker, progress }, signal)
+    const wanted = new Set([...embeddedBinaries, ...binariesOf(recipes), ...(metricsServer ? kubectl : [])])
+    const binaries = await getBinaries([...wanted], { cacheDir, environment, invoker, progress }, signal)
     const preparedMs = clock.monotonicMs()
     const runc = tools.get('runc') ?? 'runc'
     const started = await startWithProgress(
@@ -87,6 +91,10 @@ export async function up(options: UpOptions, context: UpContext, signal: AbortSi
       progress,
       signal,
     )
+    if (metricsServer) {
+      const { cluster } = started
+      await installMetricsServer({ cluster, binaries, command: commandOptions(environment) }, signal)
+    }
     return { ...started, binariesMs: preparedMs - beganMs, startMs: clock.monotonicMs() - preparedMs }
   }
   const done = await withClusterLock(name, clock, work, signal)

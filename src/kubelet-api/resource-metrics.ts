@@ -23,10 +23,16 @@ export function resourceMetrics(reading: NodeReading | undefined): string {
 }
 
 function usageFamilies({ cpu, memory, pods }: NodeReading): MetricFamily[] {
+  // Never nothing: metrics-server takes a node that uses 0 for one that was not measured, and kubectl top shows
+  // <unknown>. A server always uses something; a virtual node without Pods does not.
+  const some = {
+    cpu: { ...cpu, totalNanos: cpu.totalNanos || 1n },
+    memory: { ...memory, workingSetBytes: memory.workingSetBytes || 1n },
+  }
   const containers = pods.flatMap((pod) => pod.containers.map((container) => ({ pod, container })))
   return [
-    cpuFamily('node', 'node', cpuSamples({}, cpu)),
-    memoryFamily('node', 'node', memorySamples({}, memory)),
+    cpuFamily('node', 'node', cpuSamples({}, some.cpu)),
+    memoryFamily('node', 'node', memorySamples({}, some.memory)),
     cpuFamily(
       'pod',
       'pod',

@@ -36,9 +36,9 @@ describe('the table of components', () => {
     expect(bridge?.versionArguments).toBeUndefined()
   })
 
-  it('leaves upstream’s tests out of what a cluster is made of', () => {
+  it('leaves upstream’s tests and metrics-server out of what a cluster is made of', () => {
     const left = allBinaries.filter((name) => !clusterBinaries.includes(name))
-    expect(left).toEqual(['nnp', 'e2e.test', 'ginkgo', 'test-shell'])
+    expect(left).toEqual(['nnp', 'e2e.test', 'ginkgo', 'metrics-server', 'test-shell'])
   })
 
   it('keeps binaries in the cache by component and version', () => {

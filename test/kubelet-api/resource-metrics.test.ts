@@ -22,6 +22,18 @@ it('are the series of kubelet, with the time of each sample', () => {
   expect(lines).toContain('# TYPE node_cpu_usage_seconds_total counter')
 })
 
+it('are never nothing for a node, which metrics-server would take for one that was not measured', () => {
+  const [cpu, memory] = [
+    { ...reading.cpu, totalNanos: 0n },
+    { ...reading.memory, workingSetBytes: 0n },
+  ]
+  const lines = resourceMetrics({ ...reading, cpu, memory, pods: [] }).split('\n')
+  expect(lines.filter((line) => line.startsWith('node_'))).toEqual([
+    `node_cpu_usage_seconds_total 0.000000001 ${atMs}`,
+    `node_memory_working_set_bytes 1 ${atMs}`,
+  ])
+})
+
 it('say only that they could not be read when they could not', () => {
   const lines = resourceMetrics(undefined).split('\n')
   expect(lines.filter((line) => line && !line.startsWith('#'))).toEqual([

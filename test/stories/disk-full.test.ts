@@ -40,7 +40,7 @@ test.each(places)(
     const suffix = place.replaceAll(' ', '-')
     const [hog, layer, next] = [`hog-of-${suffix}`, `layer-${suffix}`, `next-${suffix}`]
     if (!told.current.pod('neighbour')) await create('neighbour', `echo up; ${forever}`)
-    await create(layer, `head -c 100M /dev/zero > /file; exit 5`)
+    await create(layer, `head -c 100m /dev/zero > /file; exit 5`)
     await until('the first has ended', () => told.current.pod(layer)?.status?.phase === 'Failed')
     await until('the neighbour is ready', () => isReady(told.current.pod('neighbour')))
     const before = told.current.pod('neighbour')?.status?.containerStatuses

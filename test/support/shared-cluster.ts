@@ -45,7 +45,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 
 /** Starts a cluster with Spillway, or finds the one of that name. What was begun is removed when it fails. */
 export async function startSharedCluster(
-  shape: Pick<UpOptions, 'name' | 'serverNode' | 'virtualNodes'> & { readonly name: string },
+  shape: Pick<UpOptions, 'serverNode' | 'virtualNodes' | 'metricsServer'> & { readonly name: string },
 ): Promise<OwnCluster> {
   const environment = process.env
   const progress = createTerminalProgress(process.stderr, systemClock)

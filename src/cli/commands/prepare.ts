@@ -14,15 +14,15 @@ const systemTools: readonly SystemTool[] = ['runc', 'nft', 'ip', 'busybox', 'con
 export function prepareCommand(context: CliContext): Command {
   return new Command('prepare')
     .description('find or build the binaries of the embedded cluster, once per machine')
-    .option('--conformance', 'upstream’s tests, too')
-    .action(async (flags: { readonly conformance?: boolean }, command: Command) => {
+    .option('--all', 'upstream’s tests and metrics-server, too')
+    .action(async (flags: { readonly all?: boolean }, command: Command) => {
       const { signal } = context
       const { environment, processUid, progress } = devContext(context)
       // Only root may install packages; without root the control plane alone still works.
       if (processUid === 0) await getSystemTools(systemTools, { environment, processUid, progress }, signal)
       const invoker = await findInvoker(environment, processUid, signal)
       const cacheDir = userCacheDir(environment, invoker)
-      const wanted = flags.conformance ? allBinaries : clusterBinaries
+      const wanted = flags.all ? allBinaries : clusterBinaries
       const binaries = await getBinaries(wanted, { cacheDir, environment, invoker, progress }, signal)
       const output = new Output(context.stdout, context.environment)
       if (globalOptions(command).json) output.json(Object.fromEntries(binaries))

@@ -12,6 +12,7 @@ interface UpFlags {
   readonly serverCpu?: number
   readonly serverNode: boolean
   readonly untainted?: boolean
+  readonly metricsServer?: boolean
 }
 
 /** `spillway up`: an embedded cluster, or what is missing of one. */
@@ -22,6 +23,7 @@ export function upCommand(context: CliContext): Command {
     .option('--server-cpu <cores>', 'cores that the server node offers (1)', positiveNumber)
     .option('--no-server-node', 'virtual nodes only')
     .option('--untainted', 'let every Pod onto the virtual nodes')
+    .option('--metrics-server', 'install metrics-server: kubectl top, HorizontalPodAutoscalers')
     .action(async (flags: UpFlags, command: Command) => {
       const { name, json } = globalOptions(command)
       const shape = {
@@ -29,6 +31,7 @@ export function upCommand(context: CliContext): Command {
         ...(flags.serverCpu !== undefined && { serverCpu: flags.serverCpu }),
         ...(!flags.serverNode && { serverNode: false }),
         ...(flags.untainted !== undefined && { untainted: flags.untainted }),
+        ...(flags.metricsServer && { metricsServer: true }),
       }
       const result = await up(
         { name, ...shape, spillway: launchSpillway },
@@ -51,6 +54,7 @@ export function upCommand(context: CliContext): Command {
           : `Cluster "${name}" is ready after ${formatDuration(startMs)}: ${started.length} components started.`,
       )
       output.line(`  export KUBECONFIG=${cluster.kubeconfig}`)
+      if (flags.metricsServer) output.line('  kubectl top answers in half a minute')
       output.line(`  stop it with: npm run down${name === 'default' ? '' : ` -- --name ${name}`}`)
     })
 }
