@@ -1,83 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { decideActions, sandboxRestMs, waitingFor } from '../../../../src/backends/cri/pod/decide-actions.ts'
-import type { ContainerStatus, SandboxStatus } from '../../../../src/backends/cri/runtime/cri-types.ts'
-import {
-  observePod,
-  type ObserveInput,
-  type SeenContainer,
-} from '../../../../src/backends/cri/pod/observe.ts'
-import { podRef } from '../../../../src/model/pod-key.ts'
-import { aPod } from '../../../support/builders.ts'
-
-const createdAt = '1767225600123456789'
-const createdAtMs = 1_767_225_600_123
-
-function sandbox(attempt = 0, overrides: Partial<SandboxStatus> = {}): SandboxStatus {
-  return {
-    id: `sandbox-${attempt}`,
-    metadata: { name: 'web', uid: 'uid-of-web', namespace: 'default', attempt },
-    state: 'SANDBOX_READY',
-    createdAt,
-    network: { ip: '10.0.0.7', additionalIps: [{ ip: 'fd00::7' }] },
-    labels: {},
-    annotations: {},
-    ...overrides,
-  }
-}
-
-function attempt(
-  number: number,
-  status: Partial<ContainerStatus>,
-  more: Partial<SeenContainer> = {},
-): SeenContainer {
-  return {
-    sandboxId: 'sandbox-0',
-    ...more,
-    status: {
-      id: `container-${number}`,
-      metadata: { name: 'main', attempt: number },
-      state: 'CONTAINER_RUNNING',
-      createdAt,
-      startedAt: String(BigInt(createdAt) + 1_000_000_000n),
-      finishedAt: '0',
-      exitCode: 0,
-      user: null,
-      image: { image: 'sha256:abc', userSpecifiedImage: 'docker.io/library/busybox:1.37' },
-      imageRef: 'docker.io/library/busybox@sha256:abc',
-      imageId: 'sha256:abc',
-      reason: '',
-      message: '',
-      labels: {},
-      annotations: {},
-      logPath: '',
-      stopSignal: 'SIGNAL_RUNTIME_DEFAULT',
-      mounts: [],
-      resources: null,
-      ...status,
-    },
-  }
-}
-
-const ended = { state: 'CONTAINER_EXITED', finishedAt: String(BigInt(createdAt) + 3_000_000_000n) } as const
-
-function input(overrides: Partial<ObserveInput> = {}): ObserveInput {
-  return {
-    ref: podRef(aPod()),
-    nodeName: 'burst-0',
-    supervised: true,
-    generation: 3,
-    plans: [{ name: 'main', kind: 'main', image: 'docker.io/library/busybox:1.37' }],
-    view: { sandboxes: [sandbox()], containers: [] },
-    waiting: new Map(),
-    wellness: new Map(),
-    notes: { of: () => ({}), restartedAll: {} },
-    restartingAll: false,
-    trouble: undefined,
-    allocation: undefined,
-    ending: 'no',
-    ...overrides,
-  }
-}
+import { observePod } from '../../../../src/backends/cri/pod/observe.ts'
+import { attempt, createdAtMs, ended, observeInput as input, sandbox } from '../seen.ts'
 
 describe('what is seen of a Pod', () => {
   it('is told with all its facts while it runs', async () => {
@@ -161,33 +84,5 @@ describe('what is seen of a Pod', () => {
   it('is stopping until everything is taken down', () => {
     const phases = (['no', 'under way', 'done'] as const).map((ending) => observePod(input({ ending })).phase)
     expect(phases).toEqual(['starting', 'stopping', 'stopped'])
-  })
-})
-
-describe('what is done next', () => {
-  const support = { pod: aPod(), probes: { failed: new Map() } }
-  const decide = (view: ObserveInput['view']) => decideActions(support, input({ view }), createdAtMs + 5000)
-
-  it('is a sandbox, then the container in it, then nothing', () => {
-    expect(decide({ sandboxes: [], containers: [] }).createSandbox).toEqual({ attempt: 0 })
-    expect(decide({ sandboxes: [sandbox()], containers: [] }).start).toEqual([
-      { name: 'main', kind: 'main', attempt: 0, backoffMs: 0 },
-    ])
-    expect(decide({ sandboxes: [sandbox()], containers: [attempt(0, {})] }).start).toEqual([])
-  })
-
-  it('gives a lost sandbox a successor, but one that dies young not at once', () => {
-    const dead = sandbox(4, { state: 'SANDBOX_NOTREADY' })
-    const actions = decide({ sandboxes: [dead], containers: [] })
-    expect(actions.createSandbox).toEqual({ attempt: 5 })
-    expect(sandboxRestMs(actions, dead, createdAtMs + 1000)).toBe(7000)
-    expect(sandboxRestMs(actions, dead, createdAtMs + 60_000)).toBe(0)
-  })
-
-  it('remembers why a container could not be started until it is', () => {
-    const actions = decide({ sandboxes: [sandbox()], containers: [] })
-    const before = new Map([['main', { reason: 'ErrImagePull', message: 'no such host' }]])
-    expect(waitingFor(actions, before).get('main')).toEqual(before.get('main'))
-    expect(waitingFor(actions, new Map()).get('main')?.reason).toBe('ContainerCreating')
   })
 })
