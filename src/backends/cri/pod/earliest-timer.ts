@@ -27,9 +27,15 @@ export class EarliestTimer {
     this.#next = { dueMs, cancel }
   }
 
+  /** Forgets what was wanted so far. */
+  clear(): void {
+    this.#next?.cancel()
+    this.#next = undefined
+  }
+
   /** Never calls back again. */
   close(): void {
     this.#closed = true
-    this.#next?.cancel()
+    this.clear()
   }
 }

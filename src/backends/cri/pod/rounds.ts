@@ -1,20 +1,20 @@
 import type { Clock } from '../../../model/clock.ts'
+import { EarliestTimer } from './earliest-timer.ts'
 
 /**
  * A task that is run again whenever something may have changed: one run at a time, and no change is lost, since what
  * comes during a run makes another one follow. The task handles its own errors.
  */
 export class Rounds {
-  readonly #clock: Clock
   readonly #task: (signal: AbortSignal) => Promise<void>
   readonly #life = new AbortController()
+  readonly #timer: EarliestTimer
   #dirty = false
   #running: Promise<void> | undefined
-  #cancelTimer: (() => void) | undefined
 
   constructor(clock: Clock, task: (signal: AbortSignal) => Promise<void>) {
-    this.#clock = clock
     this.#task = task
+    this.#timer = new EarliestTimer(clock, () => this.nudge())
   }
 
   /** Aborted by `close`. */
@@ -25,7 +25,8 @@ export class Rounds {
   /** Something may have changed. */
   nudge(): void {
     this.#dirty = true
-    this.#cancelTimer?.()
+    // The round that follows says anew when to come again.
+    this.#timer.clear()
     if (this.#life.signal.aborted) return
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined
@@ -33,16 +34,15 @@ export class Rounds {
     })
   }
 
-  /** The next round comes then, if nothing happens before. */
+  /** The next round comes then, if nothing happens before: several parts of a round may ask, the earliest counts. */
   wakeIn(delayMs: number): void {
-    this.#cancelTimer?.()
-    this.#cancelTimer = this.#clock.timer(Math.max(delayMs, 0), () => this.nudge())
+    this.#timer.in(Math.max(delayMs, 0))
   }
 
   /** No further round. Resolves when the one under way is over. */
   async close(reason: Error): Promise<void> {
     this.#life.abort(reason)
-    this.#cancelTimer?.()
+    this.#timer.close()
     await this.#running
   }
 

@@ -36,6 +36,15 @@ test('it can be set again when it has called', async () => {
   expect(calls).toEqual([100, 150])
 })
 
+test('what was wanted can be forgotten, also for something later', async () => {
+  timer.in(100)
+  timer.clear()
+  expect(clock.pending).toBe(0)
+  timer.in(300)
+  await clock.advance(1_000)
+  expect(calls).toEqual([300])
+})
+
 test('a closed one never calls', async () => {
   timer.in(100)
   timer.close()
