@@ -17,7 +17,7 @@ export interface PostStartInput extends PodHandle {
 /**
  * Carries out the postStart hook of a running container, and notes how it ended: what is noted is never carried out
  * again, what was broken off by a crash of ours or of the runtime is. Never rejects for the hook's own failure; with the
- * signal's reason when that is aborted, and with the runtime's error when that went away.
+ * signal's reason when that is aborted, with the runtime's error when that went away, and when it could not be noted.
  */
 export async function postStart(input: PostStartInput, signal: AbortSignal): Promise<void> {
   const { tools, ref, notes, tell, planned, podIp } = input
@@ -35,18 +35,25 @@ export async function postStart(input: PostStartInput, signal: AbortSignal): Pro
     tell,
     beganAtMs: nanosToMs(startedAt),
   }
+  const failure = await failureOf(runHook(hook, signal), signal)
+  // Outside of what the hook is blamed for: a note that finds no room on the disk is no failure of the hook's.
+  await notes.note(plan.name, metadata.attempt, { postStart: failure === undefined ? 'done' : { failure } })
+  if (failure === undefined) return
+  tools.log.info({ pod: ref.uid, container: plan.name, error: failure }, 'a postStart hook has failed')
+  // Without the sentence: it may hold what a server answered (kubelet keeps it out of the event, too).
+  const fieldPath = fieldPathOf(plan)
+  tell({ type: 'Warning', reason: 'FailedPostStartHook', message: 'PostStartHook failed', fieldPath })
+}
+
+/** The sentence with which the hook failed; undefined when it did not. */
+async function failureOf(hook: Promise<void>, signal: AbortSignal): Promise<string | undefined> {
   try {
-    await runHook(hook, signal)
-    await notes.note(plan.name, metadata.attempt, { postStart: 'done' })
+    await hook
+    return undefined
   } catch (error) {
     signal.throwIfAborted()
     // Kubelet ends the container for it. It is carried out again here, as after a crash of ours.
     if (isRuntimeGone(error)) throw error
-    const failure = errorMessage(error)
-    tools.log.info({ pod: ref.uid, container: plan.name, error: failure }, 'a postStart hook has failed')
-    await notes.note(plan.name, metadata.attempt, { postStart: { failure } })
-    // Without the sentence: it may hold what a server answered (kubelet keeps it out of the event, too).
-    const fieldPath = fieldPathOf(plan)
-    tell({ type: 'Warning', reason: 'FailedPostStartHook', message: 'PostStartHook failed', fieldPath })
+    return errorMessage(error)
   }
 }
