@@ -2,7 +2,9 @@ import { errorMessage } from '../../../model/errors.ts'
 import { execInContainer } from '../runtime/exec-in-container.ts'
 import { fieldPathOf, kindOf, preStopOf } from '../marks.ts'
 import type { SeenContainer } from '../pod/observe.ts'
+import type { AttemptNote } from '../pod/attempt-notes.ts'
 import type { PodHandle } from '../pod/pod-context.ts'
+import { isDiskFull } from '../whole-file.ts'
 import { runHook } from './run-hook.ts'
 
 /**
@@ -18,7 +20,7 @@ export async function preStop(handle: PodHandle, seen: SeenContainer, signal: Ab
   const note = notes.of(name, attempt)
   if (!hook || note.preStopDone) return
   const beganAtMs = note.preStopBeganAtMs ?? tools.clock.wallMs()
-  await notes.note(name, attempt, { preStopBeganAtMs: beganAtMs })
+  await noteIfRoom(handle, { name, attempt, preStopBeganAtMs: beganAtMs })
   const input = {
     handler: hook.handler,
     pod: ref,
@@ -38,5 +40,18 @@ export async function preStop(handle: PodHandle, seen: SeenContainer, signal: Ab
     const fieldPath = fieldPathOf({ kind: kindOf(labels), name })
     tell({ type: 'Warning', reason: 'FailedPreStopHook', message: 'PreStopHook failed', fieldPath })
   }
-  await notes.note(name, attempt, { preStopDone: true })
+  await noteIfRoom(handle, { name, attempt, preStopDone: true })
+}
+
+/** Who fills the disk must not be saved by that. Not noted, the hook is begun anew after a crash of ours. */
+async function noteIfRoom(
+  { tools, ref, notes }: PodHandle,
+  { name, attempt, ...more }: AttemptNote & { readonly name: string; readonly attempt: number },
+): Promise<void> {
+  try {
+    await notes.note(name, attempt, more)
+  } catch (error) {
+    if (!isDiskFull(error)) throw error
+    tools.log.warn({ pod: ref.uid, container: name }, 'the disk is full: a preStop hook is not noted on it')
+  }
 }
