@@ -1,4 +1,5 @@
 import { errorMessage } from '../../../model/errors.ts'
+import { isRuntimeGone } from '../runtime/errors.ts'
 import { execInContainer } from '../runtime/exec-in-container.ts'
 import { fieldPathOf, kindOf, preStopOf } from '../marks.ts'
 import type { SeenContainer } from '../pod/observe.ts'
@@ -9,8 +10,8 @@ import { runHook } from './run-hook.ts'
 
 /**
  * Carries out the preStop hook of a running container, if it has one: read off the container itself, since its Pod's
- * spec may be gone by now. Never rejects for the hook's own failure. Broken off by a crash of ours it is carried out
- * again, once done never.
+ * spec may be gone by now. Broken off by a crash of ours or of the runtime it is carried out again, once done never.
+ * Never rejects for the hook's own failure; with the runtime's error when that went away.
  */
 export async function preStop(handle: PodHandle, seen: SeenContainer, signal: AbortSignal): Promise<void> {
   const { tools, ref, notes, tell } = handle
@@ -35,6 +36,8 @@ export async function preStop(handle: PodHandle, seen: SeenContainer, signal: Ab
     await runHook(input, signal)
   } catch (error) {
     if (signal.aborted) return
+    // It is carried out again, as after a crash of ours: whoever ends the container cannot get further now anyway.
+    if (isRuntimeGone(error)) throw error
     tools.log.info({ pod: ref.uid, container: name, error: errorMessage(error) }, 'a preStop hook has failed')
     // Without the error: it may hold what a server answered (kubelet keeps it out of the event, too).
     const fieldPath = fieldPathOf({ kind: kindOf(labels), name })

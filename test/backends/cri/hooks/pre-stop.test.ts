@@ -1,8 +1,10 @@
 import { join } from 'node:path'
+import { status } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { preStop } from '../../../../src/backends/cri/hooks/pre-stop.ts'
 import { containerMarks } from '../../../../src/backends/cri/marks.ts'
 import type { SeenContainer } from '../../../../src/backends/cri/pod/observe.ts'
+import { criError } from '../../../../src/backends/cri/runtime/errors.ts'
 import type { Container } from '../../../../src/model/kubernetes.ts'
 import { startHttpServer } from '../../../support/http-server.ts'
 import { containerOf } from '../fake-sources.ts'
@@ -125,5 +127,17 @@ describe('a preStop hook', () => {
     await preStop(pod.handle, seen, never)
     expect(pod.runtime.calls).toEqual(['exec main: drain --all'])
     expect(pod.told).toEqual([])
+  })
+
+  it('that the runtime left in the middle is carried out again, and no failure', async () => {
+    const seen = await running(drain)
+    const gone = criError('ExecSync', Object.assign(new Error('gone'), { code: status.UNAVAILABLE }))
+    pod.runtime.exec = () => Promise.reject(gone)
+    await expect(preStop(pod.handle, seen, never)).rejects.toBe(gone)
+    expect(pod.told).toEqual([])
+    exits(0)
+    await preStop(pod.handle, seen, never)
+    expect(pod.runtime.calls).toHaveLength(2)
+    expect(noted()).toMatchObject({ preStopDone: true })
   })
 })
