@@ -48,6 +48,10 @@ export class FakeRuntime implements Played {
     return this as unknown as CriClient
   }
 
+  get running(): readonly SeenContainer[] {
+    return [...this.containers.values()].filter(({ status }) => status.state === 'CONTAINER_RUNNING')
+  }
+
   put(...things: readonly (SandboxStatus | SeenContainer)[]): void {
     for (const thing of things) {
       if ('status' in thing) this.containers.set(thing.status.id, thing)
