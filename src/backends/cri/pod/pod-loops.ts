@@ -51,7 +51,16 @@ export class PodLoops {
     const allocation = firstAllocation(pod, this.#tools.clock.wallMs())
     const record = { ...ref, nodeName: sources.node.name, containers: plans, allocation }
     const loop = this.#make(ref, record, {})
-    await this.#tools.store.writeRecord(loop.paths.podDir, record)
+    const { store } = this.#tools
+    try {
+      await store.writeRecord(loop.paths.podDir, record)
+    } catch (error) {
+      // Else the next try would find this loop, and make the Pod without a record.
+      await loop.close()
+      await store.remove(loop.paths.podDir).catch(() => undefined)
+      this.drop(ref.uid)
+      throw error
+    }
     return loop
   }
 

@@ -11,6 +11,7 @@ import { WatchHub } from '../../../../src/backends/cri/watch-hub.ts'
 import { aPod, uidOf } from '../../../support/builders.ts'
 import { settled } from '../../../support/fake-clock.ts'
 import { FakeSources } from '../fake-sources.ts'
+import { fillDiskAt } from '../full-disk.ts'
 import { containerNamed, OnePod } from '../one-pod.ts'
 import { ended, sandbox } from '../seen.ts'
 
@@ -253,6 +254,20 @@ describe('the loop of a Pod that is to run', () => {
     expect(loops.all()).toEqual([early])
     expect(await loops.of(aPod(), sources)).toBe(early)
     expect(early?.observe().phase).toBe('running')
+  })
+
+  it('is none, and nothing of it is left, when a full disk takes no record of it; with its record it comes with the room', async () => {
+    await fillDiskAt(join(pod.handle.paths.podDir, 'pod.json.new'))
+    const failing = loops.of(aPod(), sources)
+    const loop = loops.get(uid)
+    await expect(failing).rejects.toThrow('ENOSPC')
+    // As somebody does who is looking at everything meanwhile.
+    loop?.publish()
+    expect(loops.all()).toEqual([])
+    expect(events.at(-1)).toEqual({ kind: 'gone', uid })
+    expect(await readdir(join(pod.stateDir, 'pods'))).toEqual([])
+    await loops.of(aPod(), sources)
+    expect(await pod.handle.tools.store.records()).toMatchObject([{ uid, nodeName: 'burst-0' }])
   })
 
   it('is gone when it is dropped', async () => {
