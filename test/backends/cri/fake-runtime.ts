@@ -41,6 +41,8 @@ export class FakeRuntime implements Played {
   before: (call: string) => Promise<void> | void = () => undefined
   /** Runs before each answer to a look. */
   beforeLook: () => Promise<void> | void = () => undefined
+  /** Runs when a list is made, and is on its way. */
+  afterList: () => Promise<void> | void = () => undefined
   exec: Exec = () => Promise.reject(new Error('no exec here'))
 
   /** For whom it stands in. */
@@ -109,14 +111,18 @@ export class FakeRuntime implements Played {
 
   async listSandboxes(selector: StringMap, signal: AbortSignal): Promise<readonly SandboxItem[]> {
     await this.#look(signal)
-    return [...this.sandboxes.values()].filter(({ labels }) => matches(labels, selector))
+    const items = [...this.sandboxes.values()].filter(({ labels }) => matches(labels, selector))
+    await this.afterList()
+    return items
   }
 
   async listContainers(selector: StringMap, signal: AbortSignal): Promise<readonly ContainerItem[]> {
     await this.#look(signal)
-    return [...this.containers.values()]
+    const items = [...this.containers.values()]
       .filter(({ status }) => matches(status.labels, selector))
       .map(({ status, sandboxId }) => ({ ...status, podSandboxId: sandboxId }))
+    await this.afterList()
+    return items
   }
 
   async status(_options: object, signal: AbortSignal): Promise<RuntimeStatus> {

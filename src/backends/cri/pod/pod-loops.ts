@@ -27,6 +27,8 @@ export class PodLoops {
   readonly #tools: CriTools
   readonly #hub: WatchHub
   readonly #loops = new Map<PodUid, PodLoop>()
+  /** Dropped while everything is being looked at: what was read before may still tell of them. */
+  readonly #dropped = new Set<PodUid>()
   #listing: Promise<void> | undefined
 
   constructor(tools: CriTools, hub: WatchHub) {
@@ -66,6 +68,7 @@ export class PodLoops {
 
   drop(uid: PodUid): void {
     this.#loops.delete(uid)
+    if (this.#listing) this.#dropped.add(uid)
     this.#hub.publish({ kind: 'gone', uid })
   }
 
@@ -73,6 +76,7 @@ export class PodLoops {
   async relist(signal: AbortSignal): Promise<void> {
     this.#listing ??= this.#relist(signal).finally(() => {
       this.#listing = undefined
+      this.#dropped.clear()
     })
     await this.#listing
   }
@@ -114,13 +118,13 @@ export class PodLoops {
   }
 
   async #adopt(ref: PodRef, record: PodRecord): Promise<void> {
-    if (this.#loops.has(ref.uid)) return
+    if (this.#isSettled(ref.uid)) return
     const { podDir } = podPaths(this.#tools.settings.options.stateDir, ref)
     const notes = new AttemptNotes(podDir)
     const { store } = this.#tools
     const [ending, shed] = await Promise.all([store.readEnding(podDir), store.readShed(podDir), notes.load()])
     // Nobody else may have come first meanwhile.
-    if (this.#loops.has(ref.uid)) return
+    if (this.#isSettled(ref.uid)) return
     const { uid, namespace, name } = ref
     this.#make({ uid, namespace, name }, record, { ending, notes, shed })
   }
@@ -128,7 +132,7 @@ export class PodLoops {
   /** A sandbox of ours without a record on disk: the state folder was lost. The labels say enough to end it. */
   async #adoptUnrecorded(labels: StringMap, containers: readonly ContainerItem[]): Promise<void> {
     const ref = podOfLabels(labels)
-    if (!ref || this.#loops.has(ref.uid)) return
+    if (!ref || this.#isSettled(ref.uid)) return
     const own = containers.filter((container) => podOfLabels(container.labels)?.uid === ref.uid)
     const plans = new Map<string, ContainerPlan>()
     for (const { metadata, labels: marks } of own) {
@@ -136,6 +140,11 @@ export class PodLoops {
     }
     const record = { ...ref, nodeName: nodeNameOf(labels), containers: [...plans.values()] }
     await this.#adopt(ref, record)
+  }
+
+  /** It has a loop, or is to have none any more. */
+  #isSettled(uid: PodUid): boolean {
+    return this.#loops.has(uid) || this.#dropped.has(uid)
   }
 
   #make(

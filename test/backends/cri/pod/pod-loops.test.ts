@@ -220,6 +220,33 @@ describe('a look at everything', () => {
     expect(pod.runtime.calls).toEqual(['stop sandbox-0'])
   })
 
+  it('brings nobody back who was forgotten while it was being taken', async () => {
+    await record()
+    await pod.handle.tools.store.writeEnding(pod.handle.paths.podDir, { deadlineMs: 0 })
+    pod.runtime.put(made().sandbox({ state: 'SANDBOX_NOTREADY' }), made().container(ended))
+    await loops.relist(signal)
+    await until(() => loops.get(uid)?.stopped)
+    // Both lists are made, and on their way.
+    const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>()
+    let lists = 0
+    pod.runtime.afterList = () => {
+      lists++
+      return arrived
+    }
+    const look = loops.relist(signal)
+    await until(() => lists === 2)
+    await loops.get(uid)?.erase(signal)
+    loops.drop(uid)
+    arrive()
+    await look
+    expect(loops.all()).toEqual([])
+    expect(events.at(-1)).toEqual({ kind: 'gone', uid })
+    // What containerd brings back from its disk after a restart is known all the same.
+    pod.runtime.put(made().sandbox({ state: 'SANDBOX_NOTREADY' }))
+    await loops.relist(signal)
+    expect(loops.observe()).toMatchObject([{ uid }])
+  })
+
   it('tells what has changed, and nothing when nothing has', async () => {
     await record()
     pod.runtime.put(made().sandbox(), made().container())
@@ -270,11 +297,13 @@ describe('the loop of a Pod that is to run', () => {
     expect(await pod.handle.tools.store.records()).toMatchObject([{ uid, nodeName: 'burst-0' }])
   })
 
-  it('is gone when it is dropped', async () => {
+  it('is gone when it is dropped, until something of the Pod is found again', async () => {
     await loops.of(aPod(), sources)
     loops.drop(uid)
     expect(loops.get(uid)).toBeUndefined()
     expect(events.at(-1)).toEqual({ kind: 'gone', uid })
+    await loops.relist(signal)
+    expect(loops.observe()).toMatchObject([{ uid }])
   })
 })
 
