@@ -1,6 +1,10 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 
-/** By renaming: whoever reads sees the file as it was or as it is now, also after a crash. */
+/**
+ * By renaming: whoever reads sees the file as it was or as it is now, also after a crash of ours. Not flushed, which would
+ * cost each start of a Pod several waits for the disk: when the machine itself loses power, a file that is a few seconds
+ * old may be there and empty.
+ */
 export async function writeWhole(path: string, value: object): Promise<void> {
   await writeFile(`${path}.new`, JSON.stringify(value), { mode: 0o640 })
   await rename(`${path}.new`, path)
@@ -12,12 +16,13 @@ export function isDiskFull(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
-/** Undefined when there is no such file. */
+/** Undefined when there is no such file, or one that the machine's own end has left empty or in part. */
 export async function readWhole(path: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as unknown
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    // As if it had never been written: one Pod's file must not keep all Pods from being found.
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
 }

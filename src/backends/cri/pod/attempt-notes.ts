@@ -38,10 +38,8 @@ export class AttemptNotes {
     for (const file of await filesBelow(root)) {
       const found = /^(.+)\/(\d+)\.json$/.exec(file)
       if (!found) continue
-      this.#notes.set(
-        keyOf(found[1] ?? '', Number(found[2])),
-        (await readWhole(join(root, file))) as AttemptNote,
-      )
+      const note = (await readWhole(join(root, file))) as AttemptNote | undefined
+      if (note) this.#notes.set(keyOf(found[1] ?? '', Number(found[2])), note)
     }
   }
 

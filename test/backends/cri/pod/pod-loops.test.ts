@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { BackendEvent } from '../../../../src/backends/backend.ts'
@@ -158,6 +158,20 @@ describe('a process that has just begun', () => {
     await loops.get(uid)?.erase(signal)
     expect(pod.runtime.sandboxes.size).toBe(0)
     expect(await readdir(join(pod.stateDir, 'pods'))).toEqual([])
+  })
+
+  it('knows of a sandbox whose record, ending and notes were emptied when the machine lost power', async () => {
+    await record()
+    const { podDir } = pod.handle.paths
+    await mkdir(join(podDir, 'containers', 'main'), { recursive: true })
+    const emptied = ['pod', 'ending', 'shed', 'restarted-all', 'user-namespace', 'containers/main/0']
+    for (const name of emptied) await writeFile(join(podDir, `${name}.json`), '')
+    pod.runtime.put(made().sandbox({ state: 'SANDBOX_NOTREADY' }), made().container(ended))
+    await loops.relist(signal)
+    expect(loops.observe()).toMatchObject([
+      { uid, sandbox: { ready: false }, containers: [{ name: 'main' }] },
+    ])
+    expect(await pod.handle.tools.store.userNamespaces()).toEqual(new Map())
   })
 
   it('goes on ending a Pod whose record was lost', async () => {
