@@ -61,6 +61,25 @@ describe('the reserve', () => {
     expect((await stat(path)).size).toBe(sixteenMiB)
   })
 
+  it('lends room for a note, keeps the rest, and is made whole again', async () => {
+    await reserve.keep()
+    await reserve.lend()
+    expect((await stat(path)).size).toBe(sixteenMiB - 256 * 1024)
+    await reserve.lend()
+    expect((await stat(path)).size).toBe(sixteenMiB - 512 * 1024)
+    await reserve.keep()
+    expect((await stat(path)).size).toBe(sixteenMiB)
+  })
+
+  it('lends no more than it has, and nothing where there is none', async () => {
+    await writeFile(path, 'the rest')
+    await reserve.lend()
+    expect((await stat(path)).size).toBe(0)
+    await reserve.release()
+    await reserve.lend()
+    expect(existsSync(path)).toBe(false)
+  })
+
   it('is an error where it cannot be for another reason', async () => {
     await symlink('/proc/nowhere/reserve', path)
     await expect(reserve.keep()).rejects.toThrow('ENOENT')
