@@ -8,6 +8,7 @@ import type { BinaryName } from './components.ts'
 import { commandOptions, lockedError, withClusterLock } from './down.ts'
 import type { EmbeddedCluster } from './embedded-cluster.ts'
 import { embeddedBinaries } from './embedded-programs.ts'
+import { findProgram, searchPath } from './find-program.ts'
 import type { ImageRecipe } from './image-recipe.ts'
 import { imageRecipes } from './image-recipes.ts'
 import { binariesOf, publishImages } from './images.ts'
@@ -44,13 +45,16 @@ export interface UpResult {
   readonly running: RunningCluster
   /** Components that were started now; empty when the cluster ran already. */
   readonly started: readonly string[]
+  /** Path of a kubectl of the cluster's version. */
+  readonly kubectl: string
+  /** Whether people have a kubectl of their own, of whatever version. */
+  readonly kubectlOnPath: boolean
   /** Finding or building programs. */
   readonly binariesMs: number
   /** From there until Pods can be taken. */
   readonly startMs: number
 }
 
-const kubectl: readonly BinaryName[] = ['kubectl']
 const systemTools: readonly SystemTool[] = ['runc', 'nft', 'ip', 'busybox', 'conntrack']
 
 /**
@@ -68,7 +72,7 @@ export async function up(options: UpOptions, context: UpContext, signal: AbortSi
     const tools = await getSystemTools(systemTools, { environment, processUid, progress }, signal)
     const invoker = await findInvoker(environment, processUid, signal)
     const cacheDir = userCacheDir(environment, invoker)
-    const wanted = new Set([...embeddedBinaries, ...binariesOf(recipes), ...(metricsServer ? kubectl : [])])
+    const wanted = new Set([...embeddedBinaries, ...binariesOf(recipes), 'kubectl' as const])
     const binaries = await getBinaries([...wanted], { cacheDir, environment, invoker, progress }, signal)
     const preparedMs = clock.monotonicMs()
     const runc = tools.get('runc') ?? 'runc'
@@ -95,7 +99,15 @@ export async function up(options: UpOptions, context: UpContext, signal: AbortSi
       const { cluster } = started
       await installMetricsServer({ cluster, binaries, command: commandOptions(environment) }, signal)
     }
-    return { ...started, binariesMs: preparedMs - beganMs, startMs: clock.monotonicMs() - preparedMs }
+    const kubectl = binaries.get('kubectl') ?? 'kubectl'
+    const kubectlOnPath = (await findProgram('kubectl', searchPath(environment))) !== undefined
+    return {
+      ...started,
+      kubectl,
+      kubectlOnPath,
+      binariesMs: preparedMs - beganMs,
+      startMs: clock.monotonicMs() - preparedMs,
+    }
   }
   const done = await withClusterLock(name, clock, work, signal)
   if (done === undefined) throw lockedError(name)

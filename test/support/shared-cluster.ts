@@ -1,9 +1,6 @@
 /** Global set-up of the stories: one embedded cluster with Spillway for all of them, gone when they are over. */
-import { tmpdir } from 'node:os'
 import type { TestProject } from 'vitest/node'
 import { adminSocketOf, launchSpillway } from '../../src/cli/embedded-spillway.ts'
-import { getBinaries } from '../../src/dev-cluster/binaries.ts'
-import { findInvoker, userCacheDir } from '../../src/dev-cluster/cache-dir.ts'
 import { down } from '../../src/dev-cluster/down.ts'
 import { createTerminalProgress } from '../../src/dev-cluster/progress.ts'
 import { up, type UpOptions } from '../../src/dev-cluster/up.ts'
@@ -60,14 +57,11 @@ export async function startSharedCluster(
   const { name } = shape
   const remove = async (): Promise<void> => void (await down({ name }, context, never))
   try {
-    const { cluster } = await up({ ...shape, spillway: launchSpillway }, context, never)
-    const invoker = await findInvoker(environment, context.processUid, never)
-    const cacheDir = userCacheDir(environment, invoker)
-    const binaries = await getBinaries(['kubectl'], { cacheDir, environment, invoker, progress }, never)
+    const { cluster, kubectl } = await up({ ...shape, spillway: launchSpillway }, context, never)
     const shared = {
       name,
       kubeconfig: cluster.kubeconfig,
-      kubectl: binaries.get('kubectl') ?? `${tmpdir()}/kubectl`,
+      kubectl,
       adminSocket: adminSocketOf(cluster),
       stateDir: cluster.stateDir,
     }

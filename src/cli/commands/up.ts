@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { up } from '../../dev-cluster/up.ts'
 import type { CliContext } from '../context.ts'
@@ -38,13 +39,14 @@ export function upCommand(context: CliContext): Command {
         devContext(context),
         context.signal,
       )
-      const { cluster, started, startMs } = result
+      const { cluster, kubectl, kubectlOnPath, started, startMs } = result
       const output = new Output(context.stdout, context.environment)
       if (json)
         return output.json({
           name,
           kubeconfig: cluster.kubeconfig,
           apiServer: cluster.apiServerUrl,
+          kubectl,
           started,
           startMs,
         })
@@ -54,6 +56,7 @@ export function upCommand(context: CliContext): Command {
           : `Cluster "${name}" is ready after ${formatDuration(startMs)}: ${started.length} components started.`,
       )
       output.line(`  export KUBECONFIG=${cluster.kubeconfig}`)
+      if (!kubectlOnPath) output.line(`  export PATH=$PATH:${dirname(kubectl)}    # for kubectl`)
       if (flags.metricsServer) output.line('  kubectl top answers in half a minute')
       output.line(`  stop it with: npm run down${name === 'default' ? '' : ` -- --name ${name}`}`)
     })

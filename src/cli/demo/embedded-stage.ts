@@ -1,6 +1,4 @@
 import { join } from 'node:path'
-import { getBinaries } from '../../dev-cluster/binaries.ts'
-import { findInvoker, userCacheDir } from '../../dev-cluster/cache-dir.ts'
 import { down } from '../../dev-cluster/down.ts'
 import { findCluster } from '../../dev-cluster/find-cluster.ts'
 import { up } from '../../dev-cluster/up.ts'
@@ -28,14 +26,14 @@ export async function openEmbeddedStage(
   context: CliContext,
 ): Promise<OpenedStage> {
   const dev = devContext(context)
-  const { environment, processUid, progress } = dev
+  const { processUid } = dev
   const existed = processUid === 0 && (await findCluster(name)) !== undefined
   // Not with the command's signal: Ctrl-C is what ends the story, and the tidying up goes on after it.
   const tidy = async (): Promise<void> => {
     if (!existed && !keep) await down({ name }, dev, new AbortController().signal)
   }
   try {
-    const { cluster, running, started, startMs } = await up(
+    const { cluster, running, kubectl, started, startMs } = await up(
       { name, spillway: launchSpillway },
       dev,
       context.signal,
@@ -44,16 +42,10 @@ export async function openEmbeddedStage(
     output.line(
       `Cluster "${name}": Kubernetes, one server of 1 core (${cluster.serverNode}), virtual nodes ${cluster.virtualNodes.map((node) => node.name).join(', ')}; ${how}.`,
     )
-    const invoker = await findInvoker(environment, processUid, context.signal)
-    const binaries = await getBinaries(
-      ['kubectl'],
-      { cacheDir: userCacheDir(environment, invoker), environment, invoker, progress },
-      context.signal,
-    )
     const stage = await openStage(
       {
         kubeconfig: cluster.kubeconfig,
-        kubectl: binaries.get('kubectl') ?? 'kubectl',
+        kubectl,
         serverNode: cluster.serverNode ?? 'server-0',
         simulated: false,
         traces: async (pod) =>
