@@ -7,7 +7,7 @@ import { fitOn, isServerFor, type Fit } from './fit.ts'
 import { serviceWithLocalTraffic } from './local-traffic.ts'
 import { nodeMatches, selectsNodes } from '../lifecycle/node-affinity.ts'
 import { untoleratedTaints } from '../lifecycle/tolerations.ts'
-import { candidacy } from './unschedulable.ts'
+import { candidacy, type Candidacy } from './unschedulable.ts'
 
 /** A pool as overflow sees it, in the order in which pools are tried. */
 export interface OverflowPool {
@@ -36,12 +36,33 @@ export interface OverflowMoment {
 export type OverflowDecision =
   | { readonly kind: 'send'; readonly pool: string; readonly because: string }
   /** Looked at again on every change of the cluster, and after that time at the latest. */
-  | { readonly kind: 'wait'; readonly afterMs: number; readonly because: string }
+  | Wait
   /** As things stand; a changed label, node or Service may change it. `notable`: worth an event on the Pod. */
   | { readonly kind: 'never'; readonly because: string; readonly notable: boolean }
 
+interface Wait {
+  readonly kind: 'wait'
+  readonly afterMs: number
+  readonly because: string
+  /** It waits for the scheduler alone, and may go there. */
+  readonly pool?: string
+}
+
 /** The condition is not rewritten on every attempt of the scheduler's, so the next look needs a timer of ours. */
 const lookAgainMs = 5_000
+
+/** One rule that was asked, in order; the first that does not pass decides. */
+export interface RuleLine {
+  readonly rule: 'eligible' | 'preemption' | 'waiting time' | 'servers' | 'local traffic' | `pool ${string}`
+  readonly passes: boolean
+  /** What was seen, a sentence for people. */
+  readonly evidence: string
+}
+
+export interface Judgement {
+  readonly decision: OverflowDecision
+  readonly rules: readonly RuleLine[]
+}
 
 /** May this Pod go to a virtual node now, and of which pool? */
 export function decideOverflow(
@@ -50,43 +71,99 @@ export function decideOverflow(
   rules: OverflowRules,
   moment: OverflowMoment,
 ): OverflowDecision {
+  return judgeOverflow(pod, picture, rules, moment).decision
+}
+
+/** The same with the rules that led there, for `explain`: one function, so that the two cannot disagree. */
+export function judgeOverflow(
+  pod: Pod,
+  picture: ClusterPicture,
+  rules: OverflowRules,
+  moment: OverflowMoment,
+): Judgement {
   const candidate = candidacy(pod, picture.namespaces.get(pod.metadata?.namespace ?? ''))
-  if (candidate.kind === 'none') return never('the scheduler has not refused it')
-  if (candidate.kind === 'never') return never(candidate.because)
-  const early = tooEarly(pod, rules, moment)
-  if (early) return early
-  const servers =
-    candidate.placement === 'virtual' ? out('its placement is virtual') : decideByServers(pod, picture)
-  if (servers.kind !== 'out') return servers
-  if (candidate.placement === 'auto' && !rules.allowLocalTraffic) {
-    const service = serviceWithLocalTraffic(pod, picture.services)
-    if (service) {
-      return notable(
-        `${servers.because}, but Service ${service.metadata?.name} has externalTrafficPolicy Local: ` +
-          'on a virtual node the Pod would get no traffic from outside',
-      )
-    }
+  let question: Question = { pod, picture, rules, moment, candidate, because: '' }
+  const asked: RuleLine[] = []
+  for (const ask of [eligible, afterPreemption, waitingTime, noServer, localTraffic]) {
+    const { rule, stop, evidence } = ask(question)
+    asked.push({ rule, passes: stop === undefined, evidence })
+    if (stop) return { decision: stop, rules: asked }
+    if (rule === 'servers') question = { ...question, because: evidence }
   }
-  return choosePool(pod, picture, rules.pools, servers.because)
+  const pools = choosePool(question)
+  return { decision: pools.decision, rules: [...asked, ...pools.rules] }
+}
+
+interface Question {
+  readonly pod: Pod
+  readonly picture: ClusterPicture
+  readonly rules: OverflowRules
+  readonly moment: OverflowMoment
+  readonly candidate: Candidacy
+  /** Why no server takes it, once that has been asked. */
+  readonly because: string
+}
+
+/** With `stop` the rule decides, and nothing is asked after it. */
+type Answer = Omit<RuleLine, 'passes'> & { readonly stop?: OverflowDecision }
+
+function stopped(rule: RuleLine['rule'], stop: OverflowDecision): Answer {
+  return { rule, stop, evidence: stop.because }
+}
+
+function eligible({ candidate }: Question): Answer {
+  const rule = 'eligible'
+  if (candidate.kind === 'none') return stopped(rule, never('the scheduler has not refused it'))
+  if (candidate.kind === 'never') return stopped(rule, never(candidate.because))
+  return { rule, evidence: candidate.because }
+}
+
+function afterPreemption({ pod, rules, moment }: Question): Answer {
+  const rule = 'preemption'
+  const { nowWallMs, nominatedSinceMs } = moment
+  const leftMs = (nominatedSinceMs ?? nowWallMs) + rules.nominatedWaitMs - nowWallMs
+  const node = pod.status?.nominatedNodeName
+  if (!node) return { rule, evidence: 'makes no room for it' }
+  if (leftMs <= 0) return { rule, evidence: `was to make room for it on ${node}, and took too long` }
+  return stopped(rule, wait(leftMs, `preemption makes room for it on ${node}`))
+}
+
+function waitingTime({ pod, rules: { waitMs }, moment: { nowWallMs } }: Question): Answer {
+  const rule = 'waiting time'
+  if (waitMs === 0) return { rule, evidence: 'there is none' }
+  const since = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled')?.lastTransitionTime
+  const leftMs = (since ? parseTimeMs(since) : nowWallMs) + waitMs - nowWallMs
+  if (leftMs <= 0) return { rule, evidence: `of ${waitMs / 1000} s is over` }
+  return stopped(rule, wait(leftMs, `it goes out ${waitMs / 1000} s after the scheduler refused it`))
+}
+
+function noServer({ pod, picture, candidate }: Question): Answer {
+  const rule = 'servers'
+  if (candidate.kind === 'candidate' && candidate.placement === 'virtual') {
+    return { rule, evidence: 'its placement is virtual' }
+  }
+  const servers = decideByServers(pod, picture)
+  return servers.kind === 'out' ? { rule, evidence: servers.because } : stopped(rule, servers)
+}
+
+function localTraffic({ pod, picture, rules, candidate, because }: Question): Answer {
+  const rule = 'local traffic'
+  if (candidate.kind === 'candidate' && candidate.placement === 'virtual') {
+    return { rule, evidence: 'its placement is virtual' }
+  }
+  if (rules.allowLocalTraffic) return { rule, evidence: 'is allowed' }
+  const service = serviceWithLocalTraffic(pod, picture.services)
+  if (!service) return { rule, evidence: 'no Service of externalTrafficPolicy Local selects it' }
+  const lost =
+    `${because}, but Service ${service.metadata?.name} has externalTrafficPolicy Local: ` +
+    'on a virtual node the Pod would get no traffic from outside'
+  return stopped(rule, notable(lost))
 }
 
 type Out = { readonly kind: 'out'; readonly because: string }
 
 function out(because: string): Out {
   return { kind: 'out', because }
-}
-
-function tooEarly(pod: Pod, rules: OverflowRules, moment: OverflowMoment): OverflowDecision | undefined {
-  const { nowWallMs, nominatedSinceMs } = moment
-  const nominatedLeftMs = (nominatedSinceMs ?? nowWallMs) + rules.nominatedWaitMs - nowWallMs
-  if (pod.status?.nominatedNodeName && nominatedLeftMs > 0) {
-    return wait(nominatedLeftMs, `preemption makes room for it on ${pod.status.nominatedNodeName}`)
-  }
-  const since = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled')?.lastTransitionTime
-  const waitLeftMs = (since ? parseTimeMs(since) : nowWallMs) + rules.waitMs - nowWallMs
-  return rules.waitMs > 0 && waitLeftMs > 0
-    ? wait(waitLeftMs, `it goes out ${rules.waitMs / 1000} s after the scheduler refused it`)
-    : undefined
 }
 
 /** Overflow needs servers that were meant for the Pod and lack room; a cluster without any counts as full. */
@@ -113,29 +190,28 @@ function virtualRooms(picture: ClusterPicture): NodeRoom[] {
   return [...picture.virtualNodes.values()].flat()
 }
 
-function choosePool(
-  pod: Pod,
-  picture: ClusterPicture,
-  pools: readonly OverflowPool[],
-  because: string,
-): OverflowDecision {
-  const reasons: string[] = []
+function choosePool({ pod, picture, rules: { pools }, because }: Question): Judgement {
+  const rules: RuleLine[] = []
   let mayChange = false
   for (const pool of pools) {
     const rooms = picture.virtualNodes.get(pool.name) ?? []
     const refusal = pool.refuses(pod)
     const fits = refusal === undefined ? rooms.map((room) => fitOn(withToleration(pod, pool.name), room)) : []
-    if (fits.some(({ kind }) => kind === 'fits')) {
-      if (!isLetIn(pod, rooms)) return { kind: 'send', pool: pool.name, because }
-      // The scheduler comes to it by itself: every filter of its listens for nodes that come or change. Nothing could be
-      // written into the Pod that wakes it sooner: since 1.32 only a change that concerns what refused it counts.
-      return wait(lookAgainMs, `it may go to virtual nodes of pool ${pool.name} already`)
-    }
+    const passes = fits.some(({ kind }) => kind === 'fits')
+    rules.push({ rule: `pool ${pool.name}`, passes, evidence: refusal ?? describePool(fits) })
+    if (passes) return { decision: goTo(pool.name, isLetIn(pod, rooms), because), rules }
     mayChange ||= refusal === undefined && fits.every(({ kind }) => kind !== 'mismatch')
-    reasons.push(`pool ${pool.name}: ${refusal ?? describePool(fits)}`)
   }
-  const all = `${because}, and no virtual node takes it (${reasons.join('; ') || 'there is no pool'})`
-  return mayChange ? wait(lookAgainMs, all) : notable(all)
+  const reasons = rules.map(({ rule, evidence }) => `${rule}: ${evidence}`).join('; ')
+  const all = `${because}, and no virtual node takes it (${reasons || 'there is no pool'})`
+  return { decision: mayChange ? wait(lookAgainMs, all) : notable(all), rules }
+}
+
+function goTo(pool: string, letIn: boolean, because: string): OverflowDecision {
+  if (!letIn) return { kind: 'send', pool, because }
+  // The scheduler comes to it by itself: every filter of its listens for nodes that come or change. Nothing could be
+  // written into the Pod that wakes it sooner: since 1.32 only a change that concerns what refused it counts.
+  return { ...wait(lookAgainMs, `it may go to virtual nodes of pool ${pool} already`), pool }
 }
 
 function describePool(fits: readonly Fit[]): string {
@@ -180,7 +256,7 @@ export function withSentPods(picture: ClusterPicture, unbound: readonly Pod[]): 
   return { ...picture, virtualNodes }
 }
 
-function wait(afterMs: number, because: string): OverflowDecision {
+function wait(afterMs: number, because: string): Wait {
   return { kind: 'wait', afterMs, because }
 }
 

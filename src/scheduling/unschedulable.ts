@@ -2,7 +2,7 @@ import type { Namespace, Pod } from '../model/kubernetes.ts'
 import { placementLabel, placements, type Placement } from '../model/words.ts'
 
 export type Candidacy =
-  | { readonly kind: 'candidate'; readonly placement: 'auto' | 'virtual' }
+  | { readonly kind: 'candidate'; readonly placement: 'auto' | 'virtual'; readonly because: string }
   /** Nothing for overflow to decide: scheduled, not refused by the scheduler yet, or on its way out. */
   | { readonly kind: 'none' }
   /** Refused by the scheduler, and never to be let out as things stand. */
@@ -39,14 +39,17 @@ export function candidacy(pod: Pod, namespace: Namespace | undefined): Candidacy
 
 function byPlacement(pod: Pod, namespace: Namespace | undefined): Candidacy {
   const ofPod = pod.metadata?.labels?.[placementLabel]
-  const said = ofPod ?? namespace?.metadata?.labels?.[placementLabel] ?? 'auto'
+  const ofNamespace = namespace?.metadata?.labels?.[placementLabel]
+  const said = ofPod ?? ofNamespace ?? 'auto'
   const where = ofPod === undefined ? 'its namespace' : 'the Pod'
   // What cannot be read is kept in: sending a Pod out is the step that costs money.
   if (!isPlacement(said)) {
     return never(`label ${placementLabel} of ${where} is "${said}"; allowed: ${placements.join(', ')}`)
   }
   if (said === 'server') return never(`label ${placementLabel} of ${where} says server`)
-  return { kind: 'candidate', placement: said }
+  const source =
+    (ofPod ?? ofNamespace) ? `label ${placementLabel} of ${where} says ${said}` : 'nothing keeps it in'
+  return { kind: 'candidate', placement: said, because: source }
 }
 
 function isPlacement(text: string): text is Placement {
