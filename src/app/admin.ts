@@ -6,14 +6,13 @@ import { isTerminal } from '../lifecycle/decide.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import type { BackendStack } from './backend-stack.ts'
+import { explainer } from './explain.ts'
 import type { House } from './house.ts'
 import { nodeNames } from './pool-nodes.ts'
 
 /** What `spillway status` and `bill` talk to. */
-export async function serveAdmin(
-  { config, world, cluster, ledger, events, ground }: House,
-  stacks: readonly BackendStack[],
-): Promise<void> {
+export async function serveAdmin(house: House, stacks: readonly BackendStack[]): Promise<void> {
+  const { config, world, cluster, ledger, events, ground } = house
   const podsOn = (node: string): readonly Pod[] =>
     stacks.flatMap(({ pods: backendPods }) => backendPods.podsOn(node))
   const metrics = createMetrics({
@@ -34,6 +33,7 @@ export async function serveAdmin(
       nodes: cluster.nodes,
       podsOn,
       billing: new BillingReader(ledger, world.clock),
+      explain: explainer(house, stacks),
       metrics: () => metrics.metrics(),
       clock: world.clock,
     }),

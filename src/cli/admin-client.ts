@@ -7,11 +7,14 @@ export interface AdminClientOptions {
   readonly target: string
 }
 
+/** The query, or a body that is sent as JSON. */
+export type AdminQuestion = Readonly<Record<string, string>> | { readonly body: object }
+
 /** Asks a running Spillway. Rejects with Unavailable when none answers, or with the error that it answers. */
 export async function askAdmin(
   { target }: AdminClientOptions,
   path: string,
-  query: Readonly<Record<string, string>>,
+  { body: sent, ...query }: AdminQuestion,
   signal: AbortSignal,
 ): Promise<unknown> {
   const url = /^https?:/.test(target)
@@ -23,7 +26,16 @@ export async function askAdmin(
   }
   const client = url ? new Client(target) : new Client('http://spillway', { socketPath: target })
   try {
-    const { statusCode, body } = await client.request({ method: 'GET', path, query, signal })
+    const { statusCode, body } = await client.request({
+      method: sent === undefined ? 'GET' : 'POST',
+      path,
+      query,
+      ...(sent !== undefined && {
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(sent),
+      }),
+      signal,
+    })
     const answer: unknown = await body.json()
     if (statusCode === 200) return answer
     const { message } = answer as { message?: string }

@@ -6,6 +6,7 @@ import { billCommand } from './commands/bill.ts'
 import { conformanceCommand } from './commands/conformance.ts'
 import { demoCommand } from './commands/demo.ts'
 import { downCommand } from './commands/down.ts'
+import { explainCommand } from './commands/explain.ts'
 import { kubeconfigCommand } from './commands/kubeconfig.ts'
 import { ledgerCommand } from './commands/ledger.ts'
 import { prepareCommand } from './commands/prepare.ts'
@@ -47,6 +48,7 @@ export function createProgram(context: CliContext, exit: (code: number) => void)
     runCommand,
     statusCommand,
     billCommand,
+    explainCommand,
     ledgerCommand,
     upCommand,
     downCommand,

@@ -60,9 +60,20 @@ function chooseExact(pod: Pod, table: ExactSpecs, overheadMiB: bigint): SpecChoi
 }
 
 function chooseStepped(pod: Pod, table: SteppedSpecs, overheadMiB: bigint): SpecChoice {
-  const stated = statedDemand(pod, table) ?? tencentDemand(pod)
-  const { demand } = stated
-  const steps = [...stated.steps]
+  const { demand, steps } = statedDemand(pod, table) ?? tencentDemand(pod)
+  return sizeFor(demand, { table, overheadMiB, steps })
+}
+
+/** The size that a table has for what is asked for; `steps` are those that led there. */
+export function sizeFor(
+  demand: Demand,
+  {
+    table,
+    overheadMiB,
+    steps: before = [],
+  }: { readonly table: SteppedSpecs; readonly overheadMiB: bigint; readonly steps?: readonly string[] },
+): SpecChoice {
+  const steps = [...before]
   if (demand.cpuMillis === 0n && demand.memoryMiB === 0n && demand.gpus === 0n) {
     steps.push(`nothing asked for: ${formatSpec({ ...table.defaults, gpus: 0n })} by default`)
     return { ok: true, spec: { ...table.defaults, gpus: 0n }, demand, steps }
@@ -189,12 +200,14 @@ function toMiB(bytes: bigint): bigint {
   return (bytes + bytesPerMiB - 1n) / bytesPerMiB
 }
 
-function formatCores(cpuMillis: bigint): string {
+/** As in `1 core`, `0.25 cores`. */
+export function formatCores(cpuMillis: bigint): string {
   const cores = thousandths(cpuMillis)
   return cores === '1' ? '1 core' : `${cores} cores`
 }
 
-function formatMiB(memoryMiB: bigint): string {
+/** As in `8 GiB`, `512 MiB`. */
+export function formatMiB(memoryMiB: bigint): string {
   return memoryMiB % 1024n === 0n && memoryMiB > 0n ? `${memoryMiB / 1024n} GiB` : `${memoryMiB} MiB`
 }
 

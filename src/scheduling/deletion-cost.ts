@@ -8,6 +8,11 @@ import { isOver } from './cluster-picture.ts'
  */
 const kindsThatHonourCost = ['ReplicaSet', 'ReplicationController']
 
+/** Whether the controllers of this kind look at the deletion cost. */
+export function honoursCost(kind: string): boolean {
+  return kindsThatHonourCost.includes(kind)
+}
+
 /**
  * Whether the Pod should get our deletion cost: bound to a virtual node, of a kind that honours it, and without a
  * value, be it a user's or ours.
@@ -20,5 +25,5 @@ export function wantsDeletionCost(pod: Pod, virtualNodes: ReadonlySet<string>): 
   // With our mark but without a value, somebody took ours away and means it.
   if (deletionCostAnnotation in annotations || deletionCostSetAnnotation in annotations) return false
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller)
-  return owner !== undefined && kindsThatHonourCost.includes(owner.kind)
+  return owner !== undefined && honoursCost(owner.kind)
 }

@@ -4,7 +4,7 @@ import { fastify, type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Log } from '../../telemetry/log.ts'
-import type { AdminReadModel, BillQuery } from './contract.ts'
+import type { AdminReadModel, BillQuery, ExplainQuery } from './contract.ts'
 
 export interface AdminServerOptions {
   /** Unix socket; only its owner may connect. Under 100 characters, the kernel's limit. */
@@ -18,6 +18,25 @@ const billQuerySchema = Type.Object(
     fromMs: Type.Integer(),
     toMs: Type.Integer(),
     by: Type.Union([Type.Literal('namespace'), Type.Literal('workload'), Type.Literal('pod')]),
+  },
+  { additionalProperties: false },
+)
+
+const objectSchema = Type.Object({}, { additionalProperties: true })
+const explainQuerySchema = Type.Object(
+  {
+    pool: Type.Optional(Type.String()),
+    namespace: Type.Optional(Type.String()),
+    name: Type.Optional(Type.String()),
+    pod: Type.Optional(
+      Type.Object(
+        {
+          metadata: objectSchema,
+          spec: Type.Object({ containers: Type.Array(objectSchema, { minItems: 1 }) }),
+        },
+        { additionalProperties: true },
+      ),
+    ),
   },
   { additionalProperties: false },
 )
@@ -59,6 +78,11 @@ export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>):
     '/v1/bill',
     { schema: { querystring: billQuerySchema } },
     async (request, reply) => sendJson(reply, await model.bill(request.query, request.signal)),
+  )
+  server.post<{ Body: ExplainQuery }>(
+    '/v1/explain',
+    { schema: { body: explainQuerySchema }, bodyLimit: 4 << 20 },
+    (request, reply) => sendJson(reply, model.explain(request.body)),
   )
   server.get('/v1/ledger/verify', async (request, reply) =>
     sendJson(reply, await model.verify(request.signal)),

@@ -1,3 +1,5 @@
+import type { Pod } from '../../model/kubernetes.ts'
+
 /**
  * What the admin API answers: shared by the server, the command line and the console's pages. Money and amounts are
  * decimal strings, times RFC 3339 or wall milliseconds as named.
@@ -58,10 +60,57 @@ export interface BillQuery {
   readonly by: BillGrouping
 }
 
+/** A Pod of the cluster, or one that is not there yet. */
+export type ExplainQuery = { readonly pool?: string } & (
+  { readonly namespace: string; readonly name: string } | { readonly pod: Pod }
+)
+
+/** Where a Pod goes and why, and what it would cost in each pool. */
+export interface ExplainView {
+  readonly namespace: string
+  readonly name: string
+  /** Whether Pods are let out at all. */
+  readonly overflow: boolean
+  readonly outcome: 'server' | 'virtual' | 'waits' | 'stays' | 'bound' | 'over'
+  readonly because: string
+  readonly pool: string | undefined
+  /** Where it is, or will likely be: equally likely ones together. */
+  readonly nodes: readonly string[]
+  /** In order; the last one that does not pass has decided. */
+  readonly rules: readonly { readonly rule: string; readonly passes: boolean; readonly evidence: string }[]
+  readonly says: readonly {
+    readonly node: string
+    readonly pool: string | undefined
+    readonly answer: string
+  }[]
+  readonly leaves: string
+  readonly prices: readonly PriceView[]
+}
+
+export interface PriceView {
+  readonly pool: string
+  readonly priceBook: string
+  readonly currency: string
+  readonly steps: readonly string[]
+  readonly size: SizeView | undefined
+  /** Why there is no size. */
+  readonly error: string | undefined
+  readonly cheaper:
+    { readonly change: string; readonly size: SizeView; readonly savedPercent: number } | undefined
+}
+
+export interface SizeView {
+  readonly spec: string
+  readonly perSecond: string
+  readonly perHour: string
+  readonly unusedPercent: { readonly cpu: number; readonly memory: number }
+}
+
 /** What the rooms behind it give. `bill` and `verify` pass on billing's own JSON. */
 export interface AdminReadModel {
   status(signal: AbortSignal): Promise<StatusView>
   bill(query: BillQuery, signal: AbortSignal): Promise<unknown>
   verify(signal: AbortSignal): Promise<unknown>
+  explain(query: ExplainQuery): ExplainView
   metrics(): Promise<string>
 }

@@ -3,7 +3,16 @@ import type { Clock } from '../../model/clock.ts'
 import type { Node, Pod } from '../../model/kubernetes.ts'
 import { version } from '../../model/version.ts'
 import { poolLabel } from '../../model/words.ts'
-import type { AdminReadModel, BillQuery, NodeView, PodView, SpendView, StatusView } from './contract.ts'
+import type {
+  AdminReadModel,
+  BillQuery,
+  ExplainQuery,
+  ExplainView,
+  NodeView,
+  PodView,
+  SpendView,
+  StatusView,
+} from './contract.ts'
 
 /** What billing tells; its own JSON is passed on as it is. */
 export interface BillingReader {
@@ -26,6 +35,7 @@ export interface ReadModelOptions {
   readonly nodes: Store<Node>
   readonly podsOn: (nodeName: string) => readonly Pod[]
   readonly billing: BillingReader
+  readonly explain: (query: ExplainQuery) => ExplainView
   readonly metrics: () => Promise<string>
   readonly clock: Clock
 }
@@ -36,6 +46,7 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
   return {
     bill: (query, signal) => billing.bill(query, signal),
     verify: (signal) => billing.verify(signal),
+    explain: (query) => options.explain(query),
     metrics,
     status: async (signal) => {
       const atMs = clock.wallMs()

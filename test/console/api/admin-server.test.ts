@@ -4,12 +4,31 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { askAdmin } from '../../../src/cli/admin-client.ts'
 import { startAdminServer } from '../../../src/console/api/admin-server.ts'
-import type { AdminReadModel, BillQuery } from '../../../src/console/api/contract.ts'
+import type {
+  AdminReadModel,
+  BillQuery,
+  ExplainQuery,
+  ExplainView,
+} from '../../../src/console/api/contract.ts'
 import { SpillwayError } from '../../../src/model/errors.ts'
 import { silentLog } from '../../../src/telemetry/log.ts'
 
 const never = new AbortController().signal
 const asked: BillQuery[] = []
+const explained: ExplainQuery[] = []
+const explanation: ExplainView = {
+  namespace: 'shop',
+  name: 'web',
+  overflow: true,
+  outcome: 'stays',
+  because: 'b',
+  pool: undefined,
+  nodes: [],
+  rules: [],
+  says: [],
+  leaves: 'never',
+  prices: [],
+}
 const model: AdminReadModel = {
   status: () =>
     Promise.resolve({
@@ -26,6 +45,11 @@ const model: AdminReadModel = {
     return Promise.resolve({ total: 12_345_678_901_234_567_890n })
   },
   verify: () => Promise.reject(new SpillwayError('LedgerCorrupt', 'event 7: hash differs')),
+  explain: (query) => {
+    explained.push(query)
+    if ('name' in query) throw new SpillwayError('NotFound', 'Pod shop/web is not there')
+    return explanation
+  },
   metrics: () => Promise.resolve('a 1\n'),
 }
 
@@ -72,4 +96,13 @@ test('where nothing runs, that is what is said', async () => {
   await expect(askAdmin({ target: join(folder, 'none.sock') }, '/v1/status', {}, never)).rejects.toThrow(
     /no Spillway is running/,
   )
+})
+
+test('a Pod to explain is sent whole, and one of the cluster by name', async () => {
+  const pod = { metadata: { name: 'web' }, spec: { containers: [{ name: 'c', image: 'i' }] } }
+  const ask = (body: object) => askAdmin({ target: socket }, '/v1/explain', { body }, never)
+  expect(await ask({ pod, pool: 'burst' })).toMatchObject({ outcome: 'stays', because: 'b' })
+  expect(explained.at(-1)).toEqual({ pod, pool: 'burst' })
+  await expect(ask({ namespace: 'shop', name: 'web' })).rejects.toThrow('Pod shop/web is not there')
+  await expect(ask({ pod: { metadata: {}, spec: {} } })).rejects.toThrow(/containers/)
 })

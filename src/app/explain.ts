@@ -1,0 +1,61 @@
+import { explainPrice } from '../billing/explain-price.ts'
+import { shippedPriceBooks } from '../billing/shipped-price-books.ts'
+import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
+import { SpillwayError } from '../model/errors.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import { pictureOf } from '../scheduling/cluster-picture.ts'
+import { withSentPods } from '../scheduling/decide-overflow.ts'
+import { explainPod } from '../scheduling/explain-pod.ts'
+import { isUnschedulable } from '../scheduling/unschedulable.ts'
+import type { BackendStack } from './backend-stack.ts'
+import type { House } from './house.ts'
+import { overflowRules } from './overflow-rules.ts'
+
+/** Answers `spillway explain`, from the same stores and by the same rules as overflow. */
+export function explainer(
+  house: House,
+  stacks: readonly BackendStack[],
+): (query: ExplainQuery) => ExplainView {
+  const { config, cluster, world } = house
+  const allRules = overflowRules(house, stacks)
+  return (query) => {
+    const pod = 'pod' in query ? query.pod : findPod(house, query)
+    const { namespace = 'default', name = '' } = pod.metadata ?? {}
+    const pools = config.pools.filter(({ name: pool }) => query.pool === undefined || pool === query.pool)
+    if (query.pool !== undefined && pools.length === 0) {
+      const known = config.pools.map(({ name: pool }) => pool).join(', ')
+      throw new SpillwayError('NotFound', `pool: found "${query.pool}"; allowed: ${known}`)
+    }
+    const rules = {
+      ...allRules,
+      pools: allRules.pools.filter(({ name: pool }) => pools.some((one) => one.name === pool)),
+    }
+    const all = cluster.pods.list()
+    const objects = {
+      pods: all,
+      nodes: cluster.nodes.list(),
+      namespaces: cluster.namespaces.list(),
+      services: cluster.services.list(),
+    }
+    const others = all.filter((other) => isUnschedulable(other) && other.metadata?.uid !== pod.metadata?.uid)
+    const picture = withSentPods(pictureOf(objects), others)
+    const nowWallMs = world.clock.wallMs()
+    const moment = { nowWallMs, nominatedSinceMs: pod.status?.nominatedNodeName ? nowWallMs : undefined }
+    return {
+      namespace,
+      name,
+      overflow: config.overflow.enabled,
+      ...explainPod(pod, picture, rules, moment),
+      prices: pools.flatMap(({ name: pool, priceBook }) => {
+        const book = shippedPriceBooks.find(({ id }) => id === priceBook)
+        return book ? [{ pool, ...explainPrice(pod, book, nowWallMs) }] : []
+      }),
+    }
+  }
+}
+
+function findPod({ cluster }: House, { namespace, name }: { namespace: string; name: string }): Pod {
+  const pod = cluster.pods.get({ namespace, name })
+  if (pod) return pod
+  throw new SpillwayError('NotFound', `Pod ${namespace}/${name} is not there`)
+}

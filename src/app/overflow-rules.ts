@@ -1,0 +1,37 @@
+import type { PoolConfig } from '../config/load.ts'
+import { handlerRefusal, refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import { chooseSpec } from '../model/spec.ts'
+import { shippedPriceBooks } from '../billing/shipped-price-books.ts'
+import type { OverflowPool, OverflowRules } from '../scheduling/decide-overflow.ts'
+import { defaultOverflowRules } from '../scheduling/overflow.ts'
+import type { BackendStack } from './backend-stack.ts'
+import type { House } from './house.ts'
+
+/** The rules of overflow over all pools: of who sends Pods out, and of who explains it. */
+export function overflowRules(house: House, stacks: readonly BackendStack[]): OverflowRules {
+  const pools = house.config.pools.map((pool) => overflowPool(house, stacks, pool))
+  return { ...defaultOverflowRules, pools }
+}
+
+function overflowPool({ cluster }: House, stacks: readonly BackendStack[], pool: PoolConfig): OverflowPool {
+  const backend = stacks.find(({ name }) => name === pool.backend)?.backend
+  return {
+    name: pool.name,
+    refuses: (pod) => {
+      const capabilities = backend?.capabilities()
+      if (!capabilities) return `backend ${pool.backend} is not there`
+      const [missing] = unsupportedUses(pod, capabilities)
+      if (missing) return refusalSentence(missing, capabilities)
+      const runtimeClass = cluster.runtimeClasses.get({ name: pod.spec?.runtimeClassName ?? '' })
+      return (runtimeClass && handlerRefusal(runtimeClass, capabilities)) ?? sizeRefusal(pod, pool)
+    },
+  }
+}
+
+/** Who comes by hand all the same is billed at what it asks for. */
+function sizeRefusal(pod: Pod, { priceBook }: PoolConfig): string | undefined {
+  const book = shippedPriceBooks.find(({ id }) => id === priceBook)
+  const choice = book && chooseSpec(pod, book)
+  return choice?.ok === false ? `price book ${priceBook} has no size for it: ${choice.error}` : undefined
+}
