@@ -1,5 +1,5 @@
 /** Probes, hooks and restarts: each Pod on a virtual node and, as its twin, on the real kubelet of the same cluster. */
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { events, pods } from '../../src/kube/resources.ts'
 import type { Container, ContainerStatus, Pod, PodSpec } from '../../src/model/kubernetes.ts'
 import { comparableStatus } from '../support/comparable-status.ts'
@@ -172,6 +172,14 @@ beforeAll(async () => {
     void (await api.create(pods, scriptPod({ namespace, name }, '', spec), signal))
   for (const [name, { spec }] of Object.entries(lives)) {
     await Promise.all([create(name, { ...spec, ...outByHand }), create(twin(name), { ...spec, ...onServer })])
+  }
+})
+
+// Of whom one would take an hour to go by itself.
+afterAll(async () => {
+  const { api, signal } = told.current
+  for (const { metadata } of told.current.pods()) {
+    await api.delete(pods, { namespace, name: metadata?.name ?? '' }, { graceSeconds: 1 }, signal)
   }
 })
 
