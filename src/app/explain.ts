@@ -1,11 +1,15 @@
 import { explainPrice } from '../billing/explain-price.ts'
 import { shippedPriceBooks } from '../billing/shipped-price-books.ts'
 import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
-import { SpillwayError } from '../model/errors.ts'
+import type { KubeApi } from '../kube/api.ts'
+import { mutatingAdmissionPolicies } from '../kube/resources.ts'
+import { hasCode, SpillwayError } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { pictureOf } from '../scheduling/cluster-picture.ts'
 import { withSentPods } from '../scheduling/decide-overflow.ts'
+import { placementPolicyName } from '../model/words.ts'
 import { explainPod } from '../scheduling/explain-pod.ts'
+import { withPlacement } from '../scheduling/placement.ts'
 import { isUnschedulable } from '../scheduling/unschedulable.ts'
 import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
@@ -15,11 +19,14 @@ import { overflowRules } from './overflow-rules.ts'
 export function explainer(
   house: House,
   stacks: readonly BackendStack[],
-): (query: ExplainQuery) => ExplainView {
+): (query: ExplainQuery, signal: AbortSignal) => Promise<ExplainView> {
   const { config, cluster, world } = house
   const allRules = overflowRules(house, stacks)
-  return (query) => {
-    const pod = 'pod' in query ? query.pod : findPod(house, query)
+  return async (query, signal) => {
+    const written = 'pod' in query ? query.pod : findPod(house, query)
+    const isNew = 'pod' in query && (await hasPlacementPolicy(cluster.api, signal))
+    const home = cluster.namespaces.get({ name: written.metadata?.namespace ?? '' })
+    const pod = isNew ? withPlacement(written, home) : written
     const { namespace = 'default', name = '' } = pod.metadata ?? {}
     const pools = config.pools.filter(({ name: pool }) => query.pool === undefined || pool === query.pool)
     if (query.pool !== undefined && pools.length === 0) {
@@ -51,6 +58,18 @@ export function explainer(
         return book ? [{ pool, ...explainPrice(pod, book, nowWallMs) }] : []
       }),
     }
+  }
+}
+
+/** Whether Pods of placement virtual are sent out as they are created. */
+async function hasPlacementPolicy(api: KubeApi, signal: AbortSignal): Promise<boolean> {
+  try {
+    await api.get(mutatingAdmissionPolicies, { name: placementPolicyName }, signal)
+    return true
+  } catch (error) {
+    // Older API servers do not serve the kind at all.
+    if (hasCode(error, 'NotFound') || hasCode(error, 'Forbidden')) return false
+    throw error
   }
 }
 

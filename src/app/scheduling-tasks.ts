@@ -1,4 +1,5 @@
 import type { Task } from '../control/tasks.ts'
+import { tellMissedPlacements } from '../scheduling/missed-placement.ts'
 import { runOverflow } from '../scheduling/overflow.ts'
 import { runScaleIn } from '../scheduling/scale-in.ts'
 import type { BackendStack } from './backend-stack.ts'
@@ -26,6 +27,8 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
         },
         inner,
       ),
+    'missed placements': (inner) =>
+      tellMissedPlacements({ pods: allPods, nodes: allNodes, namespaces: allNamespaces, events }, inner),
     'scale-in': (inner) =>
       runScaleIn(
         { api, pods: allPods, nodes: allNodes, cost: config.overflow.deletionCost, ...world },

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { KubeApi, Resource } from '../kube/api.ts'
 import { namespaces, serviceAccounts } from '../kube/resources.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
+import { placementPolicyName } from '../model/words.ts'
 import { kubeconfigWriter, type ControlPlanePki } from './control-plane-pki.ts'
 import { ensureObject } from './ensure-object.ts'
 import type { CertificateAuthority, CertificateFiles } from './pki.ts'
@@ -165,6 +166,13 @@ export const spillwayRules: readonly Rule[] = [
   },
   { apiGroups: ['batch'], resources: ['jobs'], verbs: read },
   { apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'], verbs: read },
+  // Whether Pods of placement virtual are sent out from the start, for explain.
+  {
+    apiGroups: ['admissionregistration.k8s.io'],
+    resources: ['mutatingadmissionpolicies'],
+    resourceNames: [placementPolicyName],
+    verbs: ['get'],
+  },
   // Who asks a virtual node for logs or exec, and may they.
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
   { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },

@@ -56,6 +56,12 @@ export const clusterTrustBundles = grouped<ClusterTrustBundle>(
   'ClusterTrustBundle',
   false,
 )
+export const mutatingAdmissionPolicies = grouped<KubeObject>(
+  'admissionregistration.k8s.io',
+  'mutatingadmissionpolicies',
+  'MutatingAdmissionPolicy',
+  false,
+)
 export const tokenReviews = grouped<KubeObject>('authentication.k8s.io', 'tokenreviews', 'TokenReview', false)
 export const selfSubjectReviews = grouped<KubeObject>(
   'authentication.k8s.io',

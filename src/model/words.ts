@@ -14,11 +14,14 @@ export const placementLabel = 'spillway.dev/placement'
 
 /**
  * - `auto`: a server if one has room, else a virtual node
- * - `virtual`: a virtual node as soon as the scheduler has once found no server
+ * - `virtual`: a virtual node; without the admission policy as soon as the scheduler has once found no server
  * - `server`: never a virtual node
  */
 export const placements = ['auto', 'virtual', 'server'] as const
 export type Placement = (typeof placements)[number]
+
+/** Name of the MutatingAdmissionPolicy that sends Pods of placement `virtual` out from the start (deploy/placement.yaml). */
+export const placementPolicyName = 'placement.spillway.dev'
 
 /** Value of the node label `type`, by which add-ons keep off nodes that no kubelet runs. */
 export const virtualNodeType = 'virtual-kubelet'

@@ -27,6 +27,7 @@ export type Outcome = 'server' | 'virtual' | 'waits' | 'stays' | 'bound' | 'over
 export interface PodExplanation {
   readonly outcome: Outcome
   readonly because: string
+  /** Undefined also where the scheduler may choose among several. */
   readonly pool: string | undefined
   /** Where it is, or where the scheduler will likely put it: those that its default scores hold equal together. */
   readonly nodes: readonly string[]
@@ -71,15 +72,28 @@ export function explainPod(
   }
   const { decision, rules: lines } = judgeOverflow(asked, picture, rules, moment)
   const judged = { because: decision.because, rules: lines, ...common }
-  const pool = decision.kind === 'never' ? undefined : decision.pool
-  if (pool !== undefined) {
+  if (decision.kind === 'send') {
+    const { pool } = decision
     const rooms = picture.virtualNodes.get(pool) ?? []
     return { outcome: 'virtual', pool, nodes: likely(withToleration(asked, pool), rooms), ...judged }
   }
-  if (decision.kind === 'wait' && lines.at(-1)?.rule === 'servers') {
-    return { outcome: 'server', pool, nodes: likely(asked, servers), ...judged }
+  if (decision.kind === 'wait' && decision.pool !== undefined) {
+    return { outcome: 'virtual', ...letIn(asked, picture), ...judged }
   }
-  return { outcome: decision.kind === 'wait' ? 'waits' : 'stays', pool, nodes: [], ...judged }
+  if (decision.kind === 'wait' && lines.at(-1)?.rule === 'servers') {
+    return { outcome: 'server', pool: undefined, nodes: likely(asked, servers), ...judged }
+  }
+  return { outcome: decision.kind === 'wait' ? 'waits' : 'stays', pool: undefined, nodes: [], ...judged }
+}
+
+/** Where the scheduler puts a Pod that needs nobody's leave: it may choose among all pools whose taint is tolerated. */
+function letIn(pod: Pod, { virtualNodes }: ClusterPicture): Pick<PodExplanation, 'pool' | 'nodes'> {
+  const open = [...virtualNodes].filter(([, rooms]) => rooms.some((room) => fitOn(pod, room).kind === 'fits'))
+  const nodes = likely(
+    pod,
+    open.flatMap(([, rooms]) => rooms),
+  )
+  return { pool: open.length === 1 ? open[0]?.[0] : undefined, nodes }
 }
 
 /** The Pod as it is once the scheduler has found no server for it. */

@@ -25,7 +25,14 @@ export function isUnschedulable(pod: Pod): boolean {
 
 /** Which Pods overflow looks at, from the Pod and its namespace alone. */
 export function candidacy(pod: Pod, namespace: Namespace | undefined): Candidacy {
-  if (!isUnschedulable(pod)) return { kind: 'none' }
+  return isUnschedulable(pod) ? eligibility(pod, namespace) : { kind: 'none' }
+}
+
+/** Whether the Pod may go at all, and what its placement is, whatever the scheduler says. */
+export function eligibility(
+  pod: Pod,
+  namespace: Namespace | undefined,
+): Exclude<Candidacy, { readonly kind: 'none' }> {
   const owner = pod.metadata?.ownerReferences?.find(({ controller }) => controller)
   if (owner?.kind === 'DaemonSet') return never('a DaemonSet’s Pod belongs to its own node')
   // Mirror Pods of static ones are bound by their kubelet; one without a node is broken, not waiting for room.
@@ -37,7 +44,10 @@ export function candidacy(pod: Pod, namespace: Namespace | undefined): Candidacy
   return byPlacement(pod, namespace)
 }
 
-function byPlacement(pod: Pod, namespace: Namespace | undefined): Candidacy {
+function byPlacement(
+  pod: Pod,
+  namespace: Namespace | undefined,
+): Exclude<Candidacy, { readonly kind: 'none' }> {
   const ofPod = pod.metadata?.labels?.[placementLabel]
   const ofNamespace = namespace?.metadata?.labels?.[placementLabel]
   const said = ofPod ?? ofNamespace ?? 'auto'
@@ -56,6 +66,6 @@ function isPlacement(text: string): text is Placement {
   return (placements as readonly string[]).includes(text)
 }
 
-function never(because: string): Candidacy {
+function never(because: string): Extract<Candidacy, { readonly kind: 'never' }> {
   return { kind: 'never', because }
 }

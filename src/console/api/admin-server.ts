@@ -1,4 +1,5 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
 import { fastify, type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
@@ -82,12 +83,21 @@ export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>):
   server.post<{ Body: ExplainQuery }>(
     '/v1/explain',
     { schema: { body: explainQuerySchema }, bodyLimit: 4 << 20 },
-    (request, reply) => sendJson(reply, model.explain(request.body)),
+    async (request, reply) => sendJson(reply, await model.explain(request.body, whileAsked(reply.raw))),
   )
   server.get('/v1/ledger/verify', async (request, reply) =>
     sendJson(reply, await model.verify(request.signal)),
   )
   return server
+}
+
+/** Aborted when the one who asked has gone. Fastify's own signal of a request is, as soon as a body has been read. */
+function whileAsked(response: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort()
+  })
+  return gone.signal
 }
 
 function sendJson(reply: { type(type: string): { send(body: string): unknown } }, value: unknown): unknown {

@@ -111,6 +111,6 @@ export interface AdminReadModel {
   status(signal: AbortSignal): Promise<StatusView>
   bill(query: BillQuery, signal: AbortSignal): Promise<unknown>
   verify(signal: AbortSignal): Promise<unknown>
-  explain(query: ExplainQuery): ExplainView
+  explain(query: ExplainQuery, signal: AbortSignal): Promise<ExplainView>
   metrics(): Promise<string>
 }

@@ -35,7 +35,7 @@ export interface ReadModelOptions {
   readonly nodes: Store<Node>
   readonly podsOn: (nodeName: string) => readonly Pod[]
   readonly billing: BillingReader
-  readonly explain: (query: ExplainQuery) => ExplainView
+  readonly explain: (query: ExplainQuery, signal: AbortSignal) => Promise<ExplainView>
   readonly metrics: () => Promise<string>
   readonly clock: Clock
 }
@@ -46,7 +46,7 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
   return {
     bill: (query, signal) => billing.bill(query, signal),
     verify: (signal) => billing.verify(signal),
-    explain: (query) => options.explain(query),
+    explain: (query, signal) => options.explain(query, signal),
     metrics,
     status: async (signal) => {
       const atMs = clock.wallMs()

@@ -45,10 +45,11 @@ const model: AdminReadModel = {
     return Promise.resolve({ total: 12_345_678_901_234_567_890n })
   },
   verify: () => Promise.reject(new SpillwayError('LedgerCorrupt', 'event 7: hash differs')),
-  explain: (query) => {
+  explain: (query, signal) => {
+    signal.throwIfAborted()
     explained.push(query)
-    if ('name' in query) throw new SpillwayError('NotFound', 'Pod shop/web is not there')
-    return explanation
+    if ('pod' in query) return Promise.resolve(explanation)
+    return Promise.reject(new SpillwayError('NotFound', 'Pod shop/web is not there'))
   },
   metrics: () => Promise.resolve('a 1\n'),
 }
