@@ -18,7 +18,7 @@ import { prepareEmbeddedPrograms, type EmbeddedPrograms } from './embedded-progr
 import { probeHttp, probeSocket } from './http-probe.ts'
 import { cniConflist } from './node-configs.ts'
 import { claimCluster, hasAppArmor, openNamespace, type WantedShape } from './open-cluster.ts'
-import { publishPlacementPolicy } from './placement-policy.ts'
+import { publishAdmissionPolicies } from './admission-policies.ts'
 import type { Program } from './process.ts'
 import { RunningCluster } from './running-cluster.ts'
 import { findWayOut } from './way-out.ts'
@@ -162,7 +162,7 @@ class ClusterStart {
       this.#launch('kube-proxy', signal),
       this.#startServerNode(signal),
       this.#prepared.spillway.publish(this.#client, signal),
-      publishPlacementPolicy(this.#client, signal),
+      publishAdmissionPolicies(this.#client, signal),
       this.#startDns(signal),
     ])
     await Promise.all(controlPlaneComponents.map((name) => this.#whenReady(name, signal)))

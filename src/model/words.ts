@@ -20,7 +20,7 @@ export const placementLabel = 'spillway.dev/placement'
 export const placements = ['auto', 'virtual', 'server'] as const
 export type Placement = (typeof placements)[number]
 
-/** Name of the MutatingAdmissionPolicy that sends Pods of placement `virtual` out from the start (deploy/placement.yaml). */
+/** Name of the MutatingAdmissionPolicy that sends Pods of placement `virtual` out from the start (deploy/admission/placement.yaml). */
 export const placementPolicyName = 'placement.spillway.dev'
 
 /** Value of the node label `type`, by which add-ons keep off nodes that no kubelet runs. */

@@ -31,7 +31,7 @@ export async function tellMissedPlacements(
     if (!wantsVirtual(after, namespaces.get({ name: after.metadata?.namespace ?? '' }))) return
     const message =
       `it is on server ${name} though its placement is virtual: admission policy ${placementPolicyName} ` +
-      'is not there (deploy/placement.yaml), or was passed over'
+      'is not there (deploy/admission/placement.yaml), or was passed over'
     const object = { apiVersion: 'v1', kind: 'Pod', ...podRef(after) }
     events.record({ object, type: 'Warning', reason: 'PlacementMissed', message })
   })

@@ -10,7 +10,7 @@ export function wantsVirtual(pod: Pod, namespace: Namespace | undefined): boolea
 
 const anyVirtualNode: Toleration = { key: virtualNodeTaintKey, operator: 'Exists', effect: 'NoSchedule' }
 
-/** The Pod as the admission policy of deploy/placement.yaml lets it in. */
+/** The Pod as the admission policy of deploy/admission/placement.yaml lets it in. */
 export function withPlacement(pod: Pod, namespace: Namespace | undefined): Pod {
   const { spec } = pod
   if (!spec || spec.nodeName || !wantsVirtual(pod, namespace)) return pod

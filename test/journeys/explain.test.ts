@@ -10,7 +10,7 @@ import { askAdmin } from '../../src/cli/admin-client.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { ExplainQuery, ExplainView } from '../../src/console/api/contract.ts'
 import { findFreePorts } from '../../src/dev-cluster/free-ports.ts'
-import { publishPlacementPolicy } from '../../src/dev-cluster/placement-policy.ts'
+import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
 import type { KubeApi } from '../../src/kube/api.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
@@ -42,7 +42,7 @@ beforeAll(async () => {
   const world = { clock: systemClock, log: silentLog(), random: Math.random, environment: process.env }
   api = createKubeClient({ ...world, credentials: explicitCredentials(admin), userAgent: 'journey' })
   await spillway.publish(api, signal)
-  await publishPlacementPolicy(api, signal)
+  await publishAdmissionPolicies(api, signal)
   for (const name of ['server-0', 'server-1'])
     await startServer(api, { name, cpu: '2', memory: '8Gi' }, signal)
   folder = mkdtempSync(join(tmpdir(), 'sw-'))

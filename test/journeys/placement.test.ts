@@ -1,6 +1,6 @@
-/** The label spillway.dev/placement on a real API server that serves the admission policy of deploy/placement.yaml. */
+/** The label spillway.dev/placement on a real API server that serves the admission policy of deploy/admission/placement.yaml. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { publishPlacementPolicy } from '../../src/dev-cluster/placement-policy.ts'
+import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
 import type { KubeApi } from '../../src/kube/api.ts'
 import { namespaces, pods, serviceAccounts } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
@@ -19,7 +19,7 @@ let api: TestClient
 beforeAll(async () => {
   plane = await startTestControlPlane()
   api = testClient(explicitCredentials(plane.controlPlane.admin), 'journey')
-  await publishPlacementPolicy(api, signal)
+  await publishAdmissionPolicies(api, signal)
   for (const [name, labels] of [
     [namespace, {}],
     ['out', { 'spillway.dev/placement': 'virtual' }],
