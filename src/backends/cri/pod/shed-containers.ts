@@ -30,17 +30,22 @@ async function shedVolumes({ tools, ref, paths, picture }: Shedding, signal: Abo
 /**
  * Gives back what the containers of a Pod wrote to their own layers, by removing them from the runtime. Their facts are
  * on disk before, so that exit codes and logs can be asked for as if they were there; kubelet, when the disk is short,
- * loses them.
+ * loses them. Once: it is asked for again and again for as long as the disk is short.
  */
 async function shedContainers({ tools, paths, picture }: Shedding, signal: AbortSignal): Promise<void> {
-  const { containers } = picture
-  if (containers.length === 0) return
-  const note = async (): Promise<void> => await tools.store.writeShed(paths.podDir, containers)
-  await note().catch(async (error: unknown) => {
-    if (!isDiskFull(error)) throw error
-    await tools.reserve.lend()
-    await note()
-  })
-  picture.remember(containers)
-  for (const { status } of containers) await tools.client.removeContainer(status.id, signal)
+  const { containers, kept } = picture
+  // Those of an earlier try are noted, maybe by an earlier process: it needs no room again.
+  if (!kept.every((seen) => picture.isRemembered(seen))) {
+    const note = async (): Promise<void> => await tools.store.writeShed(paths.podDir, containers)
+    await note().catch(async (error: unknown) => {
+      if (!isDiskFull(error)) throw error
+      await tools.reserve.lend()
+      await note()
+    })
+    picture.remember(containers)
+  }
+  for (const { status } of kept) {
+    await tools.client.removeContainer(status.id, signal)
+    picture.drop(status.id)
+  }
 }

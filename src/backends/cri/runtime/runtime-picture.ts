@@ -26,8 +26,10 @@ export class RuntimePicture implements RuntimeView {
   readonly #messageOf: (status: ContainerStatus, signal: AbortSignal) => Promise<string>
   readonly #sandboxes = new Map<string, SandboxStatus>()
   readonly #containers = new Map<string, SeenContainer>()
-  /** Containers that the runtime has no more, and that are known all the same. */
+  /** Containers that are known whether the runtime has them or not. */
   readonly #remembered = new Set<string>()
+  /** Of those, the ones that it has no more. */
+  readonly #removed = new Set<string>()
   #podCgroup: CpuMemory | undefined
 
   constructor(
@@ -73,6 +75,15 @@ export class RuntimePicture implements RuntimeView {
       this.#containers.set(seen.status.id, seen)
       this.#remembered.add(seen.status.id)
     }
+  }
+
+  isRemembered({ status }: SeenContainer): boolean {
+    return this.#remembered.has(status.id)
+  }
+
+  /** Containers that the runtime has, or may have. */
+  get kept(): readonly SeenContainer[] {
+    return this.containers.filter(({ status }) => !this.#removed.has(status.id))
   }
 
   async lookAtSandbox(id: string, signal: AbortSignal): Promise<void> {
@@ -136,7 +147,12 @@ export class RuntimePicture implements RuntimeView {
     return newer.length + missing.length > 0
   }
 
+  /** The runtime has it no more. */
   drop(id: string): void {
+    if (this.#remembered.has(id)) {
+      this.#removed.add(id)
+      return
+    }
     this.#sandboxes.delete(id)
     this.#containers.delete(id)
   }

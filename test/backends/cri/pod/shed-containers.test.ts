@@ -60,6 +60,33 @@ describe('a Pod that is down', () => {
     next.handle.tools.shell.close()
   })
 
+  it('gives back nothing twice, however often it is asked, and writes no note for nothing', async () => {
+    await pod.put(...down)
+    await shed(pod.handle, signal)
+    const before = pod.handle.picture.containers
+    // Where another note would fail.
+    await fillDiskAt(join(pod.handle.paths.podDir, 'shed.json.new'))
+    await shed(pod.handle, signal)
+    await pod.look()
+    await shed(pod.handle, signal)
+    expect(pod.runtime.calls).toEqual(['remove main', 'remove proxy'])
+    expect(pod.handle.picture.containers).toEqual(before)
+  })
+
+  it('goes on after a crash by the note that is there, also where there is no room for another', async () => {
+    await pod.put(...down)
+    pod.runtime.before = (call) => {
+      if (call === 'remove proxy') throw new Error('killed here')
+    }
+    await expect(shed(pod.handle, signal)).rejects.toThrow('killed here')
+    pod.runtime.before = () => undefined
+    await fillDiskAt(join(pod.handle.paths.podDir, 'shed.json.new'))
+    const next = await pod.afterCrash()
+    await shed(next.handle, signal)
+    expect(pod.runtime.containers.size).toBe(0)
+    next.handle.tools.shell.close()
+  })
+
   it('keeps its containers when there is no room at all to note them, but not its volumes', async () => {
     await pod.put(...down)
     await fillDiskAt(join(pod.handle.paths.podDir, 'shed.json.new'))
