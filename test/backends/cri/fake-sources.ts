@@ -31,6 +31,7 @@ export class FakeSources implements PodSources {
   /** By name: what was asked for, and what became of it. */
   readonly certificateRequests = new Map<string, PodCertificateRequest>()
   readonly wantedCertificates: WantedCertificate[] = []
+  readonly listeners = new Set<() => void>()
   nextToken: BoundToken | undefined
   node: NodeFacts = {
     name: 'burst-0',
@@ -76,8 +77,14 @@ export class FakeSources implements PodSources {
     return this.certificateRequests.get(name)
   }
 
-  onChange(): () => void {
-    return () => {}
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener)
+    return () => void this.listeners.delete(listener)
+  }
+
+  /** Something that was read has changed. */
+  change(): void {
+    for (const listener of this.listeners) listener()
   }
 }
 

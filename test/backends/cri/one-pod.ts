@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { PodHappening } from '../../../src/backends/backend.ts'
 import { CommandShell } from '../../../src/backends/cri/command-shell.ts'
 import { DiskReserve } from '../../../src/backends/cri/disk-reserve.ts'
@@ -13,6 +13,7 @@ import type { CriTools, PodHandle } from '../../../src/backends/cri/pod/pod-cont
 import { PodStore } from '../../../src/backends/cri/pod/pod-store.ts'
 import { Stops } from '../../../src/backends/cri/pod/stops.ts'
 import { Cgroups } from '../../../src/backends/cri/resources/cgroups.ts'
+import type { CpuMemory } from '../../../src/backends/cri/resources/linux-resources.ts'
 import { thisMachine } from '../../../src/backends/cri/resources/machine.ts'
 import { RuntimeInquiry } from '../../../src/backends/cri/runtime/runtime-facts.ts'
 import { RuntimePicture } from '../../../src/backends/cri/runtime/runtime-picture.ts'
@@ -84,7 +85,7 @@ export class OnePod {
       client,
       runtime: new RuntimeInquiry(client),
       images: new Images({ client, records, clock, log }),
-      cgroups: new Cgroups({ version: 2, root: join(stateDir, 'cgroup') }, options.cgroupParent),
+      cgroups: new FolderCgroups(join(stateDir, 'cgroup'), options.cgroupParent),
       store,
       reserve: new DiskReserve(stateDir),
       sandboxGate: new Gate(1),
@@ -129,6 +130,29 @@ export class OnePod {
     await rm(this.stateDir, { recursive: true })
   }
 }
+
+/** Plain folders, in which the kernel's files are ours to make and to remove. */
+class FolderCgroups extends Cgroups {
+  readonly #root: string
+
+  constructor(root: string, parent: string) {
+    super({ version: 2, root }, parent)
+    this.#root = root
+  }
+
+  override async ensure(uid: string, limits: CpuMemory): Promise<void> {
+    const path = join(this.#root, this.pathOf(uid))
+    await mkdir(path, { recursive: true })
+    for (const folder of [this.#root, dirname(path)]) await writeFile(join(folder, 'cgroup.controllers'), '')
+    await super.ensure(uid, { memoryBytes: unlimited, cpuQuotaUs: -1, ...limits })
+  }
+
+  override async remove(uid: string): Promise<void> {
+    await rm(join(this.#root, this.pathOf(uid)), { recursive: true, force: true })
+  }
+}
+
+const unlimited = 2n ** 63n - 1n
 
 /** A running container of that name, with its own id. */
 export function containerNamed(
