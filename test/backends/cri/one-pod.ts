@@ -127,7 +127,8 @@ export class OnePod {
 
   async close(): Promise<void> {
     this.handle.tools.shell.close()
-    await rm(this.stateDir, { recursive: true })
+    // A start that failed for one thing may still be writing another.
+    await rm(this.stateDir, { recursive: true, maxRetries: 10 })
   }
 }
 

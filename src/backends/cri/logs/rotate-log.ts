@@ -52,10 +52,27 @@ export async function rotateLog(input: RotateLogInput, signal: AbortSignal): Pro
   return true
 }
 
+/** Removes the log of a container that is gone, with all that was rotated of it. */
+export async function removeLog(path: string): Promise<void> {
+  for (const name of await rotatedFrom(path)) await rm(join(dirname(path), name), { force: true })
+  await rm(path, { force: true })
+}
+
+/** The names of rotated files and drafts, oldest first. */
+async function rotatedFrom(path: string): Promise<string[]> {
+  try {
+    const names = await readdir(dirname(path))
+    return names.filter((name) => name.startsWith(`${basename(path)}.`)).sort()
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
 /** Removes drafts and all but the newest rotated files; answers those, oldest first. */
 async function removeOld(path: string, policy: RotationPolicy): Promise<string[]> {
   const directory = dirname(path)
-  const names = (await readdir(directory)).filter((name) => name.startsWith(`${basename(path)}.`)).sort()
+  const names = await rotatedFrom(path)
   const present = new Set(names)
   const useless = names.filter((name) => name.endsWith('.tmp') || present.has(`${name}.gz`))
   const usable = names.filter((name) => !useless.includes(name))

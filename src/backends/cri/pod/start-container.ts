@@ -7,6 +7,7 @@ import type { CriImage, ImageSpec } from '../runtime/cri-types.ts'
 import { containerEnvironment } from '../translate/environment.ts'
 import { runtimeSentence } from '../runtime/errors.ts'
 import { attemptsOf, isCancelledStart, podAddresses } from './observe.ts'
+import { removeLog } from '../logs/rotate-log.ts'
 import { fieldPathOf } from '../marks.ts'
 import { logPath, terminationFile } from '../paths.ts'
 import { writeEtcHosts } from '../translate/pod-files.ts'
@@ -198,7 +199,10 @@ function failure(
   })
 }
 
-/** Of each container the last two attempts are evidence; older ones go, with their logs and messages. */
+/**
+ * Of each container the last two attempts are evidence; older ones go, with their logs and messages. Those first: nobody
+ * would look for the files of a container that the runtime has no more.
+ */
 export async function removeOldAttempts(
   { tools, picture, paths, notes }: PodHandle,
   name: string,
@@ -206,11 +210,11 @@ export async function removeOldAttempts(
 ): Promise<void> {
   for (const { status } of attemptsOf(picture, name).slice(2)) {
     if (status.state !== 'CONTAINER_EXITED') continue
-    await tools.client.removeContainer(status.id, signal)
-    picture.drop(status.id)
     const { attempt } = status.metadata
-    await rm(join(paths.logDir, logPath(name, attempt)), { force: true })
+    await removeLog(join(paths.logDir, logPath(name, attempt)))
     await rm(terminationFile(paths.podDir, name, attempt), { force: true })
     await notes.drop(name, attempt)
+    await tools.client.removeContainer(status.id, signal)
+    picture.drop(status.id)
   }
 }
