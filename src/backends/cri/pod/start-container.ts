@@ -53,7 +53,8 @@ export async function startContainer(input: ContainerStartInput, signal: AbortSi
   try {
     await tools.client.startContainer(id, signal)
   } catch (error) {
-    await picture.lookAtContainer(id, sandbox.id, signal)
+    // Why it failed is told, also when the runtime is not there to say what came of it.
+    await picture.lookAtContainer(id, sandbox.id, signal).catch(() => undefined)
     throw failure(error, 'RunContainerError', tell)
   }
   await picture.lookAtContainer(id, sandbox.id, signal)

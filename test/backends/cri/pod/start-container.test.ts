@@ -261,6 +261,19 @@ describe('a start that was broken off', () => {
     expect(pod.runtime.containers.size).toBe(1)
   })
 
+  it('by the end of the runtime, nobody knowing whether it began, has the reason of a failed start', async () => {
+    pod.runtime.before = (call) => {
+      if (!call.startsWith('start')) return undefined
+      pod.runtime.beforeLook = lost
+      return lost()
+    }
+    await expect(start()).rejects.toMatchObject({
+      reason: 'RunContainerError',
+      message: 'Connection dropped',
+    })
+    expect(pod.told.at(-1)).toMatchObject({ reason: 'Failed', message: 'Error: Connection dropped' })
+  })
+
   it('by the end of the runtime, its process begun, is not done a second time', async () => {
     pod.runtime.after = (call) => {
       if (call.startsWith('start')) pod.runtime.beforeLook = lost
