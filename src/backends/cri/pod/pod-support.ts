@@ -38,7 +38,8 @@ export class PodSupport {
   readonly #input: PodSupportInput
   readonly #end = new AbortController()
   readonly #unsubscribe: () => void
-  readonly #images = new Map<string, Promise<CriImage>>()
+  /** By container, and which one was asked for. */
+  readonly #images = new Map<string, { readonly given: string; readonly image: Promise<CriImage> }>()
   readonly #adopted: ReturnType<typeof adoptionOf>
   readonly #tokens: ServiceAccountTokens
   readonly #certificates: PodCertificates
@@ -90,15 +91,15 @@ export class PodSupport {
     if (!first || this.#images.has(first.plan.name)) return
     const image = this.#ensure(first, signal)
     image.catch(() => undefined)
-    this.#images.set(first.plan.name, image)
+    this.#images.set(first.plan.name, { given: first.plan.image, image })
   }
 
-  /** The container's image: the one under way, or looked for now. */
+  /** The container's image: the one under way, unless its Pod has been given another meanwhile, or looked for now. */
   async image(planned: PlannedContainer, signal: AbortSignal): Promise<CriImage> {
-    const { name } = planned.plan
+    const { name, image } = planned.plan
     const underWay = this.#images.get(name)
     this.#images.delete(name)
-    return underWay ?? this.#ensure(planned, signal)
+    return underWay?.given === image ? underWay.image : this.#ensure(planned, signal)
   }
 
   /** The images that the container mounts as volumes, looked for now. */
