@@ -65,6 +65,7 @@ export class PodLoop {
   #plans: readonly ContainerPlan[]
   #support: PodSupport | undefined
   #ending: Ending | undefined
+  #lastEnd: Promise<void> = Promise.resolve()
   #takeDownStage: 'not begun' | 'under way' | 'over' = 'not begun'
   #waiting: ReadonlyMap<string, Waiting> = new Map()
   #restartingAll = false
@@ -141,10 +142,7 @@ export class PodLoop {
 
   /** Ends the Pod for good. Durable before it resolves, unless the disk is full. A later call may shorten the grace. */
   async stop(graceSeconds: number): Promise<void> {
-    const deadlineMs = this.#nowMs() + graceSeconds * 1000
-    const before = this.#ending
-    if (this.stopped || (before && before.deadlineMs <= deadlineMs)) return
-    await this.#end({ deadlineMs })
+    await this.#end({ deadlineMs: this.#nowMs() + graceSeconds * 1000 })
     this.nudge()
   }
 
@@ -339,13 +337,19 @@ export class PodLoop {
     this.#takeDownStage = 'over'
   }
 
+  /** One after the other: the Pod may be stopped, and stopped sooner, while its end is being noted. */
   async #end(ending: Ending): Promise<void> {
-    await noteEnding(this.#handle, ending)
-    this.#ending = ending
-    this.#waits.abort(new SpillwayError('Unavailable', 'the Pod is being stopped'))
-    // What is being ended already has no more grace than the Pod.
-    this.#handle.stops.hurry(ending.deadlineMs)
-    this.publish()
+    const end = this.#lastEnd.then(async () => {
+      if (this.stopped || (this.#ending && this.#ending.deadlineMs <= ending.deadlineMs)) return
+      await noteEnding(this.#handle, ending)
+      this.#ending = ending
+      this.#waits.abort(new SpillwayError('Unavailable', 'the Pod is being stopped'))
+      // What is being ended already has no more grace than the Pod.
+      this.#handle.stops.hurry(ending.deadlineMs)
+      this.publish()
+    })
+    this.#lastEnd = end.catch(() => undefined)
+    await end
   }
 
   #nowMs(): number {
