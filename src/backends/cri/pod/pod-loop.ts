@@ -334,6 +334,7 @@ export class PodLoop {
     await takeDown({ ...this.#handle, plans: this.#plans, deadlineMs }, signal)
     this.#support?.close()
     this.#waiting = new Map()
+    this.#setbacks.keep([])
     this.#takeDownStage = 'over'
   }
 
@@ -357,7 +358,8 @@ export class PodLoop {
   }
 
   #failed(key: string, error: unknown): Trouble {
-    if (this.#rounds.signal.aborted || (this.#waits.signal.aborted && !this.#ending)) return troubleOf(error)
+    // What was let go because the Pod is to end is no failure of it.
+    if (this.#rounds.signal.aborted || error === this.#waits.signal.reason) return troubleOf(error)
     const { trouble, delayMs } = this.#setbacks.failed(key, error)
     this.#handle.tools.log.warn({ pod: this.ref.uid, ...trouble, delayMs }, 'the Pod cannot get further')
     if (trouble.reason.startsWith('Failed')) this.#tell({ type: 'Warning', ...trouble })
