@@ -122,7 +122,7 @@ export class PodLoop {
   async supervise(pod: Pod, sources: PodSources): Promise<void> {
     if (this.#ending) return
     await this.#allocation.setAside(pod)
-    if (this.#ending) return
+    if (this.#ending || this.#rounds.signal.aborted) return
     this.#nodeName = sources.node.name
     this.#plans = plannedContainers(pod).map(({ plan }) => plan)
     if (this.#support) this.#support.update(pod)
