@@ -211,6 +211,13 @@ describe('the volumes of a Pod', () => {
     await until(() => shows('high'))
   })
 
+  it('are not looked at any more once the Pod is to end', async () => {
+    await supportOf(of).volumes(signal)
+    await pod.clock.whenPending(1)
+    support.stopWaiting()
+    expect(pod.clock.pending).toBe(0)
+  })
+
   it('are left alone once the Pod is to end, also by a refresh that was under way', async () => {
     const volumes = await supportOf(of).volumes(signal)
     await pod.clock.whenPending(1)
