@@ -82,6 +82,9 @@ const waitingState = () => {
 
 describe('a Pod', () => {
   it('runs to its end by itself: sandbox, containers, and the sandbox goes', async () => {
+    // Its image is fetched meanwhile.
+    pod.runtime.before = (call) => (call.startsWith('run') ? until(() => pulled()) : undefined)
+    const pulled = () => pod.runtime.calls.some((call) => call.startsWith('pull'))
     await run(aPod({ spec: { restartPolicy: 'Never' } }))
     await untilRunning()
     await endOf('main-0', 0)
@@ -117,6 +120,8 @@ describe('a Pod', () => {
   it('has another sandbox, and its containers in that, when it has lost the first', async () => {
     await run()
     await untilRunning()
+    let madeAtMs = 0
+    pod.runtime.before = (call) => void (call === 'run sandbox-1' && (madeAtMs = pod.clock.wallMs()))
     pod.runtime.end('main-0', { exitCode: 137 })
     await pod.runtime.stopSandbox('sandbox-0', signal)
     // The news of the container comes first: it is no restart in the old one.
@@ -124,7 +129,7 @@ describe('a Pod', () => {
     await inTime(() => pod.runtime.calls.includes('start main-1'))
     expect(pod.runtime.containers.get('main-1')?.sandboxId).toBe('sandbox-1')
     expect(told('SandboxChanged')).toHaveLength(1)
-    expect(pod.clock.wallMs()).toBeGreaterThanOrEqual(Date.UTC(2026, 0, 1, 0, 0, 0, 623))
+    expect(madeAtMs).toBeGreaterThanOrEqual(Date.UTC(2026, 0, 1, 0, 0, 0, 623))
   })
 
   it('tries again what cannot be done, ever more seldom, and says why it waits', async () => {
@@ -191,7 +196,8 @@ describe('a Pod', () => {
 
 describe('a Pod that is stopped', () => {
   it('has that on disk when it is promised, and is down when it says so', async () => {
-    await run()
+    const readinessProbe = { exec: { command: ['true'] } }
+    await run(aPod({ spec: { containers: [aContainer({ readinessProbe })] } }))
     await untilRunning()
     const { promise, resolve } = Promise.withResolvers<void>()
     pod.runtime.before = () => promise
@@ -203,6 +209,8 @@ describe('a Pod that is stopped', () => {
     expect(pod.runtime.calls.slice(-2)).toEqual(['stop main 30', 'stop sandbox-0'])
     expect(observed()?.phase).toBe('stopped')
     expect(sources.listeners.size).toBe(0)
+    await settled()
+    expect(pod.clock.pending).toBe(0)
   })
 
   it('has less grace by a later word, and never more', async () => {
@@ -307,9 +315,10 @@ describe('a Pod that is stopped', () => {
 
 describe('disk that a Pod has taken', () => {
   it('is left to one that runs, and given back by one that is down, once', async () => {
-    await run()
+    await run(aPod({ spec: { volumes: [{ name: 'cache', emptyDir: {} }] } }))
     await untilRunning()
     await loop.shed(signal)
+    expect(existsSync(join(pod.handle.paths.podDir, 'volumes', 'cache'))).toBe(true)
     expect(pod.runtime.calls.filter((call) => call.startsWith('remove'))).toEqual([])
     await loop.stop(0)
     await until(() => loop.stopped)
@@ -335,9 +344,11 @@ describe('the loop of a process that ends', () => {
     expect(isOver).toBe(false)
     resolve()
     await over
-    expect(events).toHaveLength(length)
     expect(pod.runtime.running).toHaveLength(1)
     expect(pod.clock.pending).toBe(0)
+    await loops.relist(signal)
+    expect(loop.observe().phase).toBe('running')
+    expect(events).toHaveLength(length)
   })
 
   it('takes nobody under its supervision any more', async () => {
