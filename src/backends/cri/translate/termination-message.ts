@@ -24,7 +24,7 @@ export interface TerminationInput {
 export async function terminationMessage(input: TerminationInput, signal: AbortSignal): Promise<string> {
   const { status, paths } = input
   const { name, attempt } = status.metadata
-  const message = await startOf(terminationFile(paths.podDir, name, attempt))
+  const message = await endOf(terminationFile(paths.podDir, name, attempt))
   if (message !== '' || status.exitCode === 0 || !fallsBackToLogs(status.annotations)) return message
   const options = { follow: false, previous: false, timestamps: false, tailLines: mostLogLines }
   try {
@@ -39,10 +39,13 @@ export async function terminationMessage(input: TerminationInput, signal: AbortS
   }
 }
 
-async function startOf(path: string): Promise<string> {
+/** Of a file that is too long its last bytes: what a program says at last is why it ended. */
+async function endOf(path: string): Promise<string> {
   try {
     await using file = await open(path, 'r')
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(mostBytes), 0, mostBytes, 0)
+    const { size } = await file.stat()
+    const position = Math.max(size - mostBytes, 0)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(mostBytes), 0, mostBytes, position)
     return buffer.subarray(0, bytesRead).toString()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
