@@ -39,14 +39,17 @@ function seenStatus(input: ContainerStatusInput, observed: ContainerObservation)
   const settled =
     over && state.kind === 'waiting' && observed.lastTerminated ? observed.lastTerminated : state
   const lastTerminated = settled === state ? observed.lastTerminated : undefined
+  const mostBytes = mostMessageBytes(input.pod)
   return {
     name: observed.name,
     image: observed.image || (container.image ?? ''),
     imageID: observed.imageId ?? '',
     ...(observed.containerId !== undefined && { containerID: observed.containerId }),
     restartCount: Math.max(observed.restartCount, previous?.restartCount ?? 0),
-    state: containerState(settled),
-    lastState: lastTerminated ? containerState(lastTerminated) : earlierState(previous, observed.containerId),
+    state: containerState(settled, mostBytes),
+    lastState: lastTerminated
+      ? containerState(lastTerminated, mostBytes)
+      : earlierState(previous, observed.containerId),
     ready: isReady(kind, observed),
     started: state.kind === 'running' && observed.started,
     ...(observed.containerId !== undefined && reportedContainerResources({ container, observed, previous })),
@@ -129,20 +132,31 @@ function defaultWaitingReason(pod: Pod): string {
   return (pod.spec?.initContainers ?? []).length > 0 ? 'PodInitializing' : 'ContainerCreating'
 }
 
-function containerState(state: ContainerObservation['state']): ContainerState {
+/** What all containers of a Pod may say together (pkg/kubelet/container MaxPodTerminationMessageLogLength). */
+const mostPodMessageBytes = 12 * 1024
+
+/** Each container's share, whether the others say something or not (status_manager.go normalizeStatus). */
+function mostMessageBytes({ spec }: Pod): number {
+  const { containers = [], initContainers = [], ephemeralContainers = [] } = spec ?? {}
+  const count = containers.length + initContainers.length + ephemeralContainers.length
+  return Math.floor(mostPodMessageBytes / Math.max(count, 1))
+}
+
+function containerState(state: ContainerObservation['state'], mostBytes: number): ContainerState {
   if (state.kind === 'running') return { running: { startedAt: kubeTime(state.startedAtMs) } }
-  if (state.kind === 'terminated') return terminatedState(state)
+  if (state.kind === 'terminated') return terminatedState(state, mostBytes)
   const { reason, message } = state
   return { waiting: { reason, ...(message !== undefined && { message }) } }
 }
 
-function terminatedState(ended: TerminatedState): ContainerState {
+function terminatedState(ended: TerminatedState, mostBytes: number): ContainerState {
+  const message = ended.message && Buffer.from(ended.message).subarray(0, mostBytes).toString()
   return {
     terminated: {
       exitCode: ended.exitCode,
       ...(ended.signal !== undefined && { signal: ended.signal }),
       reason: ended.reason,
-      ...(ended.message !== undefined && { message: ended.message }),
+      ...(message !== undefined && { message }),
       startedAt: kubeTime(ended.startedAtMs),
       finishedAt: kubeTime(ended.finishedAtMs),
       ...(ended.containerId !== undefined && { containerID: ended.containerId }),

@@ -119,6 +119,28 @@ describe('the status that is reported', () => {
   })
 })
 
+describe('what containers left to say', () => {
+  it.each([
+    { others: 0, most: 4_096 },
+    { others: 2, most: 4_096 },
+    { others: 3, most: 3_072 },
+    { others: 11, most: 1_024 },
+  ])('is cut to a share of 12 KiB: beside $others others to $most bytes', ({ others, most }) => {
+    const names = Array.from({ length: others }, (_, index) => `other-${index}`)
+    const input = inputOf({ about: '', pod: { init: names, main: ['main'] }, previous: {} })
+    const end = { ...ended(1, 10, 20), message: 'é'.repeat(2_048) }
+    const seen = observed({
+      containers: [running('main', 30, { lastTerminated: end }), exited('other-0', 0, { state: end })],
+    })
+    const { containerStatuses, initContainerStatuses } = podStatus({ ...input, observed: seen })
+    const messages = [
+      containerStatuses?.[0]?.lastState?.terminated?.message,
+      ...(others > 0 ? [initContainerStatuses?.[0]?.state?.terminated?.message] : []),
+    ]
+    for (const message of messages) expect(message).toBe('é'.repeat(most / 2))
+  })
+})
+
 const codes = fc.integer({ min: 0, max: 255 })
 const state = fc.oneof(
   fc
