@@ -4,6 +4,7 @@ import type { PodObservation } from '../model/pod-observation.ts'
 import { isSidecar } from '../model/resources.ts'
 import type { PodPhase } from './pod-phase.ts'
 import { resizeConditions, resizeConditionTypes, type PendingResize } from './resize-conditions.ts'
+import { couldRestartAll } from './restart-policy.ts'
 
 /** The conditions that a node owns. All others belong to somebody else and are handed on untouched. */
 const owned: ReadonlySet<string> = new Set([
@@ -12,6 +13,7 @@ const owned: ReadonlySet<string> = new Set([
   'Initialized',
   'Ready',
   'ContainersReady',
+  'AllContainersRestarting',
   ...resizeConditionTypes,
 ])
 
@@ -45,17 +47,26 @@ export function podConditions(input: PodConditionsInput): PodCondition[] {
     ['Ready', findReady(pod, containersReady, others)],
     ['ContainersReady', containersReady],
   ]
-  const ours = findings.map(([type, finding]): PodCondition => {
+  const dated = (type: string, finding: Finding): PodCondition => {
     const before = previous.find((condition) => condition.type === type)
     const since = before?.status === finding.status ? before.lastTransitionTime : undefined
-    return {
-      type,
-      ...finding,
-      lastTransitionTime: since ?? kubeTime(nowMs),
-      ...(pod.metadata?.generation !== undefined && { observedGeneration: pod.metadata.generation }),
-    }
+    return { type, ...finding, lastTransitionTime: since ?? kubeTime(nowMs) }
+  }
+  const generation = pod.metadata?.generation
+  const ours = findings.map(([type, finding]) => {
+    return { ...dated(type, finding), ...(generation !== undefined && { observedGeneration: generation }) }
   })
-  return [...others, ...resizesOf(input), ...ours]
+  // The one of which kubelet does not say for which generation it holds.
+  const restarting = couldRestartAll(pod) ? [dated('AllContainersRestarting', findRestarting(input))] : []
+  return [...others, ...resizesOf(input), ...ours, ...restarting]
+}
+
+function findRestarting({ observed, phase }: PodConditionsInput): Finding {
+  if (phase === 'Succeeded') return { status: 'False', reason: 'PodCompleted' }
+  if (phase === 'Failed') return { status: 'False', reason: 'PodFailed' }
+  if (!observed?.restartingAll) return { status: 'False' }
+  const message = 'container exited with restart policy rule'
+  return { status: 'True', reason: 'RestartAllContainersStarted', message }
 }
 
 /** Of a Pod that is over nothing is resized any more. */

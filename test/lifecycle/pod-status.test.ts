@@ -119,6 +119,44 @@ describe('the status that is reported', () => {
   })
 })
 
+describe('that all containers begin anew', () => {
+  const rule = { action: 'RestartAllContainers', exitCodes: { operator: 'In', values: [88] } }
+  const main = aContainer({ name: 'main', restartPolicy: 'Never', restartPolicyRules: [rule] })
+  const input = inputOf({ about: '', pod: { main: ['main'] }, previous: {} })
+  const pod = { ...input.pod, spec: { ...input.pod.spec, containers: [main] } }
+  const restarting = observed({ restartingAll: true, containers: [exited('main', 88)] })
+  const told = (over: Partial<PodStatusInput>) =>
+    podStatus({ ...input, pod, ...over }).conditions?.find(({ type }) => type === 'AllContainersRestarting')
+
+  it('is told from the exit until they are gone, with the time of each change', () => {
+    const before = podStatus({ ...input, pod, observed: observed({ containers: [running('main')] }) })
+    const during = podStatus({ ...input, pod, observed: restarting, previous: before, nowMs: at(40) })
+    expect(told({ observed: restarting, previous: before, nowMs: at(40) })).toEqual({
+      type: 'AllContainersRestarting',
+      status: 'True',
+      reason: 'RestartAllContainersStarted',
+      message: 'container exited with restart policy rule',
+      lastTransitionTime: '2026-01-01T00:00:40Z',
+    })
+    const after = {
+      observed: observed({ containers: [running('main', 45)] }),
+      previous: during,
+      nowMs: at(50),
+    }
+    expect(told(after)).toEqual({
+      type: 'AllContainersRestarting',
+      status: 'False',
+      lastTransitionTime: '2026-01-01T00:00:50Z',
+    })
+  })
+
+  it('is told of no Pod that is over, or has no such rule', () => {
+    const over = { ...restarting, phase: 'stopped' } as const
+    expect(told({ observed: over })).toMatchObject({ status: 'False', reason: 'PodFailed' })
+    expect(told({ pod: input.pod, observed: restarting })).toBeUndefined()
+  })
+})
+
 describe('what containers left to say', () => {
   it.each([
     { others: 0, most: 4_096 },
