@@ -34,11 +34,12 @@ import { ImageCollector } from './images/image-collector.ts'
 import { RuntimeShelf } from './images/image-shelf.ts'
 import { Images } from './images/images.ts'
 import { keepLogs } from './logs/log-keeper.ts'
+import { loggedAttempt } from './logs/logged-attempt.ts'
 import { readLog } from './logs/read-log.ts'
 import { HostHealth } from './resources/host-health.ts'
 import { hasAppArmor, hasSeLinux, machineCapacity, thisMachine } from './resources/machine.ts'
 import type { Owner } from './marks.ts'
-import { attemptsOf, type SeenContainer } from './pod/observe.ts'
+import type { SeenContainer } from './pod/observe.ts'
 import { logPath, pullRecordsDir } from './paths.ts'
 import type { CriTools } from './pod/pod-context.ts'
 import type { PodLoop } from './pod/pod-loop.ts'
@@ -210,7 +211,8 @@ class CriBackend implements Backend {
   async logs(uid: PodUid, container: string, options: LogOptions, signal: AbortSignal): Promise<Readable> {
     await this.#adopt(signal)
     const loop = this.#loop(uid)
-    const seen = attemptsOf(loop.picture, container)[options.previous ? 1 : 0]
+    const { previous } = options
+    const seen = loggedAttempt({ view: loop.picture, observed: loop.observe() }, { container, previous })
     if (!seen) {
       const which = options.previous ? 'no previous attempt of' : 'not started'
       throw new SpillwayError('NotFound', `container "${container}" of Pod ${uid}: ${which} the container`)
