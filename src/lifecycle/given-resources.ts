@@ -5,7 +5,7 @@ import { parseBytes } from '../model/quantity.ts'
  * What a container is given when it is created: its own requests and limits, with the limit of the Pod as a whole where
  * it states none (pkg/kubelet/util GetLimits).
  */
-export function givenResources(pod: Pod, { resources }: Container): ResourceRequirements {
+export function givenResources(pod: Pod, { resources }: Pick<Container, 'resources'>): ResourceRequirements {
   const whole = pod.spec?.resources?.limits ?? {}
   const limits: Record<string, string> = { ...resources?.limits }
   for (const name of ['cpu', 'memory']) {

@@ -1,4 +1,4 @@
-import type { Container, Pod } from '../model/kubernetes.ts'
+import type { Container, Pod, ResourceRequirements } from '../model/kubernetes.ts'
 import type { ContainerKind, ContainerObservation } from '../model/pod-observation.ts'
 import { planInit } from './init-containers.ts'
 import { Round } from './round.ts'
@@ -30,6 +30,8 @@ export interface ContainerEvidence extends ContainerObservation {
   readonly outdated?: 'newSandbox' | 'restartedAll'
   /** The back-off that was in force when the attempt was started. */
   readonly backoffMs?: number
+  /** What the attempt was made with, as `givenResources` has it; absent where that is not known. */
+  readonly given?: ResourceRequirements
   /** It was ended, with this message, so that it starts again at once, whatever the policy. Still running: again. */
   readonly restartOwed?: string
   /** Its postStart hook has not been carried out yet, or has failed. */

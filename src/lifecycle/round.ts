@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Container, Pod } from '../model/kubernetes.ts'
 import type { ContainerKind, TerminatedState } from '../model/pod-observation.ts'
 import type {
@@ -8,6 +9,7 @@ import type {
   PodActions,
   PodActionsInput,
 } from './pod-actions.ts'
+import { givenResources } from './given-resources.ts'
 import { formatDelay, nextBackoffMs, restartDelayMs, type RunBefore } from './restart-backoff.ts'
 import { lastEnd, mayRestart } from './restart-policy.ts'
 
@@ -96,11 +98,15 @@ export class Round {
   }
 
   /** Starts a container that does not run, or lets it wait until its back-off is over. */
-  startOrWait(container: Pick<Container, 'name' | 'image' | 'lifecycle'>, kind: ContainerKind): void {
+  startOrWait(
+    container: Pick<Container, 'name' | 'image' | 'lifecycle' | 'resources'>,
+    kind: ContainerKind,
+  ): void {
     const { name } = container
     const seen = this.seen(name)
     const ended = lastEnd(seen)
-    const before = this.#countsForBackoff(seen, kind) && ended ? runBefore(container, seen, ended) : undefined
+    const before =
+      this.#countsForBackoff(seen, kind) && ended ? this.#runBefore(container, seen, ended) : undefined
     if (before && ended && seen?.restartOwed === undefined) {
       const delayMs = restartDelayMs(before, ended.finishedAtMs)
       const atMs = ended.finishedAtMs + delayMs
@@ -160,8 +166,27 @@ export class Round {
     const seen = this.seen(container.name)
     const before = seen?.lastTerminated
     if (!seen || !before) return false
-    const { backoffMs = 0 } = seen.image === container.image ? seen : {}
-    return before.finishedAtMs + backoffMs > this.input.nowMs
+    return before.finishedAtMs + this.#backoffMsOf(container, seen) > this.input.nowMs
+  }
+
+  /** One that could not be started at all ended as it began. */
+  #runBefore(
+    container: Pick<Container, 'image' | 'resources'>,
+    seen: ContainerEvidence | undefined,
+    { startedAtMs, finishedAtMs }: TerminatedState,
+  ): RunBefore {
+    const startMs = startedAtMs > 0 ? Math.min(startedAtMs, finishedAtMs) : finishedAtMs
+    return { backoffMs: this.#backoffMsOf(container, seen), startedAtMs: startMs }
+  }
+
+  /** Of another image, or another size, nothing is counted: the change may be the cure (kuberuntime GetBackoffKey). */
+  #backoffMsOf(
+    container: Pick<Container, 'image' | 'resources'>,
+    seen: ContainerEvidence | undefined,
+  ): number {
+    if (seen?.image !== container.image) return 0
+    const given = givenResources(this.input.pod, container)
+    return isDeepStrictEqual(seen?.given ?? given, given) ? (seen?.backoffMs ?? 0) : 0
   }
 
   #backoffAfter(run: RunBefore, seen: ContainerEvidence | undefined, ended: TerminatedState): number {
@@ -178,16 +203,6 @@ export class Round {
   #backoffMessage(name: string, delayMs: number): string {
     return `back-off ${formatDelay(delayMs)} restarting failed container=${name} pod=${longName(this.input.pod)}`
   }
-}
-
-/** Of another image nothing is counted. One that could not be started at all ended as it began. */
-function runBefore(
-  { image }: Pick<Container, 'image'>,
-  seen: ContainerEvidence | undefined,
-  { startedAtMs, finishedAtMs }: TerminatedState,
-): RunBefore {
-  const backoffMs = seen?.image === image ? (seen?.backoffMs ?? 0) : 0
-  return { backoffMs, startedAtMs: startedAtMs > 0 ? Math.min(startedAtMs, finishedAtMs) : finishedAtMs }
 }
 
 /** As kubelet prints a Pod in messages: `name_namespace(uid)`. */

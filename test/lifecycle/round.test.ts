@@ -67,15 +67,48 @@ describe('a container that has to be made anew to get its size', () => {
     expect(actions.kill.map(({ reason }) => reason)).toEqual(['LivenessFailed'])
   })
 
-  it('waits for its back-off like any other that was just started again', () => {
-    const lastTerminated = {
+  const failed = {
+    kind: 'terminated',
+    exitCode: 1,
+    reason: 'Error',
+    startedAtMs: nowMs - 20_000,
+    finishedAtMs: nowMs - 6_000,
+  } as const
+
+  it('waits for its back-off like any other that was just started again, if its size is the one that it had', () => {
+    const actions = actionsFor({ restartCount: 1, backoffMs: 10_000, lastTerminated: failed })
+    expect(actions.kill).toMatchObject([{ reason: 'Resized', restartAtOnce: false }])
+  })
+
+  it('does not wait when its size is another than the one that it was made with', () => {
+    const given = { limits: { memory: '64Mi' } }
+    const actions = actionsFor({ restartCount: 1, backoffMs: 10_000, lastTerminated: failed, given })
+    expect(actions.kill).toMatchObject([{ reason: 'Resized', restartAtOnce: true }])
+  })
+})
+
+describe('a container that failed', () => {
+  const given = { requests: { memory: '32Mi' }, limits: { memory: '64Mi' } }
+  const failed: Partial<ContainerEvidence> = {
+    state: {
       kind: 'terminated',
-      exitCode: 1,
-      reason: 'Error',
+      exitCode: 137,
+      reason: 'OOMKilled',
       startedAtMs: nowMs - 20_000,
       finishedAtMs: nowMs - 6_000,
-    } as const
-    const actions = actionsFor({ restartCount: 1, backoffMs: 10_000, lastTerminated })
-    expect(actions.kill).toMatchObject([{ reason: 'Resized', restartAtOnce: false }])
+    },
+    restartCount: 4,
+    backoffMs: 80_000,
+    given,
+  }
+  const starts = (limit: string) => {
+    const resources = { limits: { memory: limit }, requests: { memory: '32Mi' } }
+    return actionsFor(failed, { containers: [aContainer({ resources })] }).start
+  }
+
+  it('waits for its back-off', () => expect(starts('64Mi')).toEqual([]))
+
+  it('starts at once with another size, and its back-off begins anew', () => {
+    expect(starts('128Mi')).toEqual([{ name: 'main', kind: 'main', attempt: 5, backoffMs: 10_000 }])
   })
 })

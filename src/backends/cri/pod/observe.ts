@@ -178,6 +178,7 @@ export function evidenceOf(plan: ContainerPlan, input: EvidenceInput): Container
   const well = input.wellness.get(status.id) ?? { started: running, ready: running }
   const outdated = outdatedBy(last, input)
   const backoffMs = backoffOf(status.annotations)
+  const given = givenMark(status.annotations)
   const stopSignal = signalOf(status.stopSignal)
   const recursive = status.mounts.filter(({ recursiveReadOnly }) => recursiveReadOnly)
   const resources = running ? containerInEffect(status, givenTo(last, input.notes)) : undefined
@@ -200,6 +201,7 @@ export function evidenceOf(plan: ContainerPlan, input: EvidenceInput): Container
     ...(resources && { resources }),
     ...(outdated && { outdated }),
     ...(backoffMs > 0 && { backoffMs }),
+    ...(given && { given }),
     ...(restartOwed !== undefined && { restartOwed }),
     ...(postStart && { postStart }),
   }
@@ -256,7 +258,14 @@ function observeContainer(plan: ContainerPlan, input: ObserveInput): ContainerOb
     const nothing = { restartCount: 0, started: false, ready: false }
     return { name: plan.name, kind: plan.kind, image: plan.image, state: waiting, ...nothing }
   }
-  const { outdated, backoffMs: _backoffMs, restartOwed: _restartOwed, postStart, ...raw } = evidence
+  const {
+    outdated,
+    backoffMs: _backoffMs,
+    given: _given,
+    restartOwed: _restartOwed,
+    postStart,
+    ...raw
+  } = evidence
   const { state } = raw
   if (state.kind !== 'terminated') {
     // Kubelet does not call it running before its hook is done.

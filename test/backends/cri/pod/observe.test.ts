@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { observePod } from '../../../../src/backends/cri/pod/observe.ts'
+import { containerMarks } from '../../../../src/backends/cri/marks.ts'
+import { evidenceOf, observePod } from '../../../../src/backends/cri/pod/observe.ts'
+import { aContainer } from '../../../support/builders.ts'
 import { attempt, createdAtMs, ended, observeInput as input, sandbox } from '../seen.ts'
 
 describe('what is seen of a Pod', () => {
@@ -79,6 +81,15 @@ describe('what is seen of a Pod', () => {
     expect(observePod(input({ view })).containers[0]?.state).toMatchObject({
       message: 'runtime: last words',
     })
+  })
+
+  it('knows what an attempt was made with, and keeps that to itself', () => {
+    const given = { limits: { memory: '64Mi' } }
+    const marks = { generation: 1, container: aContainer(), backoffMs: 0, podIp: '', given }
+    const one = attempt(0, { annotations: containerMarks(marks) })
+    const seen = input({ view: { sandboxes: [sandbox()], containers: [one] } })
+    expect(seen.plans.map((plan) => evidenceOf(plan, seen)?.given)).toEqual([given])
+    expect(observePod(seen).containers[0]).not.toHaveProperty('given')
   })
 
   it('is stopping until everything is taken down', () => {
