@@ -1,5 +1,6 @@
 import type { Container } from '../model/kubernetes.ts'
 import { isSidecar } from '../model/resources.ts'
+import type { TerminatedState } from '../model/pod-observation.ts'
 import type { Round } from './round.ts'
 import { lastEnd, shouldRestart } from './restart-policy.ts'
 
@@ -53,9 +54,21 @@ function planOnce(round: Round, container: Container): Progress {
   const seen = round.seenHere(container.name)
   if (seen?.state.kind === 'running') return 'pending'
   const ended = lastEnd(seen)
-  if (ended?.exitCode === 0) return 'done'
+  const failure = ended && failureOf(ended)
   // `Always` speaks of the main containers: an init container that succeeded is not run again, one that failed is.
-  if (ended && !shouldRestart(container, round.input.pod, ended.exitCode)) return 'failed'
+  if (ended && failure === undefined) return 'done'
+  if (failure !== undefined && !shouldRestart(container, round.input.pod, failure)) return 'failed'
   round.startOrWait(container, 'init')
   return 'pending'
 }
+
+/**
+ * The exit code of a failure; undefined when it succeeded. One of whose processes ran out of memory has failed even if the
+ * first of them says that all is well (kuberuntime isInitContainerFailed): what it was to prepare may be half done.
+ */
+function failureOf({ exitCode, reason }: TerminatedState): number | undefined {
+  if (exitCode !== 0) return exitCode
+  return reason === 'OOMKilled' ? killedExitCode : undefined
+}
+
+const killedExitCode = 137

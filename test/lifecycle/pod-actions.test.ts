@@ -90,6 +90,14 @@ describe('init containers', () => {
     expect(startsOf({ policy: 'OnFailure', init: [setup], input: { containers } })).toEqual(['setup#1'])
   })
 
+  it('have failed, too, when one of their processes ran out of memory, whatever the exit code', () => {
+    const state = { ...ended(0, 10, 20), reason: 'OOMKilled' }
+    const containers = [exited('setup', 0, { kind: 'init', state })]
+    expect(startsOf({ init: [setup], input: { containers } })).toEqual(['setup#1'])
+    const actions = actionsOf({ policy: 'Never', init: [setup], input: { containers } })
+    expect(actions).toMatchObject({ finished: 'Failed', start: [] })
+  })
+
   it('do not run again when their record is gone and a main container has run', () => {
     expect(startsOf({ init: [setup], input: { containers: [running('main')] } })).toEqual([])
   })
