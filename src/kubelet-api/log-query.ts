@@ -14,11 +14,11 @@ export function parseLogQuery(query: URLSearchParams, nowMs: number): LogQuery {
   const stream = query.get('stream') ?? 'All'
   // An old spelling, in which `all` meant no limit.
   const tail = query.get('tail')
-  const tailLines = wholeNumber(tail === null ? query.get('tailLines') : tail === 'all' ? null : tail)
+  const tailLines = wholeNumber(tail ? (tail === 'all' ? null : tail) : query.get('tailLines'))
   const limitBytes = wholeNumber(query.get('limitBytes'))
   const sinceSeconds = wholeNumber(query.get('sinceSeconds'))
   const sinceTime = query.get('sinceTime')
-  const sinceTimeMs = sinceTime === null ? undefined : Date.parse(sinceTime)
+  const sinceTimeMs = sinceTime === null ? undefined : parseTime(sinceTime)
   if ([tailLines, limitBytes, sinceSeconds, sinceTimeMs].some((value) => Number.isNaN(value))) {
     return refused(400, '{"message": "Unable to decode query."}')
   }
@@ -55,11 +55,20 @@ function refused(status: number, message: string): LogQuery {
 
 /** NaN when it is none; undefined when it is not given. */
 function wholeNumber(text: string | null): number | undefined {
-  if (text === null || text === '') return undefined
+  if (text === null) return undefined
   return /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN
 }
 
-/** As the API's own conversion: anything but false and 0 is true. */
+/** NaN when it is none. No time at all is the zero time, as in Go: since ever. */
+function parseTime(text: string): number {
+  if (text === '' || text === 'null') return zeroTimeMs
+  return rfc3339.test(text) ? Date.parse(text) : Number.NaN
+}
+
+const zeroTimeMs = Date.parse('0001-01-01T00:00:00Z')
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:\d\d)$/
+
+/** As the API's own conversion: anything but false and 0 is true, nothing after the name too. */
 function flag(text: string | null): boolean {
-  return text !== null && !['', '0', 'false'].includes(text.toLowerCase())
+  return text !== null && !['0', 'false'].includes(text.toLowerCase())
 }

@@ -24,6 +24,22 @@ describe('parseLogQuery', () => {
     })
   })
 
+  it('takes a flag without a value for set', () => {
+    expect(parse('follow&timestamps=&previous=0')).toMatchObject({
+      options: { follow: true, timestamps: true, previous: false },
+    })
+  })
+
+  it('reads times with a zone and with fractions of a second, and no time as since ever', () => {
+    const sinceMs = Date.parse('2026-01-01T00:00:00.250Z')
+    expect(parse('sinceTime=2026-01-01T01:00:00.250%2B01:00')).toMatchObject({ options: { sinceMs } })
+    expect(parse('sinceTime=')).toMatchObject({ options: { sinceMs: Date.parse('0001-01-01T00:00:00Z') } })
+  })
+
+  it('takes an empty tail for none', () => {
+    expect(parse('tail=&tailLines=3')).toMatchObject({ options: { tailLines: 3 } })
+  })
+
   it('knows of single streams, which are not to be had', () => {
     expect(parse('stream=Stdout')).toMatchObject({ ok: true, onlyStream: 'Stdout' })
     expect(parse('stream=All')).not.toHaveProperty('onlyStream')
@@ -31,7 +47,10 @@ describe('parseLogQuery', () => {
 
   it.each([
     ['tailLines=x', 400],
+    ['tailLines=', 400],
     ['sinceTime=yesterday', 400],
+    ['sinceTime=2026-01-01', 400],
+    ['sinceTime=2026-01-01T00:00:00', 400],
     ['stream=stdout', 422],
     ['stream=Stdout&tailLines=1', 422],
     ['tailLines=-1', 422],
