@@ -34,10 +34,14 @@ interface Finding {
   readonly message?: string
 }
 
+export function conditionsOfOthers(conditions: readonly PodCondition[]): PodCondition[] {
+  return conditions.filter(({ type }) => !owned.has(type))
+}
+
 /** Others' conditions as they were, then ours, with the time of the last change of status kept. */
 export function podConditions(input: PodConditionsInput): PodCondition[] {
   const { pod, previous, nowMs } = input
-  const others = previous.filter((condition) => !owned.has(condition.type))
+  const others = conditionsOfOthers(previous)
   const containersReady = findContainersReady(input)
   const findings: [string, Finding][] = [
     // Also of a Pod that was given its node by hand, of which nobody else would tell.

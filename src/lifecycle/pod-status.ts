@@ -6,7 +6,7 @@ import { isSidecar } from '../model/resources.ts'
 import { deadlineExceeded, isPastDeadline } from './active-deadline.ts'
 import { containerStatus, lostTermination } from './container-status.ts'
 import { evictionOf } from './eviction.ts'
-import { podConditions } from './pod-conditions.ts'
+import { conditionsOfOthers, podConditions } from './pod-conditions.ts'
 import { podPhase, type PodPhase } from './pod-phase.ts'
 import { qosClass } from './qos.ts'
 import { reportedPodResources } from './reported-resources.ts'
@@ -90,6 +90,8 @@ function refusedStatus(
     reason,
     message: `Pod was rejected: ${message}`,
     ...generation(pod),
+    // Nothing holds of a Pod that never was: kubelet takes its conditions away, PodScheduled too, and leaves others'.
+    ...(previous.conditions && { conditions: conditionsOfOthers(previous.conditions) }),
     startTime: previous.startTime ?? kubeTime(nowMs),
     qosClass: qosClass({ ...pod, status: previous }),
   }
