@@ -1,4 +1,5 @@
 import { expandVariables } from '../../../lifecycle/expand-variables.ts'
+import { formatDelay } from '../../../lifecycle/restart-backoff.ts'
 import { errorMessage } from '../../../model/errors.ts'
 import type { Container } from '../../../model/kubernetes.ts'
 import type { ExecInContainer } from '../runtime/exec-in-container.ts'
@@ -22,7 +23,8 @@ export async function execProbe(probe: ExecProbe, signal: AbortSignal): Promise<
     const { exitCode, output, timedOut } = await exec({ command, timeoutMs }, signal)
     if (timedOut) {
       const words = JSON.stringify(command.join(' '))
-      return { result: 'failure', output: `command timed out: ${words} timed out after ${timeoutMs / 1000}s` }
+      const told = `command timed out: ${words} timed out after ${formatDelay(timeoutMs)}`
+      return { result: 'failure', output: told }
     }
     return exitCode === 0
       ? { result: 'success' }

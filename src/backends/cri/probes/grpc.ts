@@ -8,6 +8,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
+import { formatDelay } from '../../../lifecycle/restart-backoff.ts'
 import type { Clock } from '../../../model/clock.ts'
 import { goSentence } from '../runtime/errors.ts'
 import { joinHostPort, type ProbeOutcome } from './probe-outcome.ts'
@@ -49,7 +50,7 @@ export async function grpcProbe(probe: GrpcProbe, signal: AbortSignal): Promise<
     })
     // Kubelet, too, waits out a refused connection: the server may only be starting.
     if (!connected) {
-      const within = seconds(timeoutMs)
+      const within = formatDelay(timeoutMs)
       return failure(
         `timeout: failed to connect service "${address}" within ${within}: context deadline exceeded`,
       )
@@ -100,15 +101,11 @@ function sentenceOf({ code, details }: ServiceError, timeoutMs: number): string 
     return `error: this server does not implement the grpc health protocol (grpc.health.v1.Health): ${details}`
   }
   if (code === status.DEADLINE_EXCEEDED) {
-    return `timeout: health rpc did not complete within ${seconds(timeoutMs)}`
+    return `timeout: health rpc did not complete within ${formatDelay(timeoutMs)}`
   }
   return `error: health rpc probe failed: ${goSentence(code, details)}`
 }
 
 function failure(output: string): ProbeOutcome {
   return { result: 'failure', output }
-}
-
-function seconds(ms: number): string {
-  return `${ms / 1000}s`
 }

@@ -17,7 +17,7 @@ export function resolvePort(port: number | string, container: Pick<Container, 'p
     throw new Error(`invalid port number: ${number}`)
   }
   const named = container.ports?.find(({ name }) => name === port)
-  if (!named) throw new Error(`port ${port} not found`)
+  if (!named) throw new Error(`port ${JSON.stringify(port)} not found`)
   return named.containerPort
 }
 

@@ -122,7 +122,7 @@ describe('a hook that asks a server', () => {
   })
 
   it('fails when the container has no port of that name', async () => {
-    await expect(run({ httpGet: { port: 'admin' } })).rejects.toThrow('port admin not found')
+    await expect(run({ httpGet: { port: 'admin' } })).rejects.toThrow('port "admin" not found')
   })
 
   it('has not failed when it was broken off', async () => {

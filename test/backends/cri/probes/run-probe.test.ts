@@ -122,7 +122,7 @@ describe('an HTTP probe', () => {
     expect(await probeOnce({ httpGet: { port: 'web' } }, { ports })).toEqual({ result: 'success' })
     expect(await probeOnce({ httpGet: { port: 'none' } }, { ports })).toEqual({
       result: 'unknown',
-      error: 'port none not found',
+      error: 'port "none" not found',
     })
   })
 
@@ -194,10 +194,15 @@ describe('an exec probe', () => {
 
   it('fails when the command does not end in time', async () => {
     const exec: ExecInContainer = async () => ({ exitCode: 0, output: '', timedOut: true })
-    expect(await probeOnce({ exec: { command: ['sleep', '9'] }, timeoutSeconds: 2 }, {}, exec)).toEqual({
-      result: 'failure',
-      output: 'command timed out: "sleep 9" timed out after 2s',
-    })
+    for (const [timeoutSeconds, told] of [
+      [2, '2s'],
+      [90, '1m30s'],
+    ] as const) {
+      expect(await probeOnce({ exec: { command: ['sleep', '9'] }, timeoutSeconds }, {}, exec)).toEqual({
+        result: 'failure',
+        output: `command timed out: "sleep 9" timed out after ${told}`,
+      })
+    }
   })
 
   it('is tried three times when it cannot be run, then says nothing about the container', async () => {
