@@ -131,10 +131,10 @@ async function variablesAndMounts(
   input: ContainerStartInput,
   { podIps, images }: { readonly podIps: readonly string[]; readonly images: ReadonlyMap<string, ImageSpec> },
 ) {
-  const { pod, sources, planned, volumes, waits } = input
+  const { pod, paths, sources, planned, volumes, waits } = input
   const { container } = planned
   const [variables, recursiveReadOnly] = await Promise.all([
-    containerEnvironment({ pod, container, podIps, sources }, waits),
+    containerEnvironment({ pod, podDir: paths.podDir, container, podIps, sources }, waits),
     canRecurse(input),
   ])
   const environment = new Map(variables.map(({ key, value }) => [key, value]))

@@ -2,11 +2,15 @@ import { expandVariables } from '../../../lifecycle/expand-variables.ts'
 import { SpillwayError } from '../../../model/errors.ts'
 import type { Container, Pod } from '../../../model/kubernetes.ts'
 import type { PodSources } from '../../backend.ts'
+import { volumeDirectory } from '../volumes/container-mounts.ts'
+import { envFileValue, readEnvFile } from '../volumes/env-file.ts'
 import { podField, resourceField } from '../volumes/field-ref.ts'
 import { secretData } from '../volumes/payload.ts'
 
 export interface EnvironmentInput {
   readonly pod: Pod
+  /** The Pod's own directory on this machine, whose volumes are there. */
+  readonly podDir: string
   readonly container: Container
   /** Primary first. */
   readonly podIps: readonly string[]
@@ -19,7 +23,7 @@ export interface EnvironmentVariable {
 }
 
 type EnvVar = NonNullable<Container['env']>[number]
-type EnvVarSource = NonNullable<EnvVar['valueFrom']>
+type EnvVarSource = NonNullable<EnvVar['valueFrom']> & { readonly fileKeyRef?: FileKeyReference }
 type EnvFromSource = NonNullable<Container['envFrom']>[number]
 type Data = ReadonlyMap<string, string>
 
@@ -67,6 +71,14 @@ function serviceVariables(all: ReadonlyMap<string, string>, pod: Pod): ReadonlyM
   return new Map([...all].filter(([name]) => masterVariable.test(name)))
 }
 
+/** 1.34+ */
+interface FileKeyReference {
+  readonly volumeName: string
+  readonly path: string
+  readonly key: string
+  readonly optional?: boolean
+}
+
 /** Undefined: optional and missing, so that the variable is not set at all. */
 async function sourceValue(
   source: EnvVarSource | undefined,
@@ -83,10 +95,29 @@ async function sourceValue(
     return await reader.key({ kind: 'ConfigMap', ...source.configMapKeyRef }, signal)
   }
   if (source.secretKeyRef) return await reader.key({ kind: 'Secret', ...source.secretKeyRef }, signal)
+  if (source.fileKeyRef) return await fileValue(source.fileKeyRef, input)
   throw new SpillwayError(
     'Unsupported',
     `env valueFrom ${Object.keys(source).join(', ')} is not supported here`,
   )
+}
+
+/** What an init container wrote into a volume for the others. Also of an optional key the file has to be there. */
+async function fileValue(
+  { volumeName, path, key, optional }: FileKeyReference,
+  { pod, podDir }: EnvironmentInput,
+): Promise<string | undefined> {
+  // The API server takes no other kind of volume.
+  const volume = pod.spec?.volumes?.find(({ name, emptyDir }) => name === volumeName && emptyDir)
+  if (!volume) throw missing(`cannot find the volume "${volumeName}" referenced by FileKeyRef`)
+  let value: string | undefined
+  try {
+    value = envFileValue(await readEnvFile(volumeDirectory(volume, podDir), path), key)
+  } catch (error) {
+    throw missing("couldn't parse env file", error)
+  }
+  if (value !== undefined || optional) return value
+  throw missing(`environment variable key "${key}" not found in file "${path}"`)
 }
 
 interface DataReference {
@@ -142,6 +173,6 @@ class DataReader {
   }
 }
 
-function missing(message: string): SpillwayError {
-  return new SpillwayError('NotFound', message, { reason: 'CreateContainerConfigError' })
+function missing(message: string, cause?: unknown): SpillwayError {
+  return new SpillwayError('NotFound', message, { reason: 'CreateContainerConfigError', cause })
 }

@@ -73,7 +73,8 @@ async function makeDirectories(root: string, path: string): Promise<void> {
   }
 }
 
-async function openBelow(root: string, below: string, path: string): Promise<FileHandle> {
+/** Opens what lies below, part by part, and follows no link on the way. `path` is for the error. */
+export async function openBelow(root: string, below: string, path: string): Promise<FileHandle> {
   let handle = await openPart(root, path)
   for (const part of below.split('/').filter((part) => part !== '')) {
     try {

@@ -1,14 +1,21 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { containerEnvironment } from '../../../../src/backends/cri/translate/environment.ts'
 import type { Container, Pod, PodSpec } from '../../../../src/model/kubernetes.ts'
 import { containerOf, FakeSources, podOf, secretOf } from '../fake-sources.ts'
 
 const never = new AbortController().signal
 let sources: FakeSources
+let podDir: string
 
-beforeEach(() => {
+beforeEach(async () => {
   sources = new FakeSources()
+  podDir = await mkdtemp(join(tmpdir(), 'spillway-environment-'))
 })
+
+afterEach(async () => await rm(podDir, { recursive: true, force: true }))
 
 async function environmentOf(
   fields: Partial<Container>,
@@ -18,7 +25,7 @@ async function environmentOf(
   const container = containerOf(fields)
   const pod = podOf({ containers: [container], nodeName: 'burst-0', ...spec }, metadata)
   const podIps = ['10.1.0.7', 'fd00::7']
-  const variables = await containerEnvironment({ pod, container, podIps, sources }, never)
+  const variables = await containerEnvironment({ pod, podDir, container, podIps, sources }, never)
   return Object.fromEntries(variables.map(({ key, value }) => [key, value]))
 }
 
@@ -49,6 +56,38 @@ describe('containerEnvironment', () => {
     sources.secrets.set('keys', secretOf({ 'data-1': 'x', 'two.2': 'y' }))
     const envFrom = [{ prefix: 'p-', secretRef: { name: 'keys' } }]
     expect(await environmentOf({ envFrom })).toEqual({ 'p-data-1': 'x', 'p-two.2': 'y' })
+  })
+
+  describe('from a file that an init container wrote into a volume', () => {
+    const volumes = [
+      { name: 'made', emptyDir: {} },
+      { name: 'settings', configMap: { name: 'settings' } },
+    ]
+    const valueOf = async (fields: object) => {
+      const valueFrom: object = { fileKeyRef: { volumeName: 'made', path: 'app.env', key: 'A', ...fields } }
+      const env = [{ name: 'X', valueFrom }]
+      return await environmentOf({ env }, { volumes })
+    }
+
+    beforeEach(async () => {
+      await mkdir(join(podDir, 'volumes/made'), { recursive: true })
+      await writeFile(join(podDir, 'volumes/made/app.env'), "A='1'\n")
+    })
+
+    it('takes the value of a key, and nothing of one that is not there and need not be', async () => {
+      expect(await valueOf({})).toEqual({ X: '1' })
+      expect(await valueOf({ key: 'B', optional: true })).toEqual({})
+    })
+
+    it.each([
+      [{ key: 'B' }, 'environment variable key "B" not found in file "app.env"'],
+      [{ path: 'other.env', optional: true }, "couldn't parse env file"],
+      [{ volumeName: 'none' }, 'cannot find the volume "none" referenced by FileKeyRef'],
+      [{ volumeName: 'settings' }, 'cannot find the volume "settings" referenced by FileKeyRef'],
+    ])('says what is missing: %j', async (fields, message) => {
+      const reason = 'CreateContainerConfigError'
+      await expect(valueOf(fields)).rejects.toMatchObject({ code: 'NotFound', reason, message })
+    })
   })
 
   it('reads where the Pod runs', async () => {
