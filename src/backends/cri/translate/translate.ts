@@ -56,8 +56,10 @@ export function sandboxConfig(input: SandboxInput): SandboxConfig {
     logDirectory: input.paths.logDir,
     dnsConfig: { servers: dns.servers, searches: dns.searches, options: dns.options },
     portMappings: portMappings(pod),
-    labels: sandboxLabels(owner, ref, input.nodeName),
-    annotations: generationMark(pod.metadata?.generation ?? 0),
+    // The Pod's own are for those who look into the runtime and for its plugins (the bandwidth that CNI gives, say); they
+    // must not pass for ours.
+    labels: { ...pod.metadata?.labels, ...sandboxLabels(owner, ref, input.nodeName) },
+    annotations: { ...pod.metadata?.annotations, ...generationMark(pod.metadata?.generation ?? 0) },
     linux: {
       cgroupParent: input.cgroupParent,
       sysctls: sysctls(pod),

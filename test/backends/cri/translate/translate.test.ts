@@ -72,6 +72,19 @@ describe('a Pod in the words of CRI', () => {
     await expect(text).toMatchFileSnapshot('golden/plain-pod.json')
   })
 
+  it('with its own labels and annotations on the sandbox, none of which passes for ours', () => {
+    const labels = { app: 'web', 'io.kubernetes.pod.uid': 'another', 'spillway.dev/instance': 'another' }
+    const annotations = { 'kubernetes.io/egress-bandwidth': '10M', 'spillway.dev/generation': '99' }
+    const plain = translated(aPod())
+    const { sandbox, containers } = translated(aPod({ metadata: { labels, annotations } }))
+    expect(sandbox.labels).toEqual({ ...plain.sandbox.labels, app: 'web' })
+    expect(sandbox.annotations).toEqual({
+      ...plain.sandbox.annotations,
+      'kubernetes.io/egress-bandwidth': '10M',
+    })
+    expect(containers).toEqual(plain.containers)
+  })
+
   it('with everything set that is carried over', async () => {
     const pod = aPod({
       spec: {
