@@ -13,9 +13,11 @@ import { metricsContentType } from './metrics-text.ts'
 import type { NodePods } from './node-pods.ts'
 import type { NodeUsage } from './node-usage.ts'
 import { podList, runningPods } from './pod-lists.ts'
+import { probeMetrics } from './probe-metrics.ts'
 import { resourceMetrics } from './resource-metrics.ts'
 import { allowedMethods, type Route } from './route.ts'
 import { runCommand } from './run-command.ts'
+import { sliMetrics } from './sli-metrics.ts'
 import { statsSummary } from './stats-summary.ts'
 
 /** What a virtual node offers, as its Node object says. */
@@ -32,6 +34,8 @@ export interface AnswerOptions {
   readonly size: NodeSize
   readonly settings: NodeSettings
   readonly checks: HealthChecks
+  /** Since when the node API has been there, in wall milliseconds. */
+  readonly startedAtMs: number
   readonly usage: NodeUsage
   readonly metrics: NodeMetrics
   readonly log: Log
@@ -101,11 +105,16 @@ async function sendSummary(
 async function sendMetrics(
   of: Extract<Route, { kind: 'metrics' }>['of'],
   response: ServerResponse,
-  { usage, size, metrics, log }: AnswerOptions,
+  { usage, size, metrics, checks, startedAtMs, log }: AnswerOptions,
   signal: AbortSignal,
 ): Promise<void> {
   if (of === 'node') {
     response.writeHead(200, { 'Content-Type': metrics.contentType }).end(await metrics.text())
+    return
+  }
+  if (of === 'probes' || of === 'slis') {
+    const told = of === 'slis' ? sliMetrics(checks) : probeMetrics(startedAtMs)
+    response.writeHead(200, { 'Content-Type': metricsContentType }).end(told)
     return
   }
   const reading = await usage.read({ storage: of === 'cadvisor' }, signal).catch((error: unknown) => {

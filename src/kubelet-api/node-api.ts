@@ -86,7 +86,7 @@ class NodeApiServer {
       ['syncloop', options.syncLoop],
     ])
     const usage = new NodeUsage({ nodeName, memoryBytes: size.memoryBytes, backend, clock })
-    this.#answering = { ...options, checks, usage, metrics: this.#metrics }
+    this.#answering = { ...options, checks, usage, metrics: this.#metrics, startedAtMs: clock.wallMs() }
     this.#server = createServer({ ...serverLimits, ...this.#tlsOptions() }, (request, response) => {
       const served = this.#count(request, { longRunning: false })
       response.once('close', served)

@@ -2,7 +2,7 @@
 export type Route =
   | { readonly kind: 'healthz'; readonly check?: string }
   | { readonly kind: 'pods' | 'runningPods' | 'configz' | 'summary' }
-  | { readonly kind: 'metrics'; readonly of: 'node' | 'resource' | 'cadvisor' }
+  | { readonly kind: 'metrics'; readonly of: 'node' | 'resource' | 'cadvisor' | 'probes' | 'slis' }
   | { readonly kind: 'containerLogs'; readonly pod: PodPath; readonly container: string }
   | { readonly kind: 'exec' | 'attach'; readonly pod: PodPath; readonly container: string }
   | { readonly kind: 'run'; readonly pod: PodPath; readonly container: string }
@@ -56,8 +56,8 @@ const metrics: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['', { kind: 'metrics', of: 'node' }],
   ['resource', { kind: 'metrics', of: 'resource' }],
   ['cadvisor', { kind: 'metrics', of: 'cadvisor' }],
-  ['probes', absent('probes are not counted on a virtual node')],
-  ['slis', absent('a virtual node has no service level indicators')],
+  ['probes', { kind: 'metrics', of: 'probes' }],
+  ['slis', { kind: 'metrics', of: 'slis' }],
 ])
 
 function metricsRoute([of = '', ...rest]: readonly string[]): Route | undefined {

@@ -156,13 +156,28 @@ describe('run', () => {
   })
 })
 
+describe('what scrapers of kubelets ask for', () => {
+  it('is answered at each of their paths', async () => {
+    bench.reviews.allowed = new Set(['metrics'])
+    for (const path of ['', '/cadvisor', '/probes', '/resource', '/slis'])
+      expect(await ask(`/metrics${path}`, { token: 'good' }), path).toMatchObject({ status: 200 })
+  })
+
+  it('tells since when the node answers, and what its health checks say', async () => {
+    bench.reviews.allowed = new Set(['metrics'])
+    const { body } = await ask('/metrics/probes', { token: 'good' })
+    expect(body).toMatch(/^process_start_time_seconds 1767225600$/m)
+    const slis = await ask('/metrics/slis', { token: 'good' })
+    expect(slis.body).toMatch(/^kubernetes_healthcheck\{name="syncloop",type="healthz"\} 1$/m)
+  })
+})
+
 describe('what a virtual node does not offer', () => {
   it.each([
     ['/logs/', 'log', 405, 'logs endpoint is disabled.\n'],
     ['/debug/pprof/heap', 'proxy', 405, 'profiling endpoint is disabled.\n'],
     ['/debug/flags/v', 'proxy', 405, 'flags endpoint is disabled.\n'],
     ['/checkpoint/shop/web/app', 'checkpoint', 404, 'containers on a virtual node cannot be checkpointed\n'],
-    ['/metrics/probes', 'metrics', 404, 'probes are not counted on a virtual node\n'],
   ])('%s, is said in a sentence to who may ask (%s)', async (path, subresource, status, body) => {
     bench.reviews.allowed = new Set()
     expect(await ask(path, { token: 'good' })).toMatchObject({ status: 403 })
