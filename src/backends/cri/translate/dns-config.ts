@@ -1,3 +1,4 @@
+import { longName } from '../../../lifecycle/round.ts'
 import type { Pod } from '../../../model/kubernetes.ts'
 import type { NodeFacts } from '../../backend.ts'
 
@@ -73,7 +74,7 @@ function baseResolver(
   }
   warnings.push({
     reason: 'MissingClusterDNS',
-    message: `The node has no cluster DNS address and cannot create the Pod with policy "ClusterFirst"; falling back to "Default"`,
+    message: `pod: "${longName(pod)}". kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to "Default" policy.`,
   })
   return host
 }

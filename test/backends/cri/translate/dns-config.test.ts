@@ -57,7 +57,13 @@ describe('dnsConfig', () => {
   it('falls back to the node when no cluster DNS is known, and says so', () => {
     const config = dnsConfig(podOf({}), { ...node, clusterDns: [] }, host)
     expect(config.servers).toEqual(['9.9.9.9'])
-    expect(config.warnings[0]?.reason).toBe('MissingClusterDNS')
+    const { uid, name, namespace } = podOf({}).metadata ?? {}
+    expect(config.warnings).toEqual([
+      {
+        reason: 'MissingClusterDNS',
+        message: `pod: "${name}_${namespace}(${uid})". kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy. Falling back to "Default" policy.`,
+      },
+    ])
   })
 
   it('keeps to the limits of resolvers and tells what it left out', () => {
