@@ -7,6 +7,7 @@ import { deadlineExceeded, isPastDeadline } from './active-deadline.ts'
 import { containerStatus, lostTermination } from './container-status.ts'
 import { evictionOf } from './eviction.ts'
 import { conditionsOfOthers, podConditions } from './pod-conditions.ts'
+import { podIpsAmong } from './pod-ips.ts'
 import { podPhase, type PodPhase } from './pod-phase.ts'
 import { qosClass } from './qos.ts'
 import { reportedPodResources } from './reported-resources.ts'
@@ -195,7 +196,8 @@ function generation(pod: Pod): Partial<PodStatus> {
 function addresses({ pod, observed, previous, node }: PodStatusInput): Partial<PodStatus> {
   const [hostIP] = node.hostIps
   const host = hostIP === undefined ? {} : { hostIP, hostIPs: node.hostIps.map((ip) => ({ ip })) }
-  const seen = pod.spec?.hostNetwork ? node.hostIps : (observed?.sandbox?.podIps ?? [])
+  const { hostIps } = node
+  const seen = pod.spec?.hostNetwork ? hostIps : podIpsAmong(observed?.sandbox?.podIps ?? [], hostIps)
   const [podIP] = seen
   if (podIP !== undefined) return { ...host, podIP, podIPs: seen.map((ip) => ({ ip })) }
   // A sandbox that ended keeps its address in the status; one that is up and has none yet shows none.

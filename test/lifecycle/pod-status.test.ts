@@ -119,6 +119,17 @@ describe('the status that is reported', () => {
   })
 })
 
+it('A status names no two addresses of one family, and the family of the node first', () => {
+  const input = inputOf({ about: '', pod: { main: ['main'] }, previous: {} })
+  const podIps = ['fd00::7', '10.245.0.7', '192.168.0.7']
+  const sandbox = { id: 'sandbox-0', createdAtMs: at(5), ready: true, podIps }
+  const { podIP, podIPs } = podStatus({ ...input, observed: observed({ sandbox }) })
+  expect({ podIP, podIPs }).toEqual({
+    podIP: '10.245.0.7',
+    podIPs: [{ ip: '10.245.0.7' }, { ip: 'fd00::7' }],
+  })
+})
+
 describe('that all containers begin anew', () => {
   const rule = { action: 'RestartAllContainers', exitCodes: { operator: 'In', values: [88] } }
   const main = aContainer({ name: 'main', restartPolicy: 'Never', restartPolicyRules: [rule] })

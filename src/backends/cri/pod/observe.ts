@@ -1,4 +1,5 @@
 import type { ContainerEvidence } from '../../../lifecycle/pod-actions.ts'
+import { podIpsAmong } from '../../../lifecycle/pod-ips.ts'
 import { restartingAllContainers } from '../../../lifecycle/restart-policy.ts'
 import type {
   AllocationObservation,
@@ -117,7 +118,7 @@ export function podAddresses(
   sandbox: SandboxStatus | undefined,
 ): readonly string[] {
   if (pod.spec?.hostNetwork) return node.ips
-  return sandbox ? podIpsOf(sandbox) : []
+  return sandbox ? podIpsAmong(podIpsOf(sandbox), node.ips) : []
 }
 
 /**

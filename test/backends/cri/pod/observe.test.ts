@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { containerMarks } from '../../../../src/backends/cri/marks.ts'
-import { evidenceOf, observePod } from '../../../../src/backends/cri/pod/observe.ts'
-import { aContainer } from '../../../support/builders.ts'
+import { evidenceOf, observePod, podAddresses } from '../../../../src/backends/cri/pod/observe.ts'
+import { aContainer, aPod } from '../../../support/builders.ts'
 import { attempt, createdAtMs, ended, observeInput as input, sandbox } from '../seen.ts'
 
 describe('what is seen of a Pod', () => {
@@ -81,6 +81,15 @@ describe('what is seen of a Pod', () => {
     expect(observePod(input({ view })).containers[0]?.state).toMatchObject({
       message: 'runtime: last words',
     })
+  })
+
+  it('has addresses of the Pod by family, that of the node first', () => {
+    const told = sandbox(0, {
+      network: { ip: 'fd00::7', additionalIps: [{ ip: '10.0.0.7' }, { ip: '10.9.0.7' }] },
+    })
+    expect(podAddresses(aPod(), { ips: ['10.200.0.1'] }, told)).toEqual(['10.0.0.7', 'fd00::7'])
+    const onNode = aPod({ spec: { hostNetwork: true } })
+    expect(podAddresses(onNode, { ips: ['10.200.0.1'] }, told)).toEqual(['10.200.0.1'])
   })
 
   it('knows what an attempt was made with, and keeps that to itself', () => {
