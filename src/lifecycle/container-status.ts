@@ -89,7 +89,7 @@ function unseenStatus(input: ContainerStatusInput): ContainerStatus {
   }
   if (kind !== 'init' || !mainStarted) return waiting
   const message =
-    'The container is not known to the backend any more; it has completed, since the Pod has been initialized'
+    'Unable to get init container status from container runtime and pod has been initialized, treat it as exited normally'
   return {
     ...waiting,
     state: { terminated: { exitCode: 0, reason: 'Completed', message } },
@@ -113,7 +113,7 @@ function lostStatus(input: ContainerStatusInput, previous: ContainerStatus): Con
     imageID: '',
     restartCount: previous.restartCount + 1,
     state: { waiting: { reason: defaultWaitingReason(pod) } },
-    lastState: lost,
+    lastState: { terminated: { ...lostTermination, message: lostWhileRunning } },
     ready: false,
     started: false,
   }
@@ -127,6 +127,10 @@ export const lostTermination = {
   reason: 'ContainerStatusUnknown',
   message: 'The container could not be located when the pod was terminated',
 } as const
+
+/** Of one that will run again; with kubelet's two blanks. */
+const lostWhileRunning =
+  'The container could not be located when the pod was deleted.  The container used to be Running'
 
 function defaultWaitingReason(pod: Pod): string {
   return (pod.spec?.initContainers ?? []).length > 0 ? 'PodInitializing' : 'ContainerCreating'

@@ -119,6 +119,19 @@ describe('the status that is reported', () => {
   })
 })
 
+it('An init container of which nothing is left has completed when the main ones have run', () => {
+  const input = inputOf({ about: '', pod: { init: ['setup'], main: ['main'] }, previous: {} })
+  const seen = observed({ containers: [running('main')] })
+  const [setup] = podStatus({ ...input, observed: seen }).initContainerStatuses ?? []
+  expect(setup?.ready).toBe(true)
+  expect(setup?.state?.terminated).toEqual({
+    exitCode: 0,
+    reason: 'Completed',
+    message:
+      'Unable to get init container status from container runtime and pod has been initialized, treat it as exited normally',
+  })
+})
+
 it('A status names no two addresses of one family, and the family of the node first', () => {
   const input = inputOf({ about: '', pod: { main: ['main'] }, previous: {} })
   const podIps = ['fd00::7', '10.245.0.7', '192.168.0.7']
