@@ -60,11 +60,23 @@ export async function httpGet(what: HttpGet, signal: AbortSignal): Promise<HttpA
   }
 }
 
+/**
+ * Go takes answers that Node does not: lines that end without a carriage return, as shell scripts write them, a length
+ * beside chunks, a header beyond 16 KiB. What is lenient here is only what we read from a Pod, once.
+ */
+const asGoReads = { insecureHTTPParser: true, maxHeaderSize: 1 << 20 } as const
+
 function get(url: URL, what: HttpGet, signal: AbortSignal): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest
     // No agent: a connection kept from before would not show that new ones are refused.
-    const options = { agent: false as const, rejectUnauthorized: false, headers: headers(what), signal }
+    const options = {
+      agent: false as const,
+      rejectUnauthorized: false,
+      headers: headers(what),
+      signal,
+      ...asGoReads,
+    }
     const outgoing = send(url, options, (incoming) => {
       readBody(incoming).then(
         (body) => {

@@ -116,6 +116,19 @@ describe('an HTTP probe', () => {
     })
   })
 
+  it.each([
+    ['lines that end as a shell script writes them', 'HTTP/1.1 200 OK\n\nok'],
+    ['no reason and no header', 'HTTP/1.0 200\r\n\r\nok'],
+    [
+      'a length beside chunks',
+      'HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+    ],
+    ['a long header', `HTTP/1.1 200 OK\r\nCookie: ${'x'.repeat(40_000)}\r\n\r\nok`],
+  ])('takes answers that Go takes: %s', async (_kind, answer) => {
+    const server = createTcpServer((socket) => socket.once('data', () => socket.end(answer)))
+    expect(await probeOnce({ httpGet: { port: await listen(server) } })).toEqual({ result: 'success' })
+  })
+
   it('finds a port by its name in the container', async () => {
     const port = await serve((_request, response) => response.end())
     const ports = [{ name: 'web', containerPort: port }]
