@@ -6,7 +6,7 @@ import type { PodRef } from '../../../model/pod-key.ts'
 import type { PodHappening } from '../../backend.ts'
 import { isRuntimeGone } from '../runtime/errors.ts'
 import type { ExecInContainer } from '../runtime/exec-in-container.ts'
-import { httpGet, HttpGetError, type HttpGet } from '../probes/http-get.ts'
+import { HttpBodyError, httpGet, HttpGetError, type HttpGet } from '../probes/http-get.ts'
 import { dialSentence, resolvePort } from '../probes/probe-outcome.ts'
 
 export type HookHandler = NonNullable<NonNullable<Container['lifecycle']>['postStart']>
@@ -84,15 +84,25 @@ async function ask(input: HookInput, action: HttpGetAction, signal: AbortSignal)
     purpose: 'lifecycle',
   }
   try {
-    await httpGet(request, signal)
+    await askOnce(request, signal)
   } catch (error) {
     if (!(error instanceof HttpGetError) || !speaksPlainHttp(error)) throw error
     // Since 1.25 kubelet honours the scheme of hooks; servers from before then may know HTTP only.
     const headers = request.headers.filter(({ name }) => name.toLowerCase() !== 'authorization')
-    await httpGet({ ...request, scheme: 'http', headers }, signal)
+    await askOnce({ ...request, scheme: 'http', headers }, signal)
     const address = `${host}:${request.port}`
     const message = `request to HTTPS lifecycle hook ${address} got HTTP response, retry with HTTP succeeded`
     input.tell({ type: 'Warning', reason: 'LifecycleHTTPFallback', message })
+  }
+}
+
+/** Of an answer nobody reads the body: who was asked to end may do so in the middle of it. */
+async function askOnce(request: HttpGet, signal: AbortSignal): Promise<void> {
+  try {
+    await httpGet(request, signal)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!(error instanceof HttpGetError && error.cause instanceof HttpBodyError)) throw error
   }
 }
 

@@ -41,6 +41,9 @@ export class HttpGetError extends Error {
   }
 }
 
+/** There was an answer, and it broke off, or the signal came, before its body had been read. */
+export class HttpBodyError extends Error {}
+
 /**
  * One GET. Redirects are followed within the same host name; the answer of one that leads elsewhere is given as it is.
  * Certificates are not checked: the Pod proves nothing to its own node. Rejects with `HttpGetError`.
@@ -77,14 +80,13 @@ function get(url: URL, what: HttpGet, signal: AbortSignal): Promise<HttpAnswer> 
       signal,
       ...asGoReads,
     }
+    const brokenOff = (error: Error): void => reject(new HttpBodyError(error.message, { cause: error }))
     const outgoing = send(url, options, (incoming) => {
-      readBody(incoming).then(
-        (body) => {
-          resolve({ status: incoming.statusCode ?? 0, location: incoming.headers.location, body })
-          outgoing.destroy()
-        },
-        (error: unknown) => reject(error as Error),
-      )
+      outgoing.off('error', reject).on('error', brokenOff)
+      readBody(incoming).then((body) => {
+        resolve({ status: incoming.statusCode ?? 0, location: incoming.headers.location, body })
+        outgoing.destroy()
+      }, brokenOff)
     })
     outgoing.on('error', reject)
     outgoing.end()

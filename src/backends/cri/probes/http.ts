@@ -1,5 +1,5 @@
 import { errorMessage } from '../../../model/errors.ts'
-import { httpGet, HttpGetError, type HttpAnswer, type HttpGet } from './http-get.ts'
+import { HttpBodyError, httpGet, HttpGetError, type HttpAnswer, type HttpGet } from './http-get.ts'
 import { dialSentence, type ProbeOutcome } from './probe-outcome.ts'
 
 export interface HttpProbe extends HttpGet {
@@ -17,11 +17,25 @@ export async function httpProbe(probe: HttpProbe, signal: AbortSignal): Promise<
   } catch (error) {
     if (!(error instanceof HttpGetError)) return { result: 'failure', output: errorMessage(error) }
     const cause = error.cause instanceof Error ? error.cause : error
+    if (cause instanceof HttpBodyError) return unread(cause, { timedOut: deadline.aborted })
     const told = deadline.aborted
       ? 'context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
       : dialSentence(cause, error.url.host)
     return { result: 'failure', output: `Get "${error.url.href}": ${told}` }
   }
+}
+
+/**
+ * A status without all of its body (of which 10 KiB would do) says nothing: kubelet tries again, and then throws what it
+ * has away, so that a liveness probe of an endpoint that goes on sending never ends its container.
+ */
+function unread({ message }: HttpBodyError, { timedOut }: { readonly timedOut: boolean }): ProbeOutcome {
+  const waited = 'context deadline exceeded (Client.Timeout or context cancellation while reading body)'
+  return { result: 'unknown', state: 'failure', error: timedOut ? waited : goBodySentence(message) }
+}
+
+function goBodySentence(message: string): string {
+  return message === 'aborted' ? 'unexpected EOF' : message
 }
 
 function conclude({ status, body }: HttpAnswer): ProbeOutcome {

@@ -6,8 +6,8 @@ export type ProbeOutcome =
   /** It succeeds, with something to tell: a redirect that leads elsewhere is not followed. */
   | { readonly result: 'warning'; readonly output: string }
   | { readonly result: 'failure'; readonly output: string }
-  /** The probe itself could not be carried out. */
-  | { readonly result: 'unknown'; readonly error: string }
+  /** The probe itself could not be carried out. `state`: what kubelet calls that, when not by its name. */
+  | { readonly result: 'unknown'; readonly error: string; readonly state?: 'failure' }
 
 /** The number of a port given by number or by name. Throws kubelet's sentence when the container has no such port. */
 export function resolvePort(port: number | string, container: Pick<Container, 'ports'>): number {

@@ -143,7 +143,8 @@ export class Prober {
     if (outcome.result === 'failure') tell('Unhealthy', `${title} failed: ${outcome.output}`)
     if (outcome.result === 'warning') tell('ProbeWarning', `${title} warning: ${outcome.output}`)
     if (outcome.result === 'unknown') {
-      tell('Unhealthy', `${title} errored and resulted in unknown state: ${outcome.error}`)
+      const { state = 'unknown', error } = outcome
+      tell('Unhealthy', `${title} errored and resulted in ${state} state: ${error}`)
     }
   }
 

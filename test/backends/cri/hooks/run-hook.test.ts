@@ -100,6 +100,15 @@ describe('a hook that asks a server', () => {
     expect(seen).toMatchObject([{ url: '/drain?now', headers: { 'user-agent': 'kube-lifecycle/1.37' } }])
   })
 
+  it('is done when the server goes away in the middle of its answer', async () => {
+    const server = await startHttpServer((_request, response) => {
+      response.writeHead(200, { 'Content-Length': 9 })
+      response.write('bye', () => response.destroy())
+    })
+    servers.push(server)
+    await run({ httpGet: { port: server.port } })
+  })
+
   it('asks the Pod unless it names a host, at a port that it may name', async () => {
     const { port, seen } = await serve(200)
     const container = { name: 'main', ports: [{ name: 'admin', containerPort: port }] }

@@ -129,6 +129,28 @@ describe('an HTTP probe', () => {
     expect(await probeOnce({ httpGet: { port: await listen(server) } })).toEqual({ result: 'success' })
   })
 
+  it('says nothing about the container when the answer does not come to its end', async () => {
+    const endless = await serve((_request, response) => void response.write('tick\n'))
+    expect(await probeOnce({ httpGet: { port: endless } })).toEqual({
+      result: 'unknown',
+      state: 'failure',
+      error: 'context deadline exceeded (Client.Timeout or context cancellation while reading body)',
+    })
+    const cut = createTcpServer((socket) =>
+      socket.once('data', () => socket.end('HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\nok')),
+    )
+    expect(await probeOnce({ httpGet: { port: await listen(cut) } })).toEqual({
+      result: 'unknown',
+      state: 'failure',
+      error: 'unexpected EOF',
+    })
+  })
+
+  it('needs no more of an answer than its first 10 KiB', async () => {
+    const port = await serve((_request, response) => void response.write('x'.repeat(11 * 1024)))
+    expect(await probeOnce({ httpGet: { port } })).toEqual({ result: 'success' })
+  })
+
   it('finds a port by its name in the container', async () => {
     const port = await serve((_request, response) => response.end())
     const ports = [{ name: 'web', containerPort: port }]
