@@ -100,7 +100,7 @@ test('any other DaemonSet is left as it is: the taint keeps it off', async () =>
 function affinityOf(nodeSelectorTerms: object[]): NonNullable<PodSpec['affinity']> {
   return {
     nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } },
-  } as NonNullable<PodSpec['affinity']>
+  }
 }
 
 function termsOf({ spec }: DaemonSet): unknown {
