@@ -70,7 +70,7 @@ interface Tariff {
 function priced(spec: Spec, demand: Size, { book, atMs }: Tariff): PricedSize {
   const perHour = hourlyPrice(spec, book, atMs)
   const unused = (paid: bigint, asked: bigint): number =>
-    paid > asked && asked > 0n ? Number(((paid - asked) * 100n) / paid) : 0
+    paid > asked ? Number(((paid - asked) * 100n) / paid) : 0
   return {
     spec: formatSpec(spec),
     perSecond: amount(times(perHour, rational(1n, 3600n))),

@@ -110,12 +110,15 @@ function answers(pod: Pod, { servers, virtualNodes }: ClusterPicture): readonly 
   const unbound = pod.spec?.nodeName ? { ...pod, spec: { ...pod.spec, nodeName: '' } } : pod
   const answer = (room: NodeRoom, pool: string | undefined): NodeAnswer => {
     const asking = pool === undefined ? unbound : withToleration(unbound, pool)
-    return { node: room.name, pool, answer: describeFits([fitOn(asking, room)]).replace(/^1 /, '') }
+    const fit = fitOn(asking, room)
+    const text =
+      fit.kind === 'mismatch' ? `not meant for it: ${fit.why}` : describeFits([fit]).replace(/^1 /, '')
+    return { node: room.name, pool, answer: text }
   }
   return [
     ...servers.map((room) => answer(room, undefined)),
     ...[...virtualNodes].flatMap(([pool, rooms]) => rooms.map((room) => answer(room, pool))),
-  ]
+  ].sort((a, b) => (a.pool ?? '').localeCompare(b.pool ?? '') || byName(a.node, b.node))
 }
 
 function boundBecause(node: string, { servers, virtualNodes }: ClusterPicture): string {
@@ -133,7 +136,15 @@ function likely(pod: Pod, rooms: readonly NodeRoom[]): readonly string[] {
     .filter((room) => fitOn(pod, room).kind === 'fits')
     .map((room) => ({ name: room.name, points: leastAllocated(room, requests) }))
   const best = Math.max(...scored.map(({ points }) => points))
-  return scored.filter(({ points }) => points === best).map(({ name }) => name)
+  return scored
+    .filter(({ points }) => points === best)
+    .map(({ name }) => name)
+    .sort(byName)
+}
+
+/** `burst-2` before `burst-10`. */
+function byName(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true })
 }
 
 function leastAllocated({ node, free }: NodeRoom, requests: Resources): number {

@@ -55,7 +55,7 @@ describe('the price of a Pod', () => {
 
   it('tells who asks for nothing what asking for little would save', () => {
     const told = explainPrice(asking({}), tencentEksIntl, atMs)
-    expect(told.size?.spec).toBe('1 core, 2 GiB')
+    expect(told.size).toMatchObject({ spec: '1 core, 2 GiB', unusedPercent: { cpu: 100, memory: 100 } })
     expect(told.cheaper).toMatchObject({
       change: 'ask for 0.25 cores, 512 MiB, if that is enough, in place of nothing',
       size: { spec: '0.25 cores, 512 MiB' },

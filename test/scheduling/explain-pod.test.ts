@@ -68,10 +68,10 @@ describe('a Pod is explained', () => {
     expect(told).toMatchObject({ outcome: 'server', pool: undefined, nodes: ['idle-1', 'idle-2'] })
     expect(told.rules.at(-1)).toMatchObject({ rule: 'servers', passes: false })
     expect(told.says.map(({ answer }) => answer)).toEqual([
-      'has room',
-      'has room',
-      'has room',
       'is cordoned',
+      'has room',
+      'has room',
+      'has room',
       'has room',
     ])
   })
@@ -115,6 +115,19 @@ describe('a Pod is explained', () => {
       pool: 'burst',
       nodes: ['burst-0'],
     })
+  })
+
+  it('with what each node says, servers first, in the order of their numbers', () => {
+    const nodes = [10, 2, 1].map((ordinal) => virtualSample('burst', { name: `burst-${ordinal}` }))
+    const pod = podSample({ spec: { nodeSelector: { 'spillway.dev/pool': 'burst' } } })
+    const told = explain(withToleration(pod, 'burst'), { ...full, nodes: [...nodes, serverSample()] })
+    expect(told.nodes).toEqual(['burst-1', 'burst-2', 'burst-10'])
+    expect(told.says.map(({ node, answer }) => `${node} ${answer}`)).toEqual([
+      'server-0 not meant for it: node selector or affinity',
+      'burst-1 has room',
+      'burst-2 has room',
+      'burst-10 has room',
+    ])
   })
 
   it('that is somewhere already, or over', () => {
