@@ -5,12 +5,12 @@ import { errorMessage } from '../model/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { NodeMetrics } from '../telemetry/node-metrics.ts'
 import { sendJson, sendText, type Exchange } from './answers.ts'
-import { cadvisorMetrics } from './cadvisor-metrics.ts'
+import { cadvisorMetrics, type IdentityOf } from './cadvisor-metrics.ts'
 import { configz, type NodeSettings } from './configz.ts'
 import { sendContainerLog } from './container-logs.ts'
 import { healthAnswer, type HealthChecks } from './health.ts'
 import { metricsContentType } from './metrics-text.ts'
-import type { NodePods } from './node-pods.ts'
+import { identityIn, type NodePods } from './node-pods.ts'
 import type { NodeUsage } from './node-usage.ts'
 import { podList, runningPods } from './pod-lists.ts'
 import { probeMetrics } from './probe-metrics.ts'
@@ -105,7 +105,7 @@ async function sendSummary(
 async function sendMetrics(
   of: Extract<Route, { kind: 'metrics' }>['of'],
   response: ServerResponse,
-  { usage, size, metrics, checks, startedAtMs, log }: AnswerOptions,
+  { usage, size, metrics, pods, checks, startedAtMs, log }: AnswerOptions,
   signal: AbortSignal,
 ): Promise<void> {
   if (of === 'node') {
@@ -120,7 +120,8 @@ async function sendMetrics(
   const reading = await usage.read({ storage: of === 'cadvisor' }, signal).catch((error: unknown) => {
     log.warn({ error: errorMessage(error) }, 'usage cannot be read')
   })
-  const text =
-    of === 'resource' ? resourceMetrics(reading ?? undefined) : reading ? cadvisorMetrics(reading, size) : ''
+  const identityOf: IdentityOf = (pod, container) => identityIn(pods, pod, container)
+  const ofContainers = reading ? cadvisorMetrics(reading, { node: size, identityOf }) : ''
+  const text = of === 'resource' ? resourceMetrics(reading ?? undefined) : ofContainers
   response.writeHead(200, { 'Content-Type': metricsContentType }).end(text)
 }

@@ -8,14 +8,28 @@ export interface NodeAmounts {
   readonly memoryBytes: bigint
 }
 
+/** Which container of the runtime that is, as the Pod's status has it; empty where that does not say. */
+export type IdentityOf = (pod: PodUsage, container: string) => ContainerIdentity
+
+export interface ContainerIdentity {
+  readonly image: string
+  /** The runtime's, without its scheme. */
+  readonly id: string
+}
+
 /**
  * `/metrics/cadvisor`, as far as it is measured: those series of cAdvisor's that dashboards are made of, with its
- * names, and its way of writing a Pod's own cgroup as a container without a name. Of the labels `id`, `image` and `name`
- * nothing is known here; to Prometheus an empty label is the same as none. Pure.
+ * names, and its way of writing a Pod's own cgroup as a container without a name or image: the usual rules (those of
+ * kubernetes-mixin) tell by `image!=""` that it is not one more container. Of the label `id`, the cgroup, nothing is known
+ * here; to Prometheus an empty label is the same as none. Pure.
  */
-export function cadvisorMetrics({ pods, atMs }: NodeReading, node: NodeAmounts): string {
+export function cadvisorMetrics(
+  { pods, atMs }: NodeReading,
+  { node, identityOf }: { readonly node: NodeAmounts; readonly identityOf: IdentityOf },
+): string {
   const ofPods = figures.map(([name, type, help, figure]) => {
-    return { name, type, help, samples: pods.flatMap((pod) => podSamples(pod, figure, atMs)) }
+    const samples = pods.flatMap((pod) => podSamples(pod, { figure, identityOf }, atMs))
+    return { name, type, help, samples: name === cpuSeconds ? samples.map(ofAllCores) : samples }
   })
   const ofInterfaces = interfaceCounters.map(([name, help, field]): MetricFamily => {
     return { name, type: 'counter', help, samples: pods.flatMap((pod) => interfaceSamples(pod, field)) }
@@ -35,9 +49,17 @@ interface Figure {
 /** One figure of a Pod's cgroup or of a container; undefined: not measured. */
 type FigureOf = (usage: PodUsage | ContainerUsage, nowMs: number) => Figure | undefined
 
+const cpuSeconds = 'container_cpu_usage_seconds_total'
+
+/** Kubelet has cAdvisor tell of all of them together. */
+function ofAllCores(sample: Sample): Sample {
+  const { container, ...labels } = sample.labels ?? {}
+  return { ...sample, labels: { ...(container !== undefined && { container }), cpu: 'total', ...labels } }
+}
+
 const figures: readonly (readonly [string, MetricFamily['type'], string, FigureOf])[] = [
   [
-    'container_cpu_usage_seconds_total',
+    cpuSeconds,
     'counter',
     'Cumulative cpu time consumed in seconds.',
     ({ cpu }) => cpu && { value: seconds(cpu.totalNanos), atMs: cpu.atMs },
@@ -111,17 +133,23 @@ function isPod(usage: PodUsage | ContainerUsage): usage is PodUsage {
   return 'uid' in usage
 }
 
-function podSamples(pod: PodUsage, figureOf: FigureOf, nowMs: number): Sample[] {
+function podSamples(
+  pod: PodUsage,
+  { figure: figureOf, identityOf }: { readonly figure: FigureOf; readonly identityOf: IdentityOf },
+  nowMs: number,
+): Sample[] {
   return [pod, ...pod.containers].flatMap((usage): Sample[] => {
     const figure = figureOf(usage, nowMs)
-    return figure ? [{ labels: labels(pod, isPod(usage) ? '' : usage.name), ...figure }] : []
+    if (!figure) return []
+    const own = isPod(usage) ? {} : { container: usage.name, ...identityOf(pod, usage.name) }
+    return [{ labels: labels(pod, own), ...figure }]
   })
 }
 
 function interfaceSamples(pod: PodUsage, field: keyof InterfaceUsage): Sample[] {
   const { interfaces = [], atMs = 0 } = pod.network ?? {}
   return interfaces.map((one) => ({
-    labels: { ...labels(pod, ''), interface: one.name },
+    labels: { ...labels(pod, {}), interface: one.name },
     value: String(one[field]),
     atMs,
   }))
@@ -131,6 +159,9 @@ function gauge(name: string, help: string, value: number | bigint): MetricFamily
   return { name, help, type: 'gauge', samples: [{ value: String(value) }] }
 }
 
-function labels({ namespace, name }: PodUsage, container: string): Record<string, string> {
-  return { container, id: '', image: '', name: '', namespace, pod: name }
+function labels(
+  { namespace, name }: PodUsage,
+  { container = '', image = '', id = '' }: Partial<ContainerIdentity> & { readonly container?: string },
+): Record<string, string> {
+  return { container, id: '', image, name: id, namespace, pod: name }
 }
