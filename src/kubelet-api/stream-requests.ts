@@ -33,17 +33,35 @@ export async function streamTarget(
   try {
     const target =
       route.kind === 'portForward'
-        ? await backend.portForward(uidOf(findPod(pods, route.pod)), portsOf(query), signal)
+        ? await podTarget({ route, query }, { backend, pods }, signal)
         : await containerTarget({ route, query }, { backend, pods }, signal)
     return { ok: true, target }
   } catch (error) {
-    if (error instanceof ContainerNotFound) return { ok: false, status: 500, message: error.message }
+    if (error instanceof NotRunning) return { ok: false, status: 500, message: error.message }
     return { ok: false, status: answerStatus(error), message: errorMessage(error) }
   }
 }
 
-/** To kubelet an error like any other, so that it answers 500; kubectl shows the text. */
-class ContainerNotFound extends Error {}
+/** The runtime has none: to kubelet an error like any other, so that it answers 500; kubectl shows the text. */
+class NotRunning extends Error {}
+
+async function podTarget(
+  {
+    route,
+    query,
+  }: { readonly route: Extract<Route, { kind: 'portForward' }>; readonly query: URLSearchParams },
+  { backend, pods }: StreamPlaces,
+  signal: AbortSignal,
+): Promise<StreamTarget> {
+  const ports = portsOf(query)
+  const uid = uidOf(findPod(pods, route.pod))
+  try {
+    return await backend.portForward(uid, ports, signal)
+  } catch (error) {
+    const { name, namespace } = route.pod
+    throw hasCode(error, 'NotFound') ? new NotRunning(`pod not found ("${name}_${namespace}")`) : error
+  }
+}
 
 async function containerTarget(
   { route, query }: { readonly route: ContainerRoute; readonly query: URLSearchParams },
@@ -54,8 +72,8 @@ async function containerTarget(
   const streams = streamsOf(query)
   const { namespace, name } = route.pod
   const pod = findPod(pods, { namespace, name })
-  const missing = (): ContainerNotFound =>
-    new ContainerNotFound(
+  const missing = (): NotRunning =>
+    new NotRunning(
       kind === 'exec'
         ? `container not found ("${container}")`
         : `container ${container} not found in pod ${name}_${namespace}`,
