@@ -51,7 +51,7 @@ function seenStatus(input: ContainerStatusInput, observed: ContainerObservation)
       ? containerState(lastTerminated, mostBytes)
       : earlierState(previous, observed.containerId),
     ready: isReady(kind, observed),
-    started: state.kind === 'running' && observed.started,
+    ...(kind !== 'ephemeral' && { started: state.kind === 'running' && observed.started }),
     ...(observed.containerId !== undefined && reportedContainerResources({ container, observed, previous })),
     ...(observed.user && { user: { linux: observed.user } }),
   }
@@ -71,6 +71,8 @@ function isReady(kind: ContainerKind, observed: ContainerObservation): boolean {
   const { state } = observed
   // Of an init container "ready" means that it did what it was there for.
   if (kind === 'init') return state.kind === 'terminated' && state.exitCode === 0
+  // Kubelet asks only of the others (prober_manager.go UpdatePodStatus): who looks into a Pod serves nobody.
+  if (kind === 'ephemeral') return false
   return state.kind === 'running' && observed.ready
 }
 
@@ -85,7 +87,7 @@ function unseenStatus(input: ContainerStatusInput): ContainerStatus {
     state: { waiting: { reason: defaultWaitingReason(input.pod) } },
     lastState: previous?.lastState ?? {},
     ready: false,
-    started: false,
+    ...(kind !== 'ephemeral' && { started: false }),
   }
   if (kind !== 'init' || !mainStarted) return waiting
   const message =
@@ -106,7 +108,9 @@ function lostStatus(input: ContainerStatusInput, previous: ContainerStatus): Con
     kind !== 'ephemeral' &&
     !pod.metadata?.deletionTimestamp &&
     shouldRestart(container, pod, lostExitCode)
-  if (!again) return { ...previous, state: lost, ready: false, started: false }
+  if (!again) {
+    return { ...previous, state: lost, ready: false, ...(kind !== 'ephemeral' && { started: false }) }
+  }
   return {
     name: container.name,
     image: container.image ?? '',

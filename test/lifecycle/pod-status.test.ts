@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { podStatus, type PodStatusInput } from '../../src/lifecycle/pod-status.ts'
-import type { PodStatus } from '../../src/model/kubernetes.ts'
+import type { PodSpec, PodStatus } from '../../src/model/kubernetes.ts'
 import type { ContainerKind, ContainerObservation, PodObservation } from '../../src/model/pod-observation.ts'
 import { aContainer, aPod } from '../support/builders.ts'
 import { at, container, ended, exited, observed, running } from './observations.ts'
@@ -117,6 +117,19 @@ describe('the status that is reported', () => {
       expect(podStatus({ ...input, previous: once, nowMs: at(3_000) }), file).toEqual(once)
     }
   })
+})
+
+it('An ephemeral container is never ready, and of its start nothing is said, as it serves nobody', () => {
+  const input = inputOf({ about: '', pod: { main: ['main'] }, previous: {} })
+  const ephemeralContainers = [{ name: 'debugger', image: 'busybox' }]
+  const pod = { ...input.pod, spec: { ...input.pod.spec, ephemeralContainers } as PodSpec }
+  const debuggerThat = (...seen: ContainerObservation[]) => {
+    const containers = [running('main'), ...seen]
+    return podStatus({ ...input, pod, observed: observed({ containers }) }).ephemeralContainerStatuses?.[0]
+  }
+  const runs = debuggerThat(running('debugger', 20, { kind: 'ephemeral' }))
+  expect(runs).toMatchObject({ state: { running: {} }, ready: false })
+  for (const status of [runs, debuggerThat()]) expect(status).not.toHaveProperty('started')
 })
 
 it('An init container of which nothing is left has completed when the main ones have run', () => {
