@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { Container, Pod } from '../model/kubernetes.ts'
 import type { ContainerKind, TerminatedState } from '../model/pod-observation.ts'
+import { sameRequirements } from '../model/pod-resources.ts'
 import type {
   ContainerEvidence,
   ContainerKill,
@@ -186,7 +186,7 @@ export class Round {
   ): number {
     if (seen?.image !== container.image) return 0
     const given = givenResources(this.input.pod, container)
-    return isDeepStrictEqual(seen?.given ?? given, given) ? (seen?.backoffMs ?? 0) : 0
+    return sameRequirements(seen?.given ?? given, given) ? (seen?.backoffMs ?? 0) : 0
   }
 
   #backoffAfter(run: RunBefore, seen: ContainerEvidence | undefined, ended: TerminatedState): number {

@@ -106,7 +106,9 @@ describe('a container that failed', () => {
     return actionsFor(failed, { containers: [aContainer({ resources })] }).start
   }
 
-  it('waits for its back-off', () => expect(starts('64Mi')).toEqual([]))
+  it('waits for its back-off, however its size is written', () => {
+    for (const limit of ['64Mi', '65536Ki']) expect(starts(limit)).toEqual([])
+  })
 
   it('starts at once with another size, and its back-off begins anew', () => {
     expect(starts('128Mi')).toEqual([{ name: 'main', kind: 'main', attempt: 5, backoffMs: 10_000 }])
