@@ -5,6 +5,7 @@ import type { BackendEvent, PodHappening } from '../../../../src/backends/backen
 import type { PodLoop } from '../../../../src/backends/cri/pod/pod-loop.ts'
 import { PodLoops } from '../../../../src/backends/cri/pod/pod-loops.ts'
 import { WatchHub } from '../../../../src/backends/cri/watch-hub.ts'
+import { SpillwayError } from '../../../../src/model/errors.ts'
 import type { Pod } from '../../../../src/model/kubernetes.ts'
 import type { PodObservation } from '../../../../src/model/pod-observation.ts'
 import { aContainer, aPod } from '../../../support/builders.ts'
@@ -15,6 +16,9 @@ import { OnePod } from '../one-pod.ts'
 
 const { signal } = new AbortController()
 const image = 'docker.io/library/busybox:1.37'
+const starting = [`pull ${image}`, 'run sandbox-0', 'create main-0', 'start main-0']
+const ending = ['stop main 30', 'stop sandbox-0']
+const times = ['before', 'after'] as const
 let pod: OnePod
 let loops: PodLoops
 let loop: PodLoop
@@ -32,12 +36,17 @@ afterEach(async () => {
   await pod.close()
 })
 
-/** Has it run, as a process does that has just begun. */
-async function run(of: Pod = aPod()): Promise<void> {
+/** What a process does that has just begun. */
+async function begin(): Promise<void> {
   const hub = new WatchHub()
   hub.publish = (event) => void events.push(event)
   loops = new PodLoops(pod.handle.tools, hub)
   await loops.relist(signal)
+}
+
+/** Has it run, in a process that has just begun. */
+async function run(of: Pod = aPod()): Promise<void> {
+  await begin()
   loop = await loops.of(of, sources)
   await loop.supervise(of, sources)
 }
@@ -55,7 +64,11 @@ async function inTime(condition: () => boolean | undefined): Promise<void> {
 }
 
 async function untilRunning(): Promise<void> {
-  await until(() => observed()?.containers.every(({ state }) => state.kind === 'running'))
+  await until(isRunning)
+}
+
+function isRunning(): boolean | undefined {
+  return observed()?.containers.every(({ state }) => state.kind === 'running')
 }
 
 /** As it was told last. */
@@ -359,5 +372,96 @@ describe('the loop of a process that ends', () => {
     await loop.close()
     await late
     expect(sources.listeners.size).toBe(0)
+  })
+})
+
+/** The process is killed over that call, before or after the runtime has carried it out; resolves when it is gone. */
+async function killedAt(point: string, time: (typeof times)[number]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<Promise<void>>()
+  pod.runtime[time] = (call) => {
+    if (call !== point) return
+    resolve(loop.close())
+    throw new Error('nobody is there to hear this')
+  }
+  await promise
+  pod.runtime[time] = () => undefined
+  pod = await pod.afterCrash()
+}
+
+const everyTime = (points: readonly string[]) =>
+  points.flatMap((point) => times.map((time) => [time, point] as const))
+
+describe('a Pod whose process is killed', () => {
+  it.each(everyTime(starting))('%s "%s" is started by the next one, once', async (time, point) => {
+    await run()
+    await killedAt(point, time)
+    await run()
+    await inTime(isRunning)
+    expect([...pod.runtime.sandboxes.keys()]).toEqual(['sandbox-0'])
+    expect([...pod.runtime.containers.keys()]).toEqual(['main-0'])
+    expect(observed()).toMatchObject({ incarnation: 0, containers: [{ restartCount: 0 }] })
+  })
+
+  it.each(everyTime(ending))(
+    '%s "%s" is ended by the next one, though nobody asks again',
+    async (time, point) => {
+      await run()
+      await inTime(isRunning)
+      const killed = killedAt(point, time)
+      await loop.stop(30)
+      await killed
+      await begin()
+      loop = loops.get(loop.ref.uid) ?? loop
+      await inTime(() => loop.stopped)
+      expect(pod.runtime.running).toEqual([])
+      expect(pod.runtime.sandboxes.get('sandbox-0')?.state).toBe('SANDBOX_NOTREADY')
+      expect(observed()).toMatchObject({
+        phase: 'stopped',
+        containers: [{ state: { kind: 'terminated', exitCode: 143 } }],
+      })
+    },
+  )
+})
+
+describe('a Pod whose runtime goes away', () => {
+  const downMs = 3000
+
+  /** At that call, before or after it was carried out; it answers nothing until it is back. */
+  function goneAt(point: string, time: (typeof times)[number]): void {
+    let backAtMs: number | undefined
+    const refuse = (call?: string): void => {
+      if (call === point) backAtMs ??= pod.clock.wallMs() + downMs
+      if (pod.clock.wallMs() >= (backAtMs ?? 0)) return
+      const cause = { code: 14, details: 'Connection dropped' }
+      throw new SpillwayError('Unavailable', 'container runtime: Connection dropped', { cause })
+    }
+    pod.runtime[time] = refuse
+    if (time === 'after') pod.runtime.before = () => refuse()
+    pod.runtime.beforeLook = () => refuse()
+  }
+
+  it.each(everyTime(starting))('%s "%s" runs when it is back, once', async (time, point) => {
+    goneAt(point, time)
+    await run()
+    await inTime(isRunning)
+    expect(pod.clock.wallMs()).toBeGreaterThanOrEqual(Date.UTC(2026, 0, 1) + downMs)
+    expect([...pod.runtime.sandboxes.keys()]).toEqual(['sandbox-0'])
+    expect([...pod.runtime.containers.keys()]).toEqual(['main-0'])
+    expect(observed()).toMatchObject({ incarnation: 0, containers: [{ restartCount: 0 }] })
+    await inTime(() => observed()?.trouble === undefined)
+  })
+
+  it.each(everyTime(ending))('%s "%s" ends when it is back', async (time, point) => {
+    await run()
+    await inTime(isRunning)
+    goneAt(point, time)
+    await loop.stop(30)
+    await inTime(() => loop.stopped)
+    expect(pod.runtime.running).toEqual([])
+    expect(pod.runtime.sandboxes.get('sandbox-0')?.state).toBe('SANDBOX_NOTREADY')
+    expect(observed()).toMatchObject({
+      phase: 'stopped',
+      containers: [{ state: { kind: 'terminated', exitCode: 143 } }],
+    })
   })
 })
