@@ -5,6 +5,8 @@ export interface ImageName {
   readonly reference: string
   /** As given, without tag and digest. */
   readonly name: string
+  /** As the runtime lists it, however it was given: `docker.io/library/nginx:latest`, or with the digest alone. */
+  readonly full: string
   /** For looking up credentials: registry and path without tag, as in `docker.io/library/nginx`. */
   readonly repository: string
 }
@@ -40,6 +42,7 @@ export function parseImageName(text: string): ImageName {
   return {
     reference: tag === undefined && digest === undefined ? `${text}:latest` : text,
     name,
+    full: `${registry}/${path}${digest === undefined ? `:${tag ?? 'latest'}` : `@${digest}`}`,
     repository: `${registry}/${path}`,
   }
 }

@@ -136,11 +136,10 @@ export class Images {
   /** Whether the Pod may use an image that is here as it stands. */
   async #isOpenTo(request: ImageRequest, { id }: CriImage, signal: AbortSignal): Promise<boolean> {
     const { records } = this.#options
-    const given = request.container.image ?? ''
+    const { name, full } = parseImageName(request.container.image ?? '')
     const record = records.find(id)
     // Whoever put it here by hand meant it for all.
-    if (!record) return !records.isBeingPulled(given)
-    const { name } = parseImageName(given)
+    if (!record) return !records.isBeingPulled(full)
     const access = record.access[name]
     const credentials = access?.kind === 'secrets' ? await pullCredentials(request, signal) : []
     const { allowed, learned } = mayUse(
@@ -226,9 +225,9 @@ export class Images {
 
   async #recordedPull(given: string, credential: Credential | undefined): Promise<CriImage> {
     const { client, records, clock } = this.#options
-    const { reference, name } = parseImageName(given)
+    const { reference, name, full } = parseImageName(given)
     const { signal } = new AbortController()
-    await records.begin(given)
+    await records.begin(full)
     let isRecorded = true
     try {
       await client.pullImage(reference, credential?.auth, signal)
@@ -242,7 +241,7 @@ export class Images {
       return image
     } finally {
       // Without its record the image would be anybody's after a restart: what was begun has to stay.
-      if (isRecorded) await records.end(given)
+      if (isRecorded) await records.end(full)
     }
   }
 

@@ -19,7 +19,7 @@ export class PullRecords {
   readonly #dirs: { readonly pulled: string; readonly pulling: string }
   /** By file name. */
   readonly #pulled: Map<string, PullRecord>
-  /** By the image's name as the Pod gives it: pulls under way. */
+  /** By the image's full name: pulls under way. */
   readonly #pulling = new Map<string, number>()
   #left: readonly Intent[]
   #changing: Promise<void> = Promise.resolve()

@@ -1,9 +1,15 @@
 import { status } from '@grpc/grpc-js'
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { PodHappening } from '../../../../src/backends/backend.ts'
 import { criError, pullSentence } from '../../../../src/backends/cri/runtime/errors.ts'
 import { credentialsFor } from '../../../../src/backends/cri/images/image-credentials.ts'
 import { defaultPullPolicy, parseImageName } from '../../../../src/backends/cri/images/image-name.ts'
 import type { Secret } from '../../../../src/model/kubernetes.ts'
+import { aPod } from '../../../support/builders.ts'
+import { settled } from '../../../support/fake-clock.ts'
+import { anImage } from '../fake-runtime.ts'
+import { FakeSources } from '../fake-sources.ts'
+import { OnePod } from '../one-pod.ts'
 
 const digest = `sha256:${'0'.repeat(64)}`
 
@@ -15,7 +21,16 @@ describe('the name of an image', () => {
     ['registry:5000/a/b:c', 'registry:5000/a/b:c', 'registry:5000/a/b', 'registry:5000/a/b'],
     [`quay.example/x@${digest}`, `quay.example/x@${digest}`, 'quay.example/x', 'quay.example/x'],
   ])('%s is read', (text, reference, name, repository) => {
-    expect(parseImageName(text)).toEqual({ reference, name, repository })
+    expect(parseImageName(text)).toMatchObject({ reference, name, repository })
+  })
+
+  it.each([
+    ['nginx', 'docker.io/library/nginx:latest'],
+    ['docker.io/library/nginx:latest', 'docker.io/library/nginx:latest'],
+    ['team/app:v1', 'docker.io/team/app:v1'],
+    [`registry:5000/app:v1@${digest}`, `registry:5000/app@${digest}`],
+  ])('%s is in full what the runtime calls it', (text, full) => {
+    expect(parseImageName(text).full).toBe(full)
   })
 
   it.each(['', 'Upper', 'a//b', 'a:b:c', 'a@sha256:12', 'a b', 'a:-tag'])('"%s" is refused', (text) => {
@@ -125,5 +140,189 @@ describe('credentials for a registry', () => {
         /Secret "bad" holds no readable/,
       )
     }
+  })
+})
+
+describe('an image that a container wants', () => {
+  const app = 'registry.example/app:1'
+  const { signal } = new AbortController()
+  let pod: OnePod
+  let sources: FakeSources
+  let told: PodHappening[]
+
+  beforeEach(async () => {
+    pod = await OnePod.open()
+    sources = new FakeSources()
+    told = []
+  })
+
+  afterEach(async () => await pod.close())
+
+  interface Wanted {
+    readonly image?: string
+    readonly policy?: 'Always' | 'IfNotPresent' | 'Never'
+    /** The name of a Secret with a login. */
+    readonly login?: string
+    readonly uid?: string
+    readonly until?: AbortSignal
+  }
+
+  async function ensure({ image = app, policy, login, uid = 'a', until = signal }: Wanted): Promise<string> {
+    const imagePullSecrets = login === undefined ? [] : [{ name: login }]
+    const container = { image, ...(policy && { imagePullPolicy: policy }) }
+    const wanting = aPod({ uid, spec: { imagePullSecrets } })
+    const tell = (happening: PodHappening) => void told.push(happening)
+    const { images } = pod.handle.tools
+    return (await images.ensure({ pod: wanting, container, sources, tell }, until)).id
+  }
+
+  function secret(name: string, username = name): void {
+    const auths = {
+      'registry.example': { username, password: 'x' },
+      'docker.io': { username, password: 'x' },
+    }
+    sources.secrets.set(name, {
+      metadata: { namespace: 'default', name, uid: `uid-${name}` },
+      type: 'kubernetes.io/dockerconfigjson',
+      data: { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths })).toString('base64') },
+    })
+  }
+
+  function slowPull(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    pod.runtime.before = (call) => (call.startsWith('pull') ? promise : undefined)
+    return resolve
+  }
+
+  async function until(condition: () => boolean): Promise<void> {
+    while (!condition()) await settled()
+  }
+
+  it('is pulled when it is missing, and then it is here', async () => {
+    const id = await ensure({})
+    expect(await ensure({})).toBe(id)
+    expect(pod.runtime.calls).toEqual([`pull ${app}`])
+    expect(told.map(({ reason }) => reason)).toEqual(['Pulling', 'Pulled', 'Pulled'])
+  })
+
+  it('is pulled each time when it is to be, or its tag moves', async () => {
+    for (let time = 0; time < 2; time++) await ensure({ policy: 'Always' })
+    await ensure({ image: 'registry.example/app' })
+    expect(pod.runtime.calls).toHaveLength(3)
+  })
+
+  it('is never pulled when it must not be', async () => {
+    await expect(ensure({ policy: 'Never' })).rejects.toMatchObject({ reason: 'ErrImageNeverPull' })
+    pod.runtime.images.set(app, anImage('sha256:by-hand', app))
+    expect(await ensure({ policy: 'Never' })).toBe('sha256:by-hand')
+    expect(pod.runtime.calls).toEqual([])
+  })
+
+  it('is pulled once for all who wait for it', async () => {
+    const goOn = slowPull()
+    const all = ['a', 'b', 'c'].map((uid) => ensure({ uid, policy: 'Always' }))
+    await until(() => told.length === 3 && pod.runtime.calls.length > 0)
+    goOn()
+    expect(new Set(await Promise.all(all)).size).toBe(1)
+    expect(pod.runtime.calls).toEqual([`pull ${app}`])
+  })
+
+  it('is not waited for by who has gone, and comes for the others', async () => {
+    const goOn = slowPull()
+    const gone = new AbortController()
+    const waiting = [ensure({ until: gone.signal }), ensure({ uid: 'b' })] as const
+    await until(() => pod.runtime.calls.length > 0)
+    gone.abort(new Error('the Pod is being stopped'))
+    await expect(waiting[0]).rejects.toThrow('the Pod is being stopped')
+    goOn()
+    await waiting[1]
+    // It was no failure of the one who has gone.
+    expect(told.map(({ reason }) => reason)).not.toContain('Failed')
+    await ensure({ policy: 'Always' })
+  })
+
+  it('that cannot be pulled is tried again after 10 s, then 20 s, by each Pod for itself', async () => {
+    pod.runtime.before = () => Promise.reject(new Error('no such image'))
+    await expect(ensure({})).rejects.toMatchObject({ reason: 'ErrImagePull', afterMs: 10_000 })
+    await expect(ensure({})).rejects.toMatchObject({ reason: 'ImagePullBackOff', afterMs: 10_000 })
+    await expect(ensure({ uid: 'b' })).rejects.toMatchObject({ reason: 'ErrImagePull' })
+    await pod.clock.advance(10_000)
+    await expect(ensure({})).rejects.toMatchObject({ reason: 'ErrImagePull', afterMs: 20_000 })
+    await pod.clock.advance(20_000)
+    pod.runtime.before = () => undefined
+    await ensure({})
+    pod.runtime.before = () => Promise.reject(new Error('gone again'))
+    await expect(ensure({ policy: 'Always' })).rejects.toMatchObject({ afterMs: 10_000 })
+  })
+
+  it('is looked for again when the runtime could not be asked at first', async () => {
+    pod.runtime.beforeLook = () => Promise.reject(new Error('not there yet'))
+    await expect(ensure({})).rejects.toThrow('not there yet')
+    pod.runtime.beforeLook = () => undefined
+    await ensure({})
+    expect(pod.runtime.calls).toEqual([`pull ${app}`])
+  })
+
+  it('that came with a login is not for who has none, also after a restart of ours', async () => {
+    secret('pull')
+    await ensure({ login: 'pull' })
+    for (let life = 0; life < 2; life++) {
+      await expect(ensure({ uid: 'b', policy: 'Never' })).rejects.toMatchObject({
+        reason: 'ErrImageNeverPull',
+      })
+      await ensure({ uid: 'c', login: 'pull', policy: 'Never' })
+      pod = await pod.afterCrash()
+    }
+    await ensure({ uid: 'b' })
+    expect(pod.runtime.logins).toEqual([{ username: 'pull', password: 'x' }, undefined])
+  })
+
+  it('is nobody’s when the process was killed over its pull with a login', async () => {
+    secret('pull')
+    const { promise } = Promise.withResolvers<never>()
+    pod.runtime.after = (call) => (call.startsWith('pull') ? promise : undefined)
+    ensure({ login: 'pull' }).catch(() => undefined)
+    await until(() => pod.runtime.images.size > 0)
+    pod.runtime.after = () => undefined
+    pod = await pod.afterCrash()
+    await expect(ensure({ uid: 'b', policy: 'Never' })).rejects.toMatchObject({ reason: 'ErrImageNeverPull' })
+  })
+
+  it('is nobody else’s and nobody’s to remove while it is being pulled, by whatever name', async () => {
+    secret('pull')
+    pod.runtime.images.clear()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    pod.runtime.after = (call) => (call.startsWith('pull') ? promise : undefined)
+    const full = 'docker.io/team/app:1'
+    const image = anImage('sha256:app', full)
+    for (const name of ['team/app:1', full]) pod.runtime.images.set(name, image)
+    const pulling = ensure({ image: 'team/app:1', login: 'pull', policy: 'Always' })
+    await until(() => pod.runtime.calls.length > 0)
+    const other = { uid: 'b', image: full, policy: 'Never' } as const
+    await expect(ensure(other)).rejects.toMatchObject({ reason: 'ErrImageNeverPull' })
+    resolve()
+    await pulling
+    const { images } = pod.handle.tools
+    expect((await images.pulled(signal)).map(({ id }) => id)).toContain('sha256:app')
+    const again = Promise.withResolvers<void>()
+    pod.runtime.after = (call) => (call.startsWith('pull') ? again.promise : undefined)
+    const anew = ensure({ image: 'team/app:1', login: 'pull', policy: 'Always' })
+    await until(() => pod.runtime.calls.length > 1)
+    expect(await images.pulled(signal)).toEqual([])
+    again.resolve()
+    await anew
+  })
+
+  it('is missing again when it was removed', async () => {
+    const id = await ensure({})
+    await pod.handle.tools.images.remove(id, signal)
+    await ensure({})
+    expect(pod.runtime.calls).toEqual([`pull ${app}`, `remove ${id}`, `pull ${app}`])
+  })
+
+  it('is pulled without a Secret that is not there, which is told', async () => {
+    await ensure({ login: 'lost' })
+    expect(told).toContainEqual(expect.objectContaining({ reason: 'FailedToRetrieveImagePullSecret' }))
+    expect(pod.runtime.logins).toEqual([undefined])
   })
 })
