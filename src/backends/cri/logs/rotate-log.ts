@@ -45,8 +45,9 @@ export async function rotateLog(input: RotateLogInput, signal: AbortSignal): Pro
   try {
     await reopen(signal)
   } catch (error) {
-    // Back, so that the runtime's file and ours are the same again, and the next round tries anew.
-    await rename(rotated, path)
+    // Back, so that the runtime's file and ours are the same again, and the next round tries anew. Not over the file that
+    // it may have made before its answer was lost: that one is written to.
+    if ((await sizeOf(path)) === undefined) await rename(rotated, path)
     throw error
   }
   return true

@@ -230,6 +230,17 @@ describe('rotateLog', () => {
     expect(await readFile(path, 'utf8')).toBe('long enough to rotate')
   })
 
+  it('leaves the new file alone when the runtime made it, and its answer was lost', async () => {
+    await writeFile(path, 'long enough to rotate')
+    const reopen = async (): Promise<void> => {
+      await writeFile(path, 'new')
+      throw new Error('no answer')
+    }
+    await expect(rotateLog({ path, policy, clock, reopen }, never)).rejects.toThrow('no answer')
+    expect(await readFile(path, 'utf8')).toBe('new')
+    expect(await readFile(join(directory, '0.log.20260102-030405'), 'utf8')).toBe('long enough to rotate')
+  })
+
   it('mends a rotation that died before the runtime reopened', async () => {
     expect(await rotate()).toBe(true)
     expect(await readdir(directory)).toEqual(['0.log'])
