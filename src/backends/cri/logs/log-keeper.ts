@@ -2,8 +2,7 @@ import { join } from 'node:path'
 import { errorMessage } from '../../../model/errors.ts'
 import { defaultRotation, rotateLog } from './rotate-log.ts'
 import { logPath } from '../paths.ts'
-import type { CriTools } from '../pod/pod-context.ts'
-import type { PodLoop } from '../pod/pod-loop.ts'
+import type { CriTools, PodHandle } from '../pod/pod-context.ts'
 
 // kubelet's containerLogMonitorInterval.
 const checkEveryMs = 10_000
@@ -11,7 +10,7 @@ const checkEveryMs = 10_000
 /** Keeps the logs of running containers within their size until the signal is aborted. */
 export async function keepLogs(
   tools: CriTools,
-  loops: () => readonly PodLoop[],
+  pods: () => readonly Pick<PodHandle, 'picture' | 'paths'>[],
   signal: AbortSignal,
 ): Promise<void> {
   const { logMaxBytes = defaultRotation.maxBytes, logMaxFiles = defaultRotation.maxFiles } =
@@ -24,7 +23,7 @@ export async function keepLogs(
       if (signal.aborted) return
       throw error
     }
-    for (const { picture, paths } of loops()) {
+    for (const { picture, paths } of pods()) {
       for (const { status } of picture.running) {
         const path = join(paths.logDir, logPath(status.metadata.name, status.metadata.attempt))
         const reopen = (inner: AbortSignal): Promise<void> => tools.client.reopenLog(status.id, inner)
