@@ -3,7 +3,8 @@ import { services } from '../kube/resources.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
 import { clusterDnsAddress, type ClusterLayout } from './cluster-layout.ts'
 import { ensureObject } from './ensure-object.ts'
-import { ensureClusterRole, type Rule } from './spillway-identity.ts'
+import type { Right } from '../model/controller-rights.ts'
+import { ensureClusterRole } from './spillway-identity.ts'
 
 interface EndpointSlice extends KubeObject {
   readonly addressType: string
@@ -21,7 +22,7 @@ const endpointSlices: Resource<EndpointSlice> = {
 
 export const dnsUser = 'system:coredns'
 
-const dnsRules: readonly Rule[] = [
+const dnsRules: readonly Right[] = [
   { apiGroups: [''], resources: ['services', 'pods', 'namespaces', 'endpoints'], verbs: ['list', 'watch'] },
   { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] },
 ]

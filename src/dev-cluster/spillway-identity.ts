@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { KubeApi, Resource } from '../kube/api.ts'
 import { namespaces, serviceAccounts } from '../kube/resources.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
-import { placementPolicyName } from '../model/words.ts'
+import { controllerRights, type Right } from '../model/controller-rights.ts'
 import { kubeconfigWriter, type ControlPlanePki } from './control-plane-pki.ts'
 import { ensureObject } from './ensure-object.ts'
 import type { CertificateAuthority, CertificateFiles } from './pki.ts'
@@ -105,15 +105,8 @@ const namespace = 'spillway-system'
 const accountName = 'spillway'
 const roleName = 'spillway'
 
-export interface Rule {
-  readonly apiGroups: readonly string[]
-  readonly resources: readonly string[]
-  readonly resourceNames?: readonly string[]
-  readonly verbs: readonly string[]
-}
-
 export interface ClusterRole extends KubeObject {
-  readonly rules: readonly Rule[]
+  readonly rules: readonly Right[]
 }
 
 export interface ClusterRoleBinding extends KubeObject {
@@ -142,51 +135,6 @@ export const clusterRoleBindings: Resource<ClusterRoleBinding> = {
   namespaced: false,
 }
 
-const read = ['get', 'list', 'watch']
-const certificatesGroup = 'certificates.k8s.io'
-
-/** What the ServiceAccount may do. Secrets, ConfigMaps and tokens are not in it: those belong to the node users. */
-export const spillwayRules: readonly Rule[] = [
-  // patch: the toleration that lets a Pod overflow, and the deletion cost that makes it leave first.
-  { apiGroups: [''], resources: ['pods'], verbs: [...read, 'patch'] },
-  { apiGroups: [''], resources: ['pods/status'], verbs: ['patch'] },
-  { apiGroups: [''], resources: ['nodes'], verbs: [...read, 'create', 'update', 'patch', 'delete'] },
-  { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
-  { apiGroups: [''], resources: ['namespaces', 'services'], verbs: read },
-  {
-    apiGroups: ['coordination.k8s.io'],
-    resources: ['leases'],
-    verbs: [...read, 'create', 'update', 'patch', 'delete'],
-  },
-  { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
-  {
-    apiGroups: ['apps'],
-    resources: ['replicasets', 'deployments', 'statefulsets', 'daemonsets'],
-    verbs: read,
-  },
-  { apiGroups: ['batch'], resources: ['jobs'], verbs: read },
-  { apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'], verbs: read },
-  // Whether Pods of placement virtual are sent out from the start, for explain.
-  {
-    apiGroups: ['admissionregistration.k8s.io'],
-    resources: ['mutatingadmissionpolicies'],
-    resourceNames: [placementPolicyName],
-    verbs: ['get'],
-  },
-  // Who asks a virtual node for logs or exec, and may they.
-  { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
-  { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
-  // What the API server checks of a node's serving certificate: our nodes ask for them, and nobody else approves.
-  { apiGroups: [certificatesGroup], resources: ['certificatesigningrequests'], verbs: read },
-  { apiGroups: [certificatesGroup], resources: ['certificatesigningrequests/approval'], verbs: ['patch'] },
-  {
-    apiGroups: [certificatesGroup],
-    resources: ['signers'],
-    resourceNames: ['kubernetes.io/kubelet-serving'],
-    verbs: ['approve'],
-  },
-]
-
 async function publishAccount(client: KubeApi, signal: AbortSignal): Promise<void> {
   await ensureObject(
     client,
@@ -203,7 +151,7 @@ async function publishAccount(client: KubeApi, signal: AbortSignal): Promise<voi
   await ensureClusterRole(
     client,
     roleName,
-    spillwayRules,
+    controllerRights,
     { kind: 'ServiceAccount', namespace, name: accountName },
     signal,
   )
@@ -213,7 +161,7 @@ async function publishAccount(client: KubeApi, signal: AbortSignal): Promise<voi
 export async function ensureClusterRole(
   client: KubeApi,
   name: string,
-  rules: readonly Rule[],
+  rules: readonly Right[],
   subject: ClusterRoleBinding['subjects'][number],
   signal: AbortSignal,
 ): Promise<void> {

@@ -23,6 +23,9 @@ export type Placement = (typeof placements)[number]
 /** Name of the MutatingAdmissionPolicy that sends Pods of placement `virtual` out from the start (deploy/admission/placement.yaml). */
 export const placementPolicyName = 'placement.spillway.dev'
 
+/** Name of the MutatingAdmissionPolicy that keeps DaemonSets off virtual nodes (deploy/admission/daemonsets.yaml). */
+export const daemonSetPolicyName = 'daemonsets.spillway.dev'
+
 /** Value of the node label `type`, by which add-ons keep off nodes that no kubelet runs. */
 export const virtualNodeType = 'virtual-kubelet'
 

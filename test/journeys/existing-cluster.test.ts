@@ -6,12 +6,13 @@ import { parseAllDocuments, stringify } from 'yaml'
 import { runApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { findFreePorts } from '../../src/dev-cluster/free-ports.ts'
-import { clusterRoleBindings, clusterRoles, spillwayRules } from '../../src/dev-cluster/spillway-identity.ts'
+import { clusterRoleBindings, clusterRoles } from '../../src/dev-cluster/spillway-identity.ts'
 import type { KubeApi, Resource } from '../../src/kube/api.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 import { nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
+import { controllerRights } from '../../src/model/controller-rights.ts'
 import type { KubeObject } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
@@ -71,7 +72,7 @@ afterAll(async () => {
 
 test('deploy/rbac.yaml grants what the embedded cluster grants', () => {
   const role = objectsOf('rbac.yaml').find(({ kind }) => kind === 'ClusterRole')
-  expect(role?.rules).toEqual(spillwayRules)
+  expect(role?.rules).toEqual(controllerRights)
 })
 
 test('with a ServiceAccount that may impersonate its nodes, a Pod sent out by hand runs', async () => {

@@ -1,0 +1,54 @@
+import { daemonSetPolicyName, placementPolicyName } from './words.ts'
+
+/** A rule of a ClusterRole. */
+export interface Right {
+  readonly apiGroups: readonly string[]
+  readonly resources: readonly string[]
+  readonly resourceNames?: readonly string[]
+  readonly verbs: readonly string[]
+}
+
+const read = ['get', 'list', 'watch']
+const certificatesGroup = 'certificates.k8s.io'
+
+/** What the controller has to be allowed. Secrets, ConfigMaps and tokens are not in it: those belong to the node users. */
+export const controllerRights: readonly Right[] = [
+  // patch: the toleration that lets a Pod overflow, and the deletion cost that makes it leave first.
+  { apiGroups: [''], resources: ['pods'], verbs: [...read, 'patch'] },
+  { apiGroups: [''], resources: ['pods/status'], verbs: ['patch'] },
+  { apiGroups: [''], resources: ['nodes'], verbs: [...read, 'create', 'update', 'patch', 'delete'] },
+  { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
+  { apiGroups: [''], resources: ['namespaces', 'services'], verbs: read },
+  {
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    verbs: [...read, 'create', 'update', 'patch', 'delete'],
+  },
+  { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+  {
+    apiGroups: ['apps'],
+    resources: ['replicasets', 'deployments', 'statefulsets', 'daemonsets'],
+    verbs: read,
+  },
+  { apiGroups: ['batch'], resources: ['jobs'], verbs: read },
+  { apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'], verbs: read },
+  // Whether Pods of placement virtual are sent out from the start, for explain.
+  {
+    apiGroups: ['admissionregistration.k8s.io'],
+    resources: ['mutatingadmissionpolicies'],
+    resourceNames: [placementPolicyName, daemonSetPolicyName],
+    verbs: ['get'],
+  },
+  // Who asks a virtual node for logs or exec, and may they.
+  { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
+  { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
+  // What the API server checks of a node's serving certificate: our nodes ask for them, and nobody else approves.
+  { apiGroups: [certificatesGroup], resources: ['certificatesigningrequests'], verbs: read },
+  { apiGroups: [certificatesGroup], resources: ['certificatesigningrequests/approval'], verbs: ['patch'] },
+  {
+    apiGroups: [certificatesGroup],
+    resources: ['signers'],
+    resourceNames: ['kubernetes.io/kubelet-serving'],
+    verbs: ['approve'],
+  },
+]
