@@ -6,6 +6,7 @@ import { isTerminal } from '../lifecycle/decide.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import type { BackendStack } from './backend-stack.ts'
+import { checker } from './check.ts'
 import { explainer } from './explain.ts'
 import type { House } from './house.ts'
 import { nodeNames } from './pool-nodes.ts'
@@ -33,6 +34,7 @@ export async function serveAdmin(house: House, stacks: readonly BackendStack[]):
       nodes: cluster.nodes,
       podsOn,
       billing: new BillingReader(ledger, world.clock),
+      check: checker(house, stacks),
       explain: explainer(house, stacks),
       metrics: () => metrics.metrics(),
       clock: world.clock,

@@ -1,9 +1,7 @@
 import { explainPrice } from '../billing/explain-price.ts'
 import { shippedPriceBooks } from '../billing/shipped-price-books.ts'
 import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
-import type { KubeApi } from '../kube/api.ts'
-import { mutatingAdmissionPolicies } from '../kube/resources.ts'
-import { hasCode, SpillwayError } from '../model/errors.ts'
+import { SpillwayError } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { pictureOf } from '../scheduling/cluster-picture.ts'
 import { withSentPods } from '../scheduling/decide-overflow.ts'
@@ -12,6 +10,7 @@ import { explainPod } from '../scheduling/explain-pod.ts'
 import { withPlacement } from '../scheduling/placement.ts'
 import { isUnschedulable } from '../scheduling/unschedulable.ts'
 import type { BackendStack } from './backend-stack.ts'
+import { hasPolicy } from './check.ts'
 import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
 
@@ -24,7 +23,7 @@ export function explainer(
   const allRules = overflowRules(house, stacks)
   return async (query, signal) => {
     const written = 'pod' in query ? query.pod : findPod(house, query)
-    const isNew = 'pod' in query && (await hasPlacementPolicy(cluster.api, signal))
+    const isNew = 'pod' in query && (await hasPolicy(cluster.api, placementPolicyName, signal))
     const home = cluster.namespaces.get({ name: written.metadata?.namespace ?? '' })
     const pod = isNew ? withPlacement(written, home) : written
     const { namespace = 'default', name = '' } = pod.metadata ?? {}
@@ -58,18 +57,6 @@ export function explainer(
         return book ? [{ pool, ...explainPrice(pod, book, nowWallMs) }] : []
       }),
     }
-  }
-}
-
-/** Whether Pods of placement virtual are sent out as they are created. */
-async function hasPlacementPolicy(api: KubeApi, signal: AbortSignal): Promise<boolean> {
-  try {
-    await api.get(mutatingAdmissionPolicies, { name: placementPolicyName }, signal)
-    return true
-  } catch (error) {
-    // Older API servers do not serve the kind at all.
-    if (hasCode(error, 'NotFound') || hasCode(error, 'Forbidden')) return false
-    throw error
   }
 }
 

@@ -62,6 +62,13 @@ export const mutatingAdmissionPolicies = grouped<KubeObject>(
   'MutatingAdmissionPolicy',
   false,
 )
+export const daemonSets = grouped<KubeObject>('apps', 'daemonsets', 'DaemonSet', true)
+export const selfSubjectAccessReviews = grouped<KubeObject>(
+  'authorization.k8s.io',
+  'selfsubjectaccessreviews',
+  'SelfSubjectAccessReview',
+  false,
+)
 export const tokenReviews = grouped<KubeObject>('authentication.k8s.io', 'tokenreviews', 'TokenReview', false)
 export const selfSubjectReviews = grouped<KubeObject>(
   'authentication.k8s.io',

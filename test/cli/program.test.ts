@@ -39,6 +39,7 @@ describe('the command line', () => {
       'status',
       'bill',
       'explain',
+      'check',
       'ledger',
       'up',
       'down',

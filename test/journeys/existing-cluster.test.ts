@@ -4,13 +4,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments, stringify } from 'yaml'
 import { runApp } from '../../src/app.ts'
+import { askAdmin } from '../../src/cli/admin-client.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import type { CheckView } from '../../src/console/api/contract.ts'
 import { findFreePorts } from '../../src/dev-cluster/free-ports.ts'
 import { clusterRoleBindings, clusterRoles } from '../../src/dev-cluster/spillway-identity.ts'
 import type { KubeApi, Resource } from '../../src/kube/api.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
-import { nodes, pods } from '../../src/kube/resources.ts'
+import { daemonSets, nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { controllerRights } from '../../src/model/controller-rights.ts'
 import type { KubeObject } from '../../src/model/kubernetes.ts'
@@ -108,6 +110,34 @@ test('with a ServiceAccount that may impersonate its nodes, a Pod sent out by ha
   const { spec, status } = await api.get(pods, { namespace: 'default', name: 'task' }, signal)
   expect(spec?.nodeName).toBe('burst-0')
   expect(status?.podIP).toMatch(/^\d+\./)
+})
+
+test('spillway check finds what will not work here, and no right that is missing', async () => {
+  const labels = { app: 'agent' }
+  const tolerations = [{ operator: 'Exists' }]
+  const containers = [{ name: 'agent', image: 'registry.k8s.io/pause:3.10.2' }]
+  await api.create(
+    daemonSets,
+    {
+      metadata: { namespace: 'default', name: 'agent' },
+      spec: {
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { tolerations, containers } },
+      },
+    } as KubeObject,
+    signal,
+  )
+  const { findings } = (await askAdmin(
+    { target: join(folder, 'admin.sock') },
+    '/v1/check',
+    {},
+    signal,
+  )) as CheckView
+  expect(findings.map(({ level, finding }) => `${level}: ${finding}`)).toEqual([
+    'problem: DaemonSet default/agent wants a Pod on virtual nodes, and its updates will wait for that',
+    'note: label spillway.dev/placement: virtual counts only once no server has room',
+    'note: DaemonSets that tolerate everything are not kept off virtual nodes',
+  ])
 })
 
 async function apply(file: string): Promise<void> {

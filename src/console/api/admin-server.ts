@@ -85,6 +85,7 @@ export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>):
     { schema: { body: explainQuerySchema }, bodyLimit: 4 << 20 },
     async (request, reply) => sendJson(reply, await model.explain(request.body, whileAsked(reply.raw))),
   )
+  server.get('/v1/check', async (request, reply) => sendJson(reply, await model.check(request.signal)))
   server.get('/v1/ledger/verify', async (request, reply) =>
     sendJson(reply, await model.verify(request.signal)),
   )

@@ -106,11 +106,21 @@ export interface SizeView {
   readonly unusedPercent: { readonly cpu: number; readonly memory: number }
 }
 
+/** What on the cluster will not work with virtual nodes. Problems first. */
+export interface CheckView {
+  readonly findings: readonly {
+    readonly level: 'problem' | 'note'
+    readonly finding: string
+    readonly remedy: string
+  }[]
+}
+
 /** What the rooms behind it give. `bill` and `verify` pass on billing's own JSON. */
 export interface AdminReadModel {
   status(signal: AbortSignal): Promise<StatusView>
   bill(query: BillQuery, signal: AbortSignal): Promise<unknown>
   verify(signal: AbortSignal): Promise<unknown>
   explain(query: ExplainQuery, signal: AbortSignal): Promise<ExplainView>
+  check(signal: AbortSignal): Promise<CheckView>
   metrics(): Promise<string>
 }

@@ -6,6 +6,7 @@ import { poolLabel } from '../../model/words.ts'
 import type {
   AdminReadModel,
   BillQuery,
+  CheckView,
   ExplainQuery,
   ExplainView,
   NodeView,
@@ -35,6 +36,7 @@ export interface ReadModelOptions {
   readonly nodes: Store<Node>
   readonly podsOn: (nodeName: string) => readonly Pod[]
   readonly billing: BillingReader
+  readonly check: (signal: AbortSignal) => Promise<CheckView>
   readonly explain: (query: ExplainQuery, signal: AbortSignal) => Promise<ExplainView>
   readonly metrics: () => Promise<string>
   readonly clock: Clock
@@ -47,6 +49,7 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
     bill: (query, signal) => billing.bill(query, signal),
     verify: (signal) => billing.verify(signal),
     explain: (query, signal) => options.explain(query, signal),
+    check: (signal) => options.check(signal),
     metrics,
     status: async (signal) => {
       const atMs = clock.wallMs()

@@ -51,6 +51,7 @@ const model: AdminReadModel = {
     if ('pod' in query) return Promise.resolve(explanation)
     return Promise.reject(new SpillwayError('NotFound', 'Pod shop/web is not there'))
   },
+  check: () => Promise.resolve({ findings: [{ level: 'note', finding: 'f', remedy: 'r' }] }),
   metrics: () => Promise.resolve('a 1\n'),
 }
 
@@ -106,4 +107,10 @@ test('a Pod to explain is sent whole, and one of the cluster by name', async () 
   expect(explained.at(-1)).toEqual({ pod, pool: 'burst' })
   await expect(ask({ namespace: 'shop', name: 'web' })).rejects.toThrow('Pod shop/web is not there')
   await expect(ask({ pod: { metadata: {}, spec: {} } })).rejects.toThrow(/containers/)
+})
+
+test('what the check found is answered', async () => {
+  expect(await askAdmin({ target: socket }, '/v1/check', {}, never)).toEqual({
+    findings: [{ level: 'note', finding: 'f', remedy: 'r' }],
+  })
 })

@@ -1,0 +1,94 @@
+import type { CheckView } from '../console/api/contract.ts'
+import type { KubeApi } from '../kube/api.ts'
+import { daemonSets, mutatingAdmissionPolicies, selfSubjectAccessReviews } from '../kube/resources.ts'
+import { controllerRights } from '../model/controller-rights.ts'
+import { hasCode } from '../model/errors.ts'
+import type { KubeObject } from '../model/kubernetes.ts'
+import { daemonSetPolicyName, placementPolicyName } from '../model/words.ts'
+import { checkCluster, type DaemonSet } from '../scheduling/check-cluster.ts'
+import type { BackendStack } from './backend-stack.ts'
+import type { House } from './house.ts'
+import { overflowRules } from './overflow-rules.ts'
+
+/** Answers `spillway check`: asks the API server what nobody watches, and looks at the rest in the stores. */
+export function checker(
+  house: House,
+  stacks: readonly BackendStack[],
+): (signal: AbortSignal) => Promise<CheckView> {
+  const { cluster } = house
+  const { api } = cluster
+  const { pools } = overflowRules(house, stacks)
+  return async (signal) => {
+    const [policies, missingRights, sets] = await Promise.all([
+      policiesThere(api, signal),
+      rightsMissing(api, signal),
+      listed(api, signal),
+    ])
+    return {
+      findings: checkCluster({
+        serverVersion: cluster.serverVersion,
+        policies,
+        missingRights,
+        daemonSets: sets,
+        pools,
+        nodes: cluster.nodes.list(),
+        pods: cluster.pods.list(),
+        namespaces: cluster.namespaces.list(),
+        services: cluster.services.list(),
+      }),
+    }
+  }
+}
+
+async function policiesThere(api: KubeApi, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const names = [placementPolicyName, daemonSetPolicyName]
+  const there = await Promise.all(names.map((name) => hasPolicy(api, name, signal)))
+  return new Set(names.filter((_, index) => there[index]))
+}
+
+/** Whether one of our admission policies is there; older API servers do not serve the kind at all. */
+export async function hasPolicy(api: KubeApi, name: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await api.get(mutatingAdmissionPolicies, { name }, signal)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'NotFound') || hasCode(error, 'Forbidden')) return false
+    throw error
+  }
+}
+
+/** Without the right to list them they are told of as a right that is missing. */
+async function listed(api: KubeApi, signal: AbortSignal): Promise<readonly DaemonSet[]> {
+  try {
+    return (await api.list<DaemonSet>(daemonSets, {}, signal)).items
+  } catch (error) {
+    if (hasCode(error, 'Forbidden')) return []
+    throw error
+  }
+}
+
+interface AccessReview extends KubeObject {
+  readonly spec: { readonly resourceAttributes: Readonly<Record<string, string>> }
+  readonly status?: { readonly allowed: boolean }
+}
+
+async function rightsMissing(api: KubeApi, signal: AbortSignal): Promise<readonly string[]> {
+  const wanted = controllerRights.flatMap(({ apiGroups, resources, resourceNames = [''], verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((path) =>
+        resourceNames.flatMap((name) => verbs.map((verb) => ({ group, path, name, verb }))),
+      ),
+    ),
+  )
+  const answers = await Promise.all(
+    wanted.map(async ({ group, path, name, verb }) => {
+      const [resource = '', subresource = ''] = path.split('/')
+      const review: AccessReview = {
+        spec: { resourceAttributes: { group, resource, subresource, name, verb } },
+      }
+      const { status } = (await api.create(selfSubjectAccessReviews, review, signal)) as AccessReview
+      return status?.allowed ? undefined : [verb, path, name].filter(Boolean).join(' ')
+    }),
+  )
+  return answers.filter((answer) => answer !== undefined)
+}

@@ -1,0 +1,197 @@
+import { nodeMatches } from '../lifecycle/node-affinity.ts'
+import { untoleratedTaints } from '../lifecycle/tolerations.ts'
+import type { KubeObject, Namespace, Node, Pod, PodSpec, Service } from '../model/kubernetes.ts'
+import { daemonSetPolicyName, placementLabel, placementPolicyName, placements } from '../model/words.ts'
+import { isOver, poolOf } from './cluster-picture.ts'
+import type { OverflowPool } from './decide-overflow.ts'
+import { serviceWithLocalTraffic } from './local-traffic.ts'
+import { eligibility } from './unschedulable.ts'
+
+/** Something on the cluster that will not work with virtual nodes, or not as people may expect. */
+export interface Finding {
+  /** `problem`: something is broken or will be; `note`: it is as it is, and may surprise. */
+  readonly level: 'problem' | 'note'
+  readonly finding: string
+  /** What to do about it: a command where one does it. */
+  readonly remedy: string
+}
+
+export interface DaemonSet extends KubeObject {
+  readonly spec?: { readonly template?: { readonly metadata?: Pod['metadata']; readonly spec?: PodSpec } }
+}
+
+export interface ClusterFacts {
+  /** `gitVersion`, as in `v1.37.2`. */
+  readonly serverVersion: string
+  /** Names of our admission policies that are there. */
+  readonly policies: ReadonlySet<string>
+  /** As in `patch pods`. */
+  readonly missingRights: readonly string[]
+  readonly nodes: readonly Node[]
+  readonly pods: readonly Pod[]
+  readonly namespaces: readonly Namespace[]
+  readonly services: readonly Service[]
+  readonly daemonSets: readonly DaemonSet[]
+  readonly pools: readonly OverflowPool[]
+}
+
+/** All findings, problems first. Pure. */
+export function checkCluster(facts: ClusterFacts): readonly Finding[] {
+  const findings = [
+    ...rights(facts),
+    ...nodes(facts),
+    ...version(facts),
+    ...policies(facts),
+    ...daemonSets(facts),
+    ...labels(facts),
+    ...localTraffic(facts),
+    ...unfitPods(facts),
+  ]
+  return findings.sort((a, b) => Number(a.level === 'note') - Number(b.level === 'note'))
+}
+
+function rights({ missingRights }: ClusterFacts): readonly Finding[] {
+  if (missingRights.length === 0) return []
+  const finding = `the controller may not ${missingRights.join(', ')}`
+  return [{ level: 'problem', finding, remedy: 'kubectl apply -f deploy/rbac.yaml' }]
+}
+
+function nodes({ nodes: all }: ClusterFacts): readonly Finding[] {
+  const virtual = all.filter((node) => poolOf(node) !== undefined)
+  const lost = virtual.filter((node) => !isReady(node))
+  const none: Finding = {
+    level: 'problem',
+    finding: 'no virtual node is registered',
+    remedy: 'spillway status tells what keeps them from it',
+  }
+  return [
+    ...(virtual.length === 0 ? [none] : []),
+    ...lost.map((node): Finding => {
+      const why = node.status?.conditions?.find(({ type }) => type === 'Ready')?.message ?? 'it says nothing'
+      const remedy = `kubectl describe node ${node.metadata?.name}`
+      return { level: 'problem', finding: `virtual node ${node.metadata?.name} is not ready: ${why}`, remedy }
+    }),
+  ]
+}
+
+const oldestMinor = 30
+const policyMinor = 36
+
+function version({ serverVersion }: ClusterFacts): readonly Finding[] {
+  if (minorOf(serverVersion) >= oldestMinor) return []
+  const finding = `Kubernetes ${serverVersion} is older than 1.${oldestMinor}, with which nobody has tried this`
+  return [{ level: 'problem', finding, remedy: 'upgrade the cluster' }]
+}
+
+function policies({ serverVersion, policies: there }: ClusterFacts): readonly Finding[] {
+  const served = minorOf(serverVersion) >= policyMinor
+  const apply = (file: string): string => `kubectl apply -f deploy/admission/${file}.yaml`
+  const label = `label ${placementLabel}: virtual counts only once no server has room`
+  const sets = 'DaemonSets that tolerate everything are not kept off virtual nodes'
+  return [
+    ...(there.has(placementPolicyName)
+      ? []
+      : [
+          note(
+            label,
+            served ? apply('placement') : 'use nodeSelector and toleration: this API server has no policies',
+          ),
+        ]),
+    ...(there.has(daemonSetPolicyName)
+      ? []
+      : [
+          note(
+            sets,
+            served ? apply('daemonsets') : 'add type NotIn [virtual-kubelet] to their node affinity',
+          ),
+        ]),
+  ]
+}
+
+/** One Pod that never becomes available on a virtual node holds up its rolling update everywhere. */
+function daemonSets({ daemonSets: all, nodes: known, policies: there }: ClusterFacts): readonly Finding[] {
+  const virtual = known.filter((node) => poolOf(node) !== undefined)
+  return all
+    .filter(({ spec }) => {
+      const pod: Pod = { spec: spec?.template?.spec ?? { containers: [] } }
+      return virtual.some((node) => untoleratedTaints(pod, node).length === 0 && nodeMatches(pod, node))
+    })
+    .map(({ metadata }) => {
+      const { namespace, name } = metadata ?? {}
+      const finding = `DaemonSet ${namespace}/${name} wants a Pod on virtual nodes, and its updates will wait for that`
+      const remedy = there.has(daemonSetPolicyName)
+        ? `kubectl -n ${namespace} rollout restart daemonset/${name}`
+        : `add type NotIn [virtual-kubelet] to the node affinity of daemonset/${name} in ${namespace}`
+      return { level: 'problem', finding, remedy }
+    })
+}
+
+function labels({ namespaces, pods }: ClusterFacts): readonly Finding[] {
+  const wrong = ({ metadata }: KubeObject): string | undefined => {
+    const said = metadata?.labels?.[placementLabel]
+    return said === undefined || (placements as readonly string[]).includes(said) ? undefined : said
+  }
+  const named = (kind: string, object: KubeObject): string =>
+    [kind, [object.metadata?.namespace, object.metadata?.name].filter(Boolean).join('/')].join(' ')
+  const all = [
+    ...namespaces.map((one) => ({ who: named('Namespace', one), said: wrong(one) })),
+    ...pods.map((one) => ({ who: named('Pod', one), said: wrong(one) })),
+  ]
+  return all.flatMap(({ who, said }): Finding[] =>
+    said === undefined
+      ? []
+      : [
+          {
+            level: 'problem',
+            finding: `${who}: label ${placementLabel} is "${said}", and keeps on servers what has it`,
+            remedy: `allowed: ${placements.join(', ')}`,
+          },
+        ],
+  )
+}
+
+function localTraffic({ pods, services }: ClusterFacts): readonly Finding[] {
+  return services.flatMap((service) => {
+    const { namespace, name } = service.metadata ?? {}
+    const selected = pods.filter((pod) => !isOver(pod) && serviceWithLocalTraffic(pod, [service]))
+    if (selected.length === 0) return []
+    const finding = `Service ${namespace}/${name} has externalTrafficPolicy Local: its ${count(selected.length)} will not go out`
+    return [note(finding, 'set it to Cluster where the client’s address is not needed')]
+  })
+}
+
+/** What keeps Pods that may go from being taken by any pool, by reason. */
+function unfitPods({ pods, namespaces, pools }: ClusterFacts): readonly Finding[] {
+  const homes = new Map(namespaces.map((one) => [one.metadata?.name, one]))
+  const reasons = new Map<string, string[]>()
+  for (const pod of pods) {
+    const home = homes.get(pod.metadata?.namespace)
+    if (isOver(pod) || eligibility(pod, home).kind === 'never') continue
+    const refusals = pools.map((pool) => pool.refuses(pod))
+    const [reason] = refusals
+    if (reason === undefined || refusals.includes(undefined)) continue
+    reasons.set(reason, [...(reasons.get(reason) ?? []), `${pod.metadata?.namespace}/${pod.metadata?.name}`])
+  }
+  return [...reasons].map(([reason, names]) =>
+    note(
+      `${count(names.length)} would not be let out: ${reason} (${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''})`,
+      'they stay on servers; nothing has to be done for that',
+    ),
+  )
+}
+
+function note(finding: string, remedy: string): Finding {
+  return { level: 'note', finding, remedy }
+}
+
+function count(pods: number): string {
+  return pods === 1 ? '1 Pod' : `${pods} Pods`
+}
+
+function isReady({ status }: Node): boolean {
+  return status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True'
+}
+
+function minorOf(gitVersion: string): number {
+  return Number(/^v1\.(\d+)/.exec(gitVersion)?.[1] ?? Number.POSITIVE_INFINITY)
+}

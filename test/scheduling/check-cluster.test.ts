@@ -1,0 +1,121 @@
+import { describe, expect, it } from 'vitest'
+import { checkCluster, type ClusterFacts, type DaemonSet } from '../../src/scheduling/check-cluster.ts'
+import { boundSample, localServiceSample, podSample, serverSample, virtualSample } from './samples.ts'
+
+const fine: ClusterFacts = {
+  serverVersion: 'v1.37.2',
+  policies: new Set(['placement.spillway.dev', 'daemonsets.spillway.dev']),
+  missingRights: [],
+  nodes: [serverSample(), virtualSample()],
+  pods: [],
+  namespaces: [{ metadata: { name: 'shop' } }],
+  services: [],
+  daemonSets: [],
+  pools: [{ name: 'burst', refuses: () => undefined }],
+}
+
+function found(change: Partial<ClusterFacts>): readonly string[] {
+  return checkCluster({ ...fine, ...change }).map(
+    ({ level, finding, remedy }) => `${level}: ${finding} → ${remedy}`,
+  )
+}
+
+function daemonSet(spec: NonNullable<NonNullable<DaemonSet['spec']>['template']>['spec']): DaemonSet {
+  return { metadata: { namespace: 'kube-system', name: 'agent' }, spec: { template: spec ? { spec } : {} } }
+}
+
+describe('the check of a cluster', () => {
+  it('finds nothing where nothing is', () => {
+    expect(found({ pods: [podSample(), boundSample('server-0')] })).toEqual([])
+  })
+
+  it('finds rights that the controller lacks', () => {
+    expect(found({ missingRights: ['patch pods', 'create leases'] })).toEqual([
+      'problem: the controller may not patch pods, create leases → kubectl apply -f deploy/rbac.yaml',
+    ])
+  })
+
+  it('finds virtual nodes that are not there, or not ready', () => {
+    expect(found({ nodes: [serverSample()] })[0]).toMatch(/^problem: no virtual node is registered/)
+    expect(found({ nodes: [virtualSample('burst', { ready: false })] })).toEqual([
+      'problem: virtual node burst-0 is not ready: it says nothing → kubectl describe node burst-0',
+    ])
+  })
+
+  it('finds an API server that is too old', () => {
+    expect(found({ serverVersion: 'v1.29.3' })[0]).toMatch(/^problem: Kubernetes v1.29.3 is older than 1.30/)
+    expect(found({ serverVersion: 'v1.30.0' })).toEqual([])
+  })
+
+  it('notes admission policies that are missing, with what this API server can do', () => {
+    expect(found({ policies: new Set() })).toEqual([
+      expect.stringMatching(
+        /^note: label spillway.dev\/placement: virtual .* kubectl apply -f deploy\/admission\/placement.yaml$/,
+      ),
+      expect.stringMatching(/^note: DaemonSets .* kubectl apply -f deploy\/admission\/daemonsets.yaml$/),
+    ])
+    expect(found({ policies: new Set(), serverVersion: 'v1.34.1' })).toEqual([
+      expect.stringContaining('use nodeSelector and toleration'),
+      expect.stringContaining('add type NotIn [virtual-kubelet]'),
+    ])
+  })
+
+  it('finds DaemonSets that want a Pod on virtual nodes, and no others', () => {
+    const containers = [{ name: 'agent' }]
+    const tolerations = [{ operator: 'Exists' }]
+    const off = { key: 'type', operator: 'NotIn', values: ['virtual-kubelet'] }
+    const affinity = {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [off] }] },
+      },
+    }
+    const everywhere = daemonSet({ containers, tolerations })
+    expect(
+      found({
+        daemonSets: [everywhere, daemonSet({ containers }), daemonSet({ containers, tolerations, affinity })],
+      }),
+    ).toEqual([
+      'problem: DaemonSet kube-system/agent wants a Pod on virtual nodes, and its updates will wait for that → kubectl -n kube-system rollout restart daemonset/agent',
+    ])
+    expect(found({ daemonSets: [everywhere], policies: new Set(['placement.spillway.dev']) })[0]).toContain(
+      'add type NotIn [virtual-kubelet] to the node affinity of daemonset/agent in kube-system',
+    )
+  })
+
+  it('finds labels that nobody can read', () => {
+    const labels = { 'spillway.dev/placement': 'virtuall' }
+    expect(
+      found({ pods: [podSample({ labels })], namespaces: [{ metadata: { name: 'shop', labels } }] }),
+    ).toEqual([
+      'problem: Namespace shop: label spillway.dev/placement is "virtuall", and keeps on servers what has it → allowed: auto, virtual, server',
+      'problem: Pod shop/web-1: label spillway.dev/placement is "virtuall", and keeps on servers what has it → allowed: auto, virtual, server',
+    ])
+  })
+
+  it('notes Services that keep their Pods on servers', () => {
+    const pods = [podSample({ labels: { app: 'web' } }), podSample({ name: 'other' })]
+    expect(found({ pods, services: [localServiceSample()] })).toEqual([
+      expect.stringMatching(
+        /^note: Service shop\/front has externalTrafficPolicy Local: its 1 Pod will not go out/,
+      ),
+    ])
+    expect(found({ services: [localServiceSample()] })).toEqual([])
+  })
+
+  it('notes Pods that no pool takes, by reason', () => {
+    const pods = ['a', 'b', 'c', 'd'].map((name) => podSample({ name }))
+    const picky = { name: 'burst', refuses: () => 'it has no GPU' }
+    const more = [...pods, podSample({ name: 'agent', owner: 'DaemonSet' })]
+    expect(found({ pods: more, pools: [picky] })).toEqual([
+      expect.stringMatching(
+        /^note: 4 Pods would not be let out: it has no GPU \(shop\/a, shop\/b, shop\/c, …\)/,
+      ),
+    ])
+    expect(found({ pods, pools: [picky, { name: 'spare', refuses: () => undefined }] })).toEqual([])
+  })
+
+  it('tells problems before notes', () => {
+    const levels = found({ policies: new Set(), missingRights: ['patch pods'], serverVersion: 'v1.29.0' })
+    expect(levels.map((line) => line.split(':')[0])).toEqual(['problem', 'problem', 'note', 'note'])
+  })
+})
