@@ -156,13 +156,17 @@ function soak(): Outcome[] {
   process.env['SPILLWAY_ROUNDS'] ??= '20'
   process.env['SPILLWAY_OUTAGE_SECONDS'] ??= '60'
   process.env['SPILLWAY_ODD_PODS'] ??= '1000'
+  process.env['SPILLWAY_FIT_PODS'] ??= '1000'
   const stories = ['scale-in', 'faults', 'batch-job', 'odd-pods'].map(
     (name) => `test/stories/${name}.test.ts`,
   )
   const { SPILLWAY_ROUNDS: rounds, SPILLWAY_OUTAGE_SECONDS: seconds, SPILLWAY_ODD_PODS: odd } = process.env
   const name = `soak: ${rounds} rounds, ${seconds} s of outage, ${odd} odd Pods`
   const soaked = suite(name, 'stories', stories)
-  return [prepared, soaked]
+  const fit = suite(`fit check: ${process.env['SPILLWAY_FIT_PODS']} Pods`, 'journeys', [
+    'test/journeys/fit.test.ts',
+  ])
+  return [prepared, soaked, fit]
 }
 
 function report(outcomes: readonly Outcome[]): number {

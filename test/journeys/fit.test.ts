@@ -1,0 +1,275 @@
+/** What our fit check says of every node, and what the real kube-scheduler then does: generated Pods on generated nodes. */
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { explicitCredentials } from '../../src/kube/credentials.ts'
+import { keepLease } from '../../src/kube/lease.ts'
+import { namespaces, nodes, pods, serviceAccounts } from '../../src/kube/resources.ts'
+import { kubeTime, systemClock } from '../../src/model/clock.ts'
+import { hasCode } from '../../src/model/errors.ts'
+import type { Container, Node, Pod, PodSpec, Taint, Toleration } from '../../src/model/kubernetes.ts'
+import { pictureOf } from '../../src/scheduling/cluster-picture.ts'
+import { fitOn } from '../../src/scheduling/fit.ts'
+import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
+import { partOptions, testClient, type TestClient } from '../support/small-cluster.ts'
+
+const count = Number(process.env['SPILLWAY_FIT_PODS'] ?? 120)
+const seed = Number(process.env['SPILLWAY_SEED'] ?? 20_261_128)
+const namespace = 'fitting'
+const nodeCount = 12
+/** More, and the nodes would be full: then nothing but "no" would be compared. */
+const mostBound = 20
+
+const ending = new AbortController()
+const { signal } = ending
+let plane: TestControlPlane
+let api: TestClient
+
+beforeAll(async () => {
+  plane = await startTestControlPlane()
+  api = testClient(explicitCredentials(plane.controlPlane.admin), 'journey')
+  for (const [index, made] of fc.sample(someNode, { seed, numRuns: nodeCount }).entries()) {
+    await addNode(nodeOf(`node-${index}`, made))
+  }
+  await api.create(namespaces, { metadata: { name: namespace } }, signal)
+  await until('the namespace has its account', async () => {
+    try {
+      await api.get(serviceAccounts, { namespace, name: 'default' }, signal)
+      return true
+    } catch (error) {
+      if (hasCode(error, 'NotFound')) return false
+      throw error
+    }
+  })
+  await until('all nodes take Pods', async () => {
+    const { items } = await api.list(nodes, {}, signal)
+    return items.every(({ spec }) => !spec?.taints?.some(({ key }) => key === 'node.kubernetes.io/not-ready'))
+  })
+})
+
+afterAll(async () => {
+  ending.abort()
+  await api?.close()
+  await plane?.[Symbol.asyncDispose]()
+})
+
+test(
+  `${count} Pods, seed ${seed}: the scheduler takes a node of ours, or none where we have none`,
+  { timeout: 900_000 },
+  async () => {
+    const differences: unknown[] = []
+    const outcomes = { bound: 0, refused: 0, refusedByMore: 0 }
+    const bound: string[] = []
+    for (const [index, made] of fc.sample(somePod, { seed, numRuns: count }).entries()) {
+      const pod = podOf(`pod-${index}`, made)
+      const fitting = await nodesThatFit(pod)
+      const name = pod.metadata?.name ?? ''
+      await api.create(pods, pod, signal)
+      const chosen = await decided(name)
+      // What we do not look at may only keep a Pod off: spread, and who else is there.
+      const isMore = made.spread || made.alone
+      const agrees = chosen === undefined ? fitting.length === 0 || isMore : fitting.includes(chosen)
+      if (!agrees) differences.push({ pod: pod.spec, fitting, chosen: chosen ?? 'none' })
+      if (chosen === undefined) outcomes[fitting.length > 0 ? 'refusedByMore' : 'refused'] += 1
+      else outcomes.bound += 1
+      if (chosen === undefined) await remove(name)
+      else bound.push(name)
+      if (bound.length > mostBound) await remove(bound.shift() ?? '')
+    }
+    process.stderr.write(`fit: ${JSON.stringify(outcomes)}, ${differences.length} differences\n`)
+    expect(differences).toEqual([])
+    // The sample was one that asks.
+    expect(outcomes.bound).toBeGreaterThan(count / 5)
+    expect(outcomes.refused).toBeGreaterThan(count / 20)
+  },
+)
+
+async function nodesThatFit(pod: Pod): Promise<readonly string[]> {
+  const [{ items: allNodes }, { items: allPods }] = await Promise.all([
+    api.list(nodes, {}, signal),
+    api.list(pods, {}, signal),
+  ])
+  const picture = pictureOf({ nodes: allNodes, pods: allPods, namespaces: [], services: [] })
+  const rooms = [...picture.servers, ...[...picture.virtualNodes.values()].flat()]
+  return rooms.filter((room) => fitOn(pod, room).kind === 'fits').map(({ name }) => name)
+}
+
+/** The node that the scheduler chose; undefined when it found none. */
+async function decided(name: string): Promise<string | undefined> {
+  const found: { node?: string } = {}
+  await until(`${name} is decided`, async () => {
+    const { spec, status } = await api.get(pods, { namespace, name }, signal)
+    if (spec?.nodeName) found.node = spec.nodeName
+    const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled')
+    return found.node !== undefined || (scheduled?.status === 'False' && scheduled.reason === 'Unschedulable')
+  })
+  return found.node
+}
+
+async function remove(name: string): Promise<void> {
+  // There is no kubelet to end it.
+  await api.delete(pods, { namespace, name }, { graceSeconds: 0 }, signal)
+}
+
+const someNode = fc.record({
+  cpu: fc.integer({ min: 1, max: 4 }),
+  memoryGi: fc.integer({ min: 1, max: 8 }),
+  pods: fc.integer({ min: 2, max: 12 }),
+  disk: fc.constantFrom('ssd', 'hdd'),
+  size: fc.constantFrom('1', '5', '10'),
+  zone: fc.constantFrom('a', 'b'),
+  device: fc.integer({ min: 0, max: 2 }),
+  kind: fc.constantFrom('plain', 'plain', 'plain', 'dedicated', 'cordoned', 'virtual', 'virtual', 'evicting'),
+})
+type SomeNode = ReturnType<typeof someNode.generate>['value']
+
+const taints: Readonly<Record<string, readonly Taint[]>> = {
+  dedicated: [{ key: 'dedicated', value: 'x', effect: 'NoSchedule' }],
+  evicting: [{ key: 'maintenance', effect: 'NoExecute' }],
+  virtual: [
+    { key: 'spillway.dev/virtual-node', value: 'burst', effect: 'NoSchedule' },
+    { key: 'spillway.dev/virtual-node', value: 'burst', effect: 'PreferNoSchedule' },
+  ],
+}
+
+function nodeOf(
+  name: string,
+  { cpu, memoryGi, pods: places, disk, size, zone, device, kind }: SomeNode,
+): Node {
+  const resources = {
+    cpu: String(cpu),
+    memory: `${memoryGi}Gi`,
+    'ephemeral-storage': '10Gi',
+    pods: String(places),
+    ...(device > 0 && { 'example.com/device': String(device) }),
+  }
+  const now = kubeTime(systemClock.wallMs())
+  const ready = { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'it is' }
+  return {
+    metadata: {
+      name,
+      labels: {
+        'kubernetes.io/hostname': name,
+        'topology.kubernetes.io/zone': zone,
+        disk,
+        size,
+        ...(kind === 'virtual' && { type: 'virtual-kubelet', 'spillway.dev/pool': 'burst' }),
+      },
+    },
+    spec: { taints: [...(taints[kind] ?? [])], ...(kind === 'cordoned' && { unschedulable: true }) },
+    status: {
+      capacity: resources,
+      allocatable: resources,
+      conditions: [{ ...ready, lastHeartbeatTime: now, lastTransitionTime: now }],
+    },
+  }
+}
+
+async function addNode(node: Node): Promise<void> {
+  const made = await api.create(nodes, node, signal)
+  const nodeName = made.metadata?.name ?? ''
+  void keepLease({ api, nodeName, nodeUid: () => made.metadata?.uid, ...partOptions }, signal)
+}
+
+interface Requirement {
+  readonly key: string
+  readonly operator: string
+  readonly values?: string[]
+}
+const requirement = fc.constantFrom<Requirement[]>(
+  { key: 'disk', operator: 'In', values: ['ssd', 'nvme'] },
+  { key: 'disk', operator: 'NotIn', values: ['ssd'] },
+  { key: 'size', operator: 'Gt', values: ['4'] },
+  { key: 'size', operator: 'Lt', values: ['6'] },
+  { key: 'type', operator: 'NotIn', values: ['virtual-kubelet'] },
+  { key: 'type', operator: 'Exists' },
+  { key: 'absent', operator: 'DoesNotExist' },
+)
+const toleration = fc.constantFrom<Toleration[]>(
+  { operator: 'Exists' },
+  { key: 'dedicated', operator: 'Equal', value: 'x', effect: 'NoSchedule' },
+  { key: 'dedicated', operator: 'Equal', value: 'y', effect: 'NoSchedule' },
+  { key: 'spillway.dev/virtual-node', operator: 'Equal', value: 'burst', effect: 'NoSchedule' },
+  { key: 'spillway.dev/virtual-node', operator: 'Exists' },
+  { key: 'node.kubernetes.io/unschedulable', operator: 'Exists', effect: 'NoSchedule' },
+  { key: 'maintenance', operator: 'Exists', effect: 'NoExecute' },
+)
+const millis = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 1500 }))
+const mebi = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 3000 }))
+const somePod = fc.record({
+  cpu: millis,
+  memory: mebi,
+  initCpu: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 3000 })),
+  sidecarCpu: fc.oneof(fc.constant(0), fc.constant(0), fc.integer({ min: 1, max: 500 })),
+  wholeCpu: fc.oneof(fc.constant(0), fc.constant(0), fc.constant(0), fc.integer({ min: 1, max: 1500 })),
+  device: fc.oneof(fc.constant(0), fc.constant(0), fc.constant(0), fc.integer({ min: 1, max: 2 })),
+  selector: fc.oneof(fc.constant(undefined), fc.constant(undefined), fc.constantFrom('ssd', 'hdd', 'nvme')),
+  terms: fc.array(fc.array(requirement, { minLength: 1, maxLength: 2 }), { maxLength: 2 }),
+  tolerations: fc.array(toleration, { maxLength: 2 }),
+  hostPort: fc.oneof(fc.constant(0), fc.constant(0), fc.constantFrom(8080, 8081)),
+  protocol: fc.constantFrom('TCP', 'UDP'),
+  hostIP: fc.constantFrom('', '10.0.0.1', '10.0.0.2'),
+  spread: fc.integer({ max: 9, min: 0 }).map((value) => value === 0),
+  alone: fc.integer({ max: 9, min: 0 }).map((value) => value === 0),
+})
+type SomePod = ReturnType<typeof somePod.generate>['value']
+
+function podOf(name: string, made: SomePod): Pod {
+  const { terms, tolerations, selector, spread, alone, cpu, initCpu, sidecarCpu, wholeCpu } = made
+  const required = { nodeSelectorTerms: terms.map((matchExpressions) => ({ matchExpressions })) }
+  const labels = { app: 'fit' }
+  const here = { labelSelector: { matchLabels: labels }, topologyKey: 'kubernetes.io/hostname' }
+  const affinity = {
+    ...(terms.length > 0 && { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: required } }),
+    ...(alone && { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [here] } }),
+  }
+  const across = {
+    maxSkew: 1,
+    topologyKey: 'topology.kubernetes.io/zone',
+    whenUnsatisfiable: 'DoNotSchedule',
+    labelSelector: { matchLabels: labels },
+  }
+  const spec: PodSpec = {
+    containers: [mainContainer(made)],
+    initContainers: initContainers(made),
+    tolerations,
+    ...(selector !== undefined && { nodeSelector: { disk: selector } }),
+    ...(Object.keys(affinity).length > 0 && { affinity }),
+    ...(spread && { topologySpreadConstraints: [across] }),
+    // More than all of its containers together, which is the least that is allowed.
+    ...(wholeCpu > 0 && { resources: { requests: { cpu: `${cpu + initCpu + sidecarCpu + wholeCpu}m` } } }),
+  }
+  return { metadata: { namespace, name, labels: alone || spread ? labels : {} }, spec }
+}
+
+const image = 'registry.k8s.io/pause:3.10.2'
+
+function mainContainer({ cpu, memory, device, hostPort, protocol, hostIP }: SomePod): Container {
+  const port = { containerPort: 80, hostPort, protocol, ...(hostIP !== '' && { hostIP }) }
+  const devices = device > 0 ? { 'example.com/device': String(device) } : {}
+  return {
+    name: 'main',
+    image,
+    resources: { requests: { cpu: `${cpu}m`, memory: `${memory}Mi`, ...devices }, limits: devices },
+    ...(hostPort > 0 && { ports: [port] }),
+  }
+}
+
+function initContainers({ initCpu, sidecarCpu }: SomePod): Container[] {
+  const asking = (name: string, cpu: number): Container => ({
+    name,
+    image,
+    resources: { requests: { cpu: `${cpu}m` } },
+  })
+  return [
+    ...(sidecarCpu > 0 ? [{ ...asking('sidecar', sidecarCpu), restartPolicy: 'Always' }] : []),
+    ...(initCpu > 0 ? [asking('init', initCpu)] : []),
+  ]
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = systemClock.monotonicMs() + 60_000
+  while (!(await holds())) {
+    if (systemClock.monotonicMs() > deadlineMs) throw new Error(`waited a minute in vain: ${what}`)
+    await systemClock.sleep(20, signal)
+  }
+}
