@@ -134,10 +134,14 @@ class Overflow {
     let nextMs = Number.POSITIVE_INFINITY
     let picture = withSentPods(this.#picture(all), refused)
     for (const pod of refused) {
+      if (sends.length >= mostSentAtOnce) {
+        // Whoever comes after is decided in the next round, and would have to be decided again there.
+        nextMs = 0
+        break
+      }
       const leftMs = this.#memoryOf(pod).notBeforeMs - this.#options.clock.monotonicMs()
       const decision = leftMs > 0 ? undefined : this.#decide(pod, picture)
       if (!decision || decision.kind === 'wait') nextMs = Math.min(nextMs, decision?.afterMs ?? leftMs)
-      else if (decision.kind === 'send' && sends.length >= mostSentAtOnce) nextMs = 0
       else if (decision.kind === 'send') {
         picture = withSentPods(picture, [withToleration(pod, decision.pool)])
         sends.push(this.#send(pod, decision, signal))
