@@ -5,6 +5,7 @@ import type { Resource } from '../../src/kube/api.ts'
 import { EventRecorder } from '../../src/kube/events.ts'
 import { events, namespaces, nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
+import { hasCode } from '../../src/model/errors.ts'
 import type { KubeObject, Node, Pod } from '../../src/model/kubernetes.ts'
 import { deletionCostAnnotation, virtualNodeTaintKey } from '../../src/model/words.ts'
 import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
@@ -159,7 +160,12 @@ function refused(namespace: string, name: string): boolean {
 async function removeNamespace(namespace: string): Promise<void> {
   await clients.admin.delete(deployments, { namespace, name: 'web' }, {}, never).catch(() => undefined)
   for (const { metadata } of podsOf(namespace)) {
-    await clients.admin.delete(pods, { namespace, name: metadata?.name ?? '' }, { graceSeconds: 0 }, never)
+    try {
+      await clients.admin.delete(pods, { namespace, name: metadata?.name ?? '' }, { graceSeconds: 0 }, never)
+    } catch (error) {
+      // Its controller was first.
+      if (!hasCode(error, 'NotFound')) throw error
+    }
   }
   await until(`nothing is left of ${namespace}`, () => podsOf(namespace).length === 0)
 }
