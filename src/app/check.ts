@@ -1,12 +1,13 @@
 import type { CheckView } from '../console/api/contract.ts'
 import type { KubeApi } from '../kube/api.ts'
-import { daemonSets, mutatingAdmissionPolicies, selfSubjectAccessReviews } from '../kube/resources.ts'
+import { daemonSets, selfSubjectAccessReviews } from '../kube/resources.ts'
 import { controllerRights } from '../model/controller-rights.ts'
 import { hasCode } from '../model/errors.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
 import { daemonSetPolicyName, placementPolicyName } from '../model/words.ts'
 import { checkCluster, type DaemonSet } from '../scheduling/check-cluster.ts'
 import type { BackendStack } from './backend-stack.ts'
+import { hasPolicy } from './has-policy.ts'
 import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
 
@@ -44,17 +45,6 @@ async function policiesThere(api: KubeApi, signal: AbortSignal): Promise<Readonl
   const names = [placementPolicyName, daemonSetPolicyName]
   const there = await Promise.all(names.map((name) => hasPolicy(api, name, signal)))
   return new Set(names.filter((_, index) => there[index]))
-}
-
-/** Whether one of our admission policies is there; older API servers do not serve the kind at all. */
-export async function hasPolicy(api: KubeApi, name: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await api.get(mutatingAdmissionPolicies, { name }, signal)
-    return true
-  } catch (error) {
-    if (hasCode(error, 'NotFound') || hasCode(error, 'Forbidden')) return false
-    throw error
-  }
 }
 
 /** Without the right to list them they are told of as a right that is missing. */

@@ -1,5 +1,5 @@
 import { explainPrice } from '../billing/explain-price.ts'
-import { shippedPriceBooks } from '../billing/shipped-price-books.ts'
+import { shippedPriceBook } from '../billing/shipped-price-books.ts'
 import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
@@ -10,7 +10,7 @@ import { explainPod } from '../scheduling/explain-pod.ts'
 import { withPlacement } from '../scheduling/placement.ts'
 import { isUnschedulable } from '../scheduling/unschedulable.ts'
 import type { BackendStack } from './backend-stack.ts'
-import { hasPolicy } from './check.ts'
+import { hasPolicy } from './has-policy.ts'
 import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
 
@@ -23,9 +23,10 @@ export function explainer(
   const allRules = overflowRules(house, stacks)
   return async (query, signal) => {
     const written = 'pod' in query ? query.pod : findPod(house, query)
-    const isNew = 'pod' in query && (await hasPolicy(cluster.api, placementPolicyName, signal))
+    // A Pod that is there has been through the policy; one that is not goes through it first.
+    const goesThrough = 'pod' in query && (await hasPolicy(cluster.api, placementPolicyName, signal))
     const home = cluster.namespaces.get({ name: written.metadata?.namespace ?? '' })
-    const pod = isNew ? withPlacement(written, home) : written
+    const pod = goesThrough ? withPlacement(written, home) : written
     const { namespace = 'default', name = '' } = pod.metadata ?? {}
     const pools = config.pools.filter(({ name: pool }) => query.pool === undefined || pool === query.pool)
     if (query.pool !== undefined && pools.length === 0) {
@@ -53,7 +54,7 @@ export function explainer(
       overflow: config.overflow.enabled,
       ...explainPod(pod, picture, rules, moment),
       prices: pools.flatMap(({ name: pool, priceBook }) => {
-        const book = shippedPriceBooks.find(({ id }) => id === priceBook)
+        const book = shippedPriceBook(priceBook)
         return book ? [{ pool, ...explainPrice(pod, book, nowWallMs) }] : []
       }),
     }

@@ -2,7 +2,7 @@ import type { PoolConfig } from '../config/load.ts'
 import { handlerRefusal, refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { chooseSpec } from '../model/spec.ts'
-import { shippedPriceBooks } from '../billing/shipped-price-books.ts'
+import { shippedPriceBook } from '../billing/shipped-price-books.ts'
 import type { OverflowPool, OverflowRules } from '../scheduling/decide-overflow.ts'
 import { defaultOverflowRules } from '../scheduling/overflow.ts'
 import type { BackendStack } from './backend-stack.ts'
@@ -31,7 +31,7 @@ function overflowPool({ cluster }: House, stacks: readonly BackendStack[], pool:
 
 /** Who comes by hand all the same is billed at what it asks for. */
 function sizeRefusal(pod: Pod, { priceBook }: PoolConfig): string | undefined {
-  const book = shippedPriceBooks.find(({ id }) => id === priceBook)
+  const book = shippedPriceBook(priceBook)
   const choice = book && chooseSpec(pod, book)
   return choice?.ok === false ? `price book ${priceBook} has no size for it: ${choice.error}` : undefined
 }

@@ -27,8 +27,9 @@ export function cadvisorMetrics(
   { pods, atMs }: NodeReading,
   { node, identityOf }: { readonly node: NodeAmounts; readonly identityOf: IdentityOf },
 ): string {
+  const series = pods.flatMap((pod) => seriesOf(pod, identityOf))
   const ofPods = figures.map(([name, type, help, figure]) => {
-    const samples = pods.flatMap((pod) => podSamples(pod, { figure, identityOf }, atMs))
+    const samples = series.flatMap((one) => sampleOf(one, figure, atMs))
     return { name, type, help, samples: name === cpuSeconds ? samples.map(ofAllCores) : samples }
   })
   const ofInterfaces = interfaceCounters.map(([name, help, field]): MetricFamily => {
@@ -133,17 +134,22 @@ function isPod(usage: PodUsage | ContainerUsage): usage is PodUsage {
   return 'uid' in usage
 }
 
-function podSamples(
-  pod: PodUsage,
-  { figure: figureOf, identityOf }: { readonly figure: FigureOf; readonly identityOf: IdentityOf },
-  nowMs: number,
-): Sample[] {
-  return [pod, ...pod.containers].flatMap((usage): Sample[] => {
-    const figure = figureOf(usage, nowMs)
-    if (!figure) return []
+/** A Pod's cgroup or a container, under the labels that all of its figures have. */
+interface Series {
+  readonly usage: PodUsage | ContainerUsage
+  readonly labels: Readonly<Record<string, string>>
+}
+
+function seriesOf(pod: PodUsage, identityOf: IdentityOf): readonly Series[] {
+  return [pod, ...pod.containers].map((usage) => {
     const own = isPod(usage) ? {} : { container: usage.name, ...identityOf(pod, usage.name) }
-    return [{ labels: labels(pod, own), ...figure }]
+    return { usage, labels: labels(pod, own) }
   })
+}
+
+function sampleOf({ usage, labels: own }: Series, figureOf: FigureOf, nowMs: number): Sample[] {
+  const figure = figureOf(usage, nowMs)
+  return figure ? [{ labels: own, ...figure }] : []
 }
 
 function interfaceSamples(pod: PodUsage, field: keyof InterfaceUsage): Sample[] {

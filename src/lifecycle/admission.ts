@@ -1,4 +1,5 @@
 import type { Capabilities } from '../model/capability.ts'
+import { controllerOf } from '../model/controller-of.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import { isCritical } from './critical-pod.ts'
 import { hostPortsOf, portsClash } from './host-ports.ts'
@@ -95,11 +96,11 @@ function waitForPorts({ pod, neighbours }: AdmissionInput): Refused | undefined 
  * A DaemonSet wants one Pod on each node that lets it; one that never becomes available here would stall the rolling
  * update on all servers, and one that is Failed is replaced in a loop.
  */
-function holdDaemon({ metadata }: Pod): Refused | undefined {
-  const owner = metadata?.ownerReferences?.find(({ controller, kind }) => controller && kind === 'DaemonSet')
-  if (!owner) return undefined
+function holdDaemon(pod: Pod): Refused | undefined {
+  const owner = controllerOf(pod)
+  if (owner?.kind !== 'DaemonSet') return undefined
   const message =
-    `DaemonSet ${metadata?.namespace}/${owner.name} cannot run on a virtual node, which has no server behind it; ` +
+    `DaemonSet ${pod.metadata?.namespace}/${owner.name} cannot run on a virtual node, which has no server behind it; ` +
     `keep it off with the node affinity "type NotIn [virtual-kubelet]"`
   return { reason: 'DaemonSetForbidden', message }
 }

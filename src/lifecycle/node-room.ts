@@ -22,15 +22,16 @@ export function shortfalls(pod: Pod, node: Node, others: readonly Pod[]): readon
   const list = node.status?.allocatable ?? node.status?.capacity ?? {}
   const places = { resource: 'pods', requested: 1n, used: BigInt(others.length) }
   const capacity = parseResources(list)
-  const used = others.reduce((sum, other) => add(sum, boundPodRequests(other)), noResources)
+  const all = amountsOf(capacity)
+  const used = amountsOf(others.reduce((sum, other) => add(sum, boundPodRequests(other)), noResources))
   const amounts = Object.entries(amountsOf(podRequests(pod)))
     // An extended resource that the node does not have at all belongs to the cluster, not to the node: not checked.
     .filter(([name, amount]) => amount > 0n && (!name.includes('/') || capacity.extended.has(name)))
     .map(([resource, requested]) => ({
       resource,
       requested,
-      used: amountsOf(used)[resource] ?? 0n,
-      capacity: amountsOf(capacity)[resource] ?? 0n,
+      used: used[resource] ?? 0n,
+      capacity: all[resource] ?? 0n,
     }))
   return [{ ...places, capacity: parseBytes(list['pods'] ?? '0') }, ...amounts].filter(
     (one) => missing(one) > 0n,

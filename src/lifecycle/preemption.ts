@@ -3,7 +3,7 @@ import { podRequests } from '../model/resources.ts'
 import { isCritical } from './critical-pod.ts'
 import { evictionOf } from './eviction.ts'
 import { heldBy, missing, type Shortfall } from './node-room.ts'
-import { qosClass } from './qos.ts'
+import { qosClass, type QosClass } from './qos.ts'
 
 /** kubelet's (pkg/kubelet/preemption). */
 export const preemptionMessage = 'Preempted in order to admit critical pod'
@@ -30,12 +30,11 @@ export function preempt(pod: Pod, others: readonly Pod[], short: readonly Shortf
   const needed = short.map((one) => ({ resource: one.resource, amount: missing(one) }))
   const wanted = without(needed, leaving)
   const candidates = others.filter((other) => !isLeaving(other) && yields(other, pod))
-  const [guaranteed, burstable, bestEffort] = (['Guaranteed', 'Burstable', 'BestEffort'] as const).map(
-    (qos) => candidates.filter((one) => qosClass(one) === qos),
-  ) as [Pod[], Pod[], Pod[]]
+  const ofClass = (qos: QosClass): readonly Pod[] => candidates.filter((one) => qosClass(one) === qos)
+  const [burstable, bestEffort] = [ofClass('Burstable'), ofClass('BestEffort')]
   const left = without(wanted, candidates)
   if (left.length > 0) return { kind: 'impossible', message: impossible(left) }
-  const first = nearest(guaranteed, without(wanted, [...bestEffort, ...burstable]))
+  const first = nearest(ofClass('Guaranteed'), without(wanted, [...bestEffort, ...burstable]))
   const second = nearest(burstable, without(wanted, [...bestEffort, ...first]))
   const third = nearest(bestEffort, without(wanted, [...second, ...first]))
   return { kind: 'possible', victims: [...third, ...second, ...first] }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { assertNever } from './assert.ts'
-import type { OwnerReference, Pod } from './kubernetes.ts'
+import { controllerOf } from './controller-of.ts'
+import type { Pod } from './kubernetes.ts'
 import type { PodUid } from './pod-key.ts'
 import { podRef } from './pod-key.ts'
 import type { Demand, Spec } from './spec.ts'
@@ -184,9 +185,7 @@ export function billedPod(pod: Pod, { clusterUid, pool, node, labels }: BilledPo
  * name tells without a read of the ReplicaSet, which may be gone by then.
  */
 export function workloadOf(pod: Pod): Workload {
-  const owner: OwnerReference | undefined = pod.metadata?.ownerReferences?.find(
-    ({ controller }) => controller,
-  )
+  const owner = controllerOf(pod)
   if (!owner) return { kind: 'Pod', name: pod.metadata?.name ?? '' }
   const hash = pod.metadata?.labels?.['pod-template-hash']
   if (owner.kind === 'ReplicaSet' && hash && owner.name.endsWith(`-${hash}`)) {

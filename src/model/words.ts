@@ -20,6 +20,10 @@ export const placementLabel = 'spillway.dev/placement'
 export const placements = ['auto', 'virtual', 'server'] as const
 export type Placement = (typeof placements)[number]
 
+export function isPlacement(text: string): text is Placement {
+  return (placements as readonly string[]).includes(text)
+}
+
 /** Name of the MutatingAdmissionPolicy that sends Pods of placement `virtual` out from the start (deploy/admission/placement.yaml). */
 export const placementPolicyName = 'placement.spillway.dev'
 

@@ -1,7 +1,13 @@
 import { nodeMatches } from '../lifecycle/node-affinity.ts'
 import { untoleratedTaints } from '../lifecycle/tolerations.ts'
 import type { KubeObject, Namespace, Node, Pod, PodSpec, Service } from '../model/kubernetes.ts'
-import { daemonSetPolicyName, placementLabel, placementPolicyName, placements } from '../model/words.ts'
+import {
+  daemonSetPolicyName,
+  isPlacement,
+  placementLabel,
+  placementPolicyName,
+  placements,
+} from '../model/words.ts'
 import { isOver, poolOf } from './cluster-picture.ts'
 import type { OverflowPool } from './decide-overflow.ts'
 import { serviceWithLocalTraffic } from './local-traffic.ts'
@@ -129,7 +135,7 @@ function daemonSets({ daemonSets: all, nodes: known, policies: there }: ClusterF
 function labels({ namespaces, pods }: ClusterFacts): readonly Finding[] {
   const wrong = ({ metadata }: KubeObject): string | undefined => {
     const said = metadata?.labels?.[placementLabel]
-    return said === undefined || (placements as readonly string[]).includes(said) ? undefined : said
+    return said === undefined || isPlacement(said) ? undefined : said
   }
   const named = (kind: string, object: KubeObject): string =>
     [kind, [object.metadata?.namespace, object.metadata?.name].filter(Boolean).join('/')].join(' ')

@@ -1,3 +1,4 @@
+import { controllerOf } from '../model/controller-of.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { deletionCostAnnotation, deletionCostSetAnnotation } from '../model/words.ts'
 import { isOver } from './cluster-picture.ts'
@@ -24,6 +25,6 @@ export function wantsDeletionCost(pod: Pod, virtualNodes: ReadonlySet<string>): 
   const annotations = metadata?.annotations ?? {}
   // With our mark but without a value, somebody took ours away and means it.
   if (deletionCostAnnotation in annotations || deletionCostSetAnnotation in annotations) return false
-  const owner = metadata?.ownerReferences?.find(({ controller }) => controller)
+  const owner = controllerOf(pod)
   return owner !== undefined && honoursCost(owner.kind)
 }

@@ -1,3 +1,4 @@
+import { controllerOf } from '../model/controller-of.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { parseResources, podRequests, type Resources } from '../model/resources.ts'
 import { deletionCostAnnotation, deletionCostSetAnnotation } from '../model/words.ts'
@@ -156,10 +157,11 @@ function leastAllocated({ node, free }: NodeRoom, requests: Resources): number {
 }
 
 /** The truth per kind; only what honours a deletion cost can be told to let virtual Pods go first. */
-function leaving({ metadata }: Pod): string {
-  const owner = metadata?.ownerReferences?.find(({ controller }) => controller)
+function leaving(pod: Pod): string {
+  const owner = controllerOf(pod)
   if (!owner) return 'nobody scales it: it stays until it ends or is deleted'
-  const { [deletionCostAnnotation]: cost, [deletionCostSetAnnotation]: ours } = metadata?.annotations ?? {}
+  const { [deletionCostAnnotation]: cost, [deletionCostSetAnnotation]: ours } =
+    pod.metadata?.annotations ?? {}
   const own = ours === undefined ? cost : undefined
   if (honoursCost(owner.kind)) {
     return own === undefined

@@ -1,5 +1,6 @@
+import { controllerOf } from '../model/controller-of.ts'
 import type { Namespace, Pod } from '../model/kubernetes.ts'
-import { placementLabel, placements, type Placement } from '../model/words.ts'
+import { isPlacement, placementLabel, placements } from '../model/words.ts'
 
 export type Candidacy =
   | { readonly kind: 'candidate'; readonly placement: 'auto' | 'virtual'; readonly because: string }
@@ -33,7 +34,7 @@ export function eligibility(
   pod: Pod,
   namespace: Namespace | undefined,
 ): Exclude<Candidacy, { readonly kind: 'none' }> {
-  const owner = pod.metadata?.ownerReferences?.find(({ controller }) => controller)
+  const owner = controllerOf(pod)
   if (owner?.kind === 'DaemonSet') return never('a DaemonSet’s Pod belongs to its own node')
   // Mirror Pods of static ones are bound by their kubelet; one without a node is broken, not waiting for room.
   if (owner?.kind === 'Node' || pod.metadata?.annotations?.['kubernetes.io/config.mirror']) {
@@ -60,10 +61,6 @@ function byPlacement(
   const source =
     (ofPod ?? ofNamespace) ? `label ${placementLabel} of ${where} says ${said}` : 'nothing keeps it in'
   return { kind: 'candidate', placement: said, because: source }
-}
-
-function isPlacement(text: string): text is Placement {
-  return (placements as readonly string[]).includes(text)
 }
 
 function never(because: string): Extract<Candidacy, { readonly kind: 'never' }> {

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
 import type { Resource } from '../../src/kube/api.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
-import { systemClock } from '../../src/model/clock.ts'
 import type { KubeObject, PodSpec } from '../../src/model/kubernetes.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
+import { until } from '../support/until.ts'
 import { testClient, type TestClient } from '../support/small-cluster.ts'
 
 interface DaemonSet extends KubeObject {
@@ -33,11 +33,8 @@ beforeAll(async () => {
   api = testClient(explicitCredentials(plane.controlPlane.admin), 'journey')
   await publishAdmissionPolicies(api, signal)
   // The API server learns of a policy by a watch.
-  const deadlineMs = systemClock.monotonicMs() + 60_000
-  while (termsOf(await create({ tolerations: everything })) === undefined) {
-    if (systemClock.monotonicMs() > deadlineMs) throw new Error('waited a minute for the policy in vain')
-    await systemClock.sleep(100, signal)
-  }
+  const isKeptOff = async () => termsOf(await create({ tolerations: everything })) !== undefined
+  await until('the policy is in force', isKeptOff, signal)
 })
 
 afterAll(async () => {

@@ -14,12 +14,13 @@ import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-polici
 import type { KubeApi } from '../../src/kube/api.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
-import { namespaces, nodes, pods, serviceAccounts } from '../../src/kube/resources.ts'
+import { nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
-import { hasCode } from '../../src/model/errors.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
+import { createNamespace } from '../support/furnished-namespace.ts'
+import { until } from '../support/until.ts'
 import { startServer } from '../support/small-cluster.ts'
 
 const seed = 20261128
@@ -72,17 +73,18 @@ beforeAll(async () => {
   )
   app = runApp(loadConfig({ file, flags: {}, environment: {} }), world, signal)
   app.catch(() => undefined)
-  await api.create(namespaces, { metadata: { name: namespace } }, signal)
-  await until('the namespace has its account', () =>
-    isThere(async () => await api.get(serviceAccounts, { namespace, name: 'default' }, signal)),
+  await createNamespace(api, { name: namespace }, signal)
+  await until(
+    'all four nodes take Pods',
+    async () => {
+      const { items } = await api.list(nodes, {}, signal)
+      const open = items.filter(
+        ({ spec }) => !spec?.taints?.some(({ key }) => key.startsWith('node.kubernetes.io/')),
+      )
+      return open.length === 4
+    },
+    signal,
   )
-  await until('all four nodes take Pods', async () => {
-    const { items } = await api.list(nodes, {}, signal)
-    const open = items.filter(
-      ({ spec }) => !spec?.taints?.some(({ key }) => key.startsWith('node.kubernetes.io/')),
-    )
-    return open.length === 4
-  })
 })
 
 afterAll(async () => {
@@ -108,14 +110,18 @@ test(`each of ${count} Pods goes where it was foretold, seed ${seed}`, { timeout
     foretold[view.name] = placeOf(view)
     await api.create(pods, pod, signal)
     const isExpected = view.outcome === 'server' || view.outcome === 'virtual'
-    await until(`${view.name} is where it goes`, async () => {
-      const { spec, status } = await api.get(pods, { namespace, name: view.name }, signal)
-      if (spec?.nodeName) return (await explain({ namespace, name: view.name })).outcome === 'bound'
-      const refused = status?.conditions?.some(
-        ({ type, status: value }) => type === 'PodScheduled' && value === 'False',
-      )
-      return !isExpected && refused === true
-    })
+    await until(
+      `${view.name} is where it goes`,
+      async () => {
+        const { spec, status } = await api.get(pods, { namespace, name: view.name }, signal)
+        if (spec?.nodeName) return (await explain({ namespace, name: view.name })).outcome === 'bound'
+        const refused = status?.conditions?.some(
+          ({ type, status: value }) => type === 'PodScheduled' && value === 'False',
+        )
+        return !isExpected && refused === true
+      },
+      signal,
+    )
   }
   // By now those that stay have been looked at many times.
   for (const { metadata, spec } of (await api.list(pods, { namespace }, signal)).items) {
@@ -180,22 +186,4 @@ function placeOf({ outcome, pool }: ExplainView): string {
 
 function kindOfNode(name: string | undefined): string {
   return name ? name.replace(/-\d+$/, '') : 'nowhere'
-}
-
-async function isThere(look: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await look()
-    return true
-  } catch (error) {
-    if (hasCode(error, 'NotFound')) return false
-    throw error
-  }
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = systemClock.monotonicMs() + 60_000
-  while (!(await holds())) {
-    if (systemClock.monotonicMs() > deadlineMs) throw new Error(`waited a minute in vain: ${what}`)
-    await systemClock.sleep(50, signal)
-  }
 }

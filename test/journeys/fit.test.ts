@@ -3,13 +3,14 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 import { keepLease } from '../../src/kube/lease.ts'
-import { namespaces, nodes, pods, serviceAccounts } from '../../src/kube/resources.ts'
+import { nodes, pods } from '../../src/kube/resources.ts'
 import { kubeTime, systemClock } from '../../src/model/clock.ts'
-import { hasCode } from '../../src/model/errors.ts'
 import type { Container, Node, Pod, PodSpec, Taint, Toleration } from '../../src/model/kubernetes.ts'
 import { pictureOf } from '../../src/scheduling/cluster-picture.ts'
 import { fitOn } from '../../src/scheduling/fit.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
+import { createNamespace } from '../support/furnished-namespace.ts'
+import { until } from '../support/until.ts'
 import { partOptions, testClient, type TestClient } from '../support/small-cluster.ts'
 
 const count = Number(process.env['SPILLWAY_FIT_PODS'] ?? 120)
@@ -30,20 +31,17 @@ beforeAll(async () => {
   for (const [index, made] of fc.sample(someNode, { seed, numRuns: nodeCount }).entries()) {
     await addNode(nodeOf(`node-${index}`, made))
   }
-  await api.create(namespaces, { metadata: { name: namespace } }, signal)
-  await until('the namespace has its account', async () => {
-    try {
-      await api.get(serviceAccounts, { namespace, name: 'default' }, signal)
-      return true
-    } catch (error) {
-      if (hasCode(error, 'NotFound')) return false
-      throw error
-    }
-  })
-  await until('all nodes take Pods', async () => {
-    const { items } = await api.list(nodes, {}, signal)
-    return items.every(({ spec }) => !spec?.taints?.some(({ key }) => key === 'node.kubernetes.io/not-ready'))
-  })
+  await createNamespace(api, { name: namespace }, signal)
+  await until(
+    'all nodes take Pods',
+    async () => {
+      const { items } = await api.list(nodes, {}, signal)
+      return items.every(
+        ({ spec }) => !spec?.taints?.some(({ key }) => key === 'node.kubernetes.io/not-ready'),
+      )
+    },
+    signal,
+  )
 })
 
 afterAll(async () => {
@@ -96,12 +94,18 @@ async function nodesThatFit(pod: Pod): Promise<readonly string[]> {
 /** The node that the scheduler chose; undefined when it found none. */
 async function decided(name: string): Promise<string | undefined> {
   const found: { node?: string } = {}
-  await until(`${name} is decided`, async () => {
-    const { spec, status } = await api.get(pods, { namespace, name }, signal)
-    if (spec?.nodeName) found.node = spec.nodeName
-    const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled')
-    return found.node !== undefined || (scheduled?.status === 'False' && scheduled.reason === 'Unschedulable')
-  })
+  await until(
+    `${name} is decided`,
+    async () => {
+      const { spec, status } = await api.get(pods, { namespace, name }, signal)
+      if (spec?.nodeName) found.node = spec.nodeName
+      const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled')
+      return (
+        found.node !== undefined || (scheduled?.status === 'False' && scheduled.reason === 'Unschedulable')
+      )
+    },
+    signal,
+  )
   return found.node
 }
 
@@ -264,12 +268,4 @@ function initContainers({ initCpu, sidecarCpu }: SomePod): Container[] {
     ...(sidecarCpu > 0 ? [{ ...asking('sidecar', sidecarCpu), restartPolicy: 'Always' }] : []),
     ...(initCpu > 0 ? [asking('init', initCpu)] : []),
   ]
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = systemClock.monotonicMs() + 60_000
-  while (!(await holds())) {
-    if (systemClock.monotonicMs() > deadlineMs) throw new Error(`waited a minute in vain: ${what}`)
-    await systemClock.sleep(20, signal)
-  }
 }

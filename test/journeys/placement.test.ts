@@ -1,12 +1,11 @@
 /** The label spillway.dev/placement on a real API server that serves the admission policy of deploy/admission/placement.yaml. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
-import type { KubeApi } from '../../src/kube/api.ts'
-import { namespaces, pods, serviceAccounts } from '../../src/kube/resources.ts'
-import { systemClock } from '../../src/model/clock.ts'
-import { hasCode } from '../../src/model/errors.ts'
+import { pods } from '../../src/kube/resources.ts'
 import type { Pod, PodSpec } from '../../src/model/kubernetes.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
+import { createNamespace } from '../support/furnished-namespace.ts'
+import { until } from '../support/until.ts'
 import { testClient, type TestClient } from '../support/small-cluster.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 
@@ -24,11 +23,14 @@ beforeAll(async () => {
     [namespace, {}],
     ['out', { 'spillway.dev/placement': 'virtual' }],
   ] as const) {
-    await api.create(namespaces, { metadata: { name, labels } }, signal)
-    await until(() => isThere(api, name))
+    await createNamespace(api, { name, labels }, signal)
   }
   // The API server learns of a policy by a watch.
-  await until(async () => isSent(await create(podOf({ placement: 'virtual' }))))
+  await until(
+    'the policy is in force',
+    async () => isSent(await create(podOf({ placement: 'virtual' }))),
+    signal,
+  )
 })
 
 afterAll(async () => {
@@ -117,22 +119,4 @@ async function create(pod: Pod): Promise<Pod> {
 
 function isSent({ spec }: Pod): boolean {
   return spec?.nodeSelector?.['type'] === 'virtual-kubelet'
-}
-
-async function isThere(client: KubeApi, name: string): Promise<boolean> {
-  try {
-    await client.get(serviceAccounts, { namespace: name, name: 'default' }, signal)
-    return true
-  } catch (error) {
-    if (hasCode(error, 'NotFound')) return false
-    throw error
-  }
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = systemClock.monotonicMs() + 60_000
-  while (!(await holds())) {
-    if (systemClock.monotonicMs() > deadlineMs) throw new Error('waited a minute in vain')
-    await systemClock.sleep(100, signal)
-  }
 }

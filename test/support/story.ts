@@ -9,12 +9,13 @@ import type { KubeApi } from '../../src/kube/api.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts'
 import { reflect } from '../../src/kube/reflector.ts'
-import { namespaces, pods, serviceAccounts } from '../../src/kube/resources.ts'
+import { namespaces, pods } from '../../src/kube/resources.ts'
 import { ObjectStore } from '../../src/kube/store.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
+import { createNamespace } from './furnished-namespace.ts'
 import type { OwnCluster, SharedCluster } from './shared-cluster.ts'
 
 /** One namespace of the shared cluster, for one test file. */
@@ -124,8 +125,7 @@ async function open(
     admin: (path, query = {}) => askAdmin({ target: shared.adminSocket }, path, query, signal),
     until,
   }
-  await api.create(namespaces, { metadata: { name: namespace } }, signal)
-  await until('the namespace has its ServiceAccount', () => hasDefaultAccount(current))
+  await createNamespace(api, { name: namespace }, signal)
   const endAll = async (): Promise<void> => {
     end.abort()
     await watch
@@ -138,16 +138,6 @@ async function open(
       await removeNamespace(current)
       await endAll()
     },
-  }
-}
-
-async function hasDefaultAccount({ api, namespace, signal }: Story): Promise<boolean> {
-  try {
-    await api.get(serviceAccounts, { namespace, name: 'default' }, signal)
-    return true
-  } catch (error) {
-    if (hasCode(error, 'NotFound')) return false
-    throw error
   }
 }
 

@@ -39,7 +39,7 @@ const explainQuerySchema = Type.Object(
       ),
     ),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, anyOf: [{ required: ['pod'] }, { required: ['namespace', 'name'] }] },
 )
 
 /** Serves `spillway status` and `spillway bill` until closed. Rejects with Environment when the socket is in use. */

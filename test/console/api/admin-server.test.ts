@@ -107,6 +107,7 @@ test('a Pod to explain is sent whole, and one of the cluster by name', async () 
   expect(explained.at(-1)).toEqual({ pod, pool: 'burst' })
   await expect(ask({ namespace: 'shop', name: 'web' })).rejects.toThrow('Pod shop/web is not there')
   await expect(ask({ pod: { metadata: {}, spec: {} } })).rejects.toThrow(/containers/)
+  await expect(ask({ pool: 'burst' })).rejects.toThrow(/pod/)
 })
 
 test('what the check found is answered', async () => {
