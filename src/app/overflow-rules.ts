@@ -1,4 +1,4 @@
-import type { PoolConfig } from '../config/load.ts'
+import type { PoolConfig } from '../config/pool.ts'
 import { handlerRefusal, refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { chooseSpec } from '../model/spec.ts'

@@ -1,4 +1,5 @@
-import type { Config, PoolConfig } from '../config/load.ts'
+import type { Config } from '../config/load.ts'
+import type { PoolConfig } from '../config/pool.ts'
 import { virtualNodeName } from '../node/node-object.ts'
 import type { MeteredNode } from '../pods/meter.ts'
 

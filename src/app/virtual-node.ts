@@ -1,5 +1,5 @@
 import type { Backend } from '../backends/backend.ts'
-import type { PoolConfig } from '../config/load.ts'
+import type { PoolConfig } from '../config/pool.ts'
 import { runTasks, type Task } from '../control/tasks.ts'
 import type { KubeApi } from '../kube/api.ts'
 import { createKubeClient } from '../kube/client.ts'

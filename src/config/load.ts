@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { parseDocument } from 'yaml'
 import { errorMessage, SpillwayError } from '../model/errors.ts'
-import type { Taint } from '../model/kubernetes.ts'
-import { parseBytes, parseCpuMillis } from '../model/quantity.ts'
-import { configSchema, type RawConfig, type RawPool } from './schema.ts'
+import { checkPool, compilePool, type PoolConfig } from './pool.ts'
+import { configSchema, type RawConfig } from './schema.ts'
 import { validate } from './validate.ts'
 
 /** The configuration as the house uses it: complete, checked, frozen. */
@@ -50,26 +49,6 @@ export interface BackendConfig {
   /** Checked by the kind's own schema. */
   readonly options: unknown
 }
-
-export interface PoolConfig {
-  readonly name: string
-  readonly replicas: number
-  readonly backend: string
-  /** Undefined parts: the backend's capacity, split evenly over its nodes. */
-  readonly capacity: {
-    readonly cpuMillis: bigint | undefined
-    readonly memoryBytes: bigint | undefined
-    readonly ephemeralStorageBytes: bigint | undefined
-    readonly pods: number
-  }
-  readonly labels: Readonly<Record<string, string>>
-  readonly taints: readonly Taint[]
-  readonly untainted: boolean
-  readonly priceBook: string
-  readonly cordoned: boolean
-}
-
-export const defaultPriceBook = 'tencent-eks-intl-2023-06-30'
 
 /** What the command line and the environment may put over the file: flags > SPILLWAY_* > file. */
 export interface ConfigOverrides {
@@ -158,7 +137,7 @@ function compile(raw: RawConfig): Config {
     clusterDns: raw.defaults?.clusterDns ?? ['10.96.0.10'],
     clusterDomain: raw.defaults?.clusterDomain ?? 'cluster.local',
     backends: raw.backends.map(({ name, kind, options }) => ({ name, kind, options: options ?? {} })),
-    pools: raw.pools.map(compilePool),
+    pools: (raw.pools ?? []).map(compilePool),
     overflow: { enabled: raw.overflow?.enabled ?? true, deletionCost: raw.overflow?.deletionCost ?? -1000 },
   }
 }
@@ -175,34 +154,12 @@ function compileServing(raw: RawConfig['nodeApi']['servingCertificate']): Servin
   return { kind: 'files', ...raw }
 }
 
-function compilePool(raw: RawPool): PoolConfig {
-  const { cpu, memory, ephemeralStorage, pods } = raw.capacity ?? {}
-  return {
-    name: raw.name,
-    replicas: raw.replicas ?? 1,
-    backend: raw.backend,
-    capacity: {
-      cpuMillis: cpu === undefined ? undefined : parseCpuMillis(String(cpu)),
-      memoryBytes: memory === undefined ? undefined : parseBytes(String(memory)),
-      ephemeralStorageBytes:
-        ephemeralStorage === undefined ? undefined : parseBytes(String(ephemeralStorage)),
-      pods: pods ?? 110,
-    },
-    labels: raw.labels ?? {},
-    taints: raw.taints ?? [],
-    untainted: raw.untainted ?? false,
-    priceBook: raw.priceBook ?? defaultPriceBook,
-    cordoned: raw.cordoned ?? false,
-  }
-}
-
 /** What no schema can see: names that must be unique, or must exist. */
 function crossCheck({ backends, pools }: Config): string[] {
   const problems = [...duplicates('backends', backends), ...duplicates('pools', pools)]
   const known = backends.map(({ name }) => name)
-  for (const [index, { backend }] of pools.entries()) {
-    if (known.includes(backend)) continue
-    problems.push(`pools[${index}].backend: found "${backend}"; allowed: ${known.join(', ')}`)
+  for (const [index, pool] of pools.entries()) {
+    problems.push(...checkPool(pool, known).map((problem) => `pools[${index}].${problem}`))
   }
   return problems
 }

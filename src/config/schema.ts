@@ -1,68 +1,11 @@
 import { Type, type Static } from 'typebox'
+import { poolSchema } from './pool-schema.ts'
+import { objectName, text } from './schema-words.ts'
 
 /**
  * The configuration file. Descriptions are the text of docs/reference/config.md. `pools[]` has exactly the spec of a
  * VirtualNodePool. Options of a backend stay unknown here and are checked by that backend's own schema.
  */
-const text = (description: string) => Type.String({ minLength: 1, description })
-
-const quantity = (description: string) =>
-  Type.Union([Type.String({ pattern: '^[0-9.]+([numkKMGTPE]i?)?$' }), Type.Number({ minimum: 0 })], {
-    description,
-  })
-
-const objectName = (description: string) =>
-  Type.String({ pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$', description })
-
-const stringMap = (description: string) => Type.Record(Type.String(), Type.String(), { description })
-
-export const taintSchema = Type.Object(
-  {
-    key: text('taint key'),
-    value: Type.Optional(Type.String({ description: 'taint value' })),
-    effect: Type.Union([
-      Type.Literal('NoSchedule'),
-      Type.Literal('PreferNoSchedule'),
-      Type.Literal('NoExecute'),
-    ]),
-  },
-  { additionalProperties: false },
-)
-
-export const poolSchema = Type.Object(
-  {
-    name: objectName('name of the pool; its nodes are called <name>-<ordinal>'),
-    replicas: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 5000, description: 'number of virtual nodes (1)' }),
-    ),
-    backend: text('name of the backend that its Pods run on'),
-    capacity: Type.Optional(
-      Type.Object(
-        {
-          cpu: Type.Optional(quantity('cores per node')),
-          memory: Type.Optional(quantity('memory per node')),
-          ephemeralStorage: Type.Optional(quantity('local disk per node')),
-          pods: Type.Optional(
-            Type.Integer({ minimum: 1, maximum: 100_000, description: 'Pods per node (110)' }),
-          ),
-        },
-        {
-          additionalProperties: false,
-          description: 'what each node offers; left out: the backend’s capacity split evenly over its nodes',
-        },
-      ),
-    ),
-    labels: Type.Optional(stringMap('labels of its nodes, besides the built-in ones')),
-    taints: Type.Optional(Type.Array(taintSchema, { description: 'taints besides the built-in two' })),
-    untainted: Type.Optional(
-      Type.Boolean({ description: 'leave the built-in taints out, so that every Pod may come (false)' }),
-    ),
-    priceBook: Type.Optional(text('price book of what runs here (tencent-eks-intl-2023-06-30)')),
-    cordoned: Type.Optional(Type.Boolean({ description: 'new nodes start unschedulable (false)' })),
-  },
-  { additionalProperties: false },
-)
-
 export const nodeIdentitySchema = Type.Object(
   {
     clientCertificate: text('PEM file: certificate of system:node:<node>; {node} stands for the node’s name'),
@@ -148,7 +91,12 @@ export const configSchema = Type.Object(
       ),
       { minItems: 1 },
     ),
-    pools: Type.Array(poolSchema, { minItems: 1 }),
+    pools: Type.Optional(
+      Type.Array(poolSchema, {
+        description:
+          'pools that are there from the start; where the cluster serves VirtualNodePools, each becomes one, and that one counts from then on',
+      }),
+    ),
     overflow: Type.Optional(
       Type.Object(
         {
@@ -171,4 +119,3 @@ export const configSchema = Type.Object(
 )
 
 export type RawConfig = Static<typeof configSchema>
-export type RawPool = Static<typeof poolSchema>

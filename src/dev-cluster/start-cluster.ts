@@ -19,6 +19,7 @@ import { probeHttp, probeSocket } from './http-probe.ts'
 import { cniConflist } from './node-configs.ts'
 import { claimCluster, hasAppArmor, openNamespace, type WantedShape } from './open-cluster.ts'
 import { publishAdmissionPolicies } from './admission-policies.ts'
+import { publishDefinitions } from './definitions.ts'
 import type { Program } from './process.ts'
 import { RunningCluster } from './running-cluster.ts'
 import { findWayOut } from './way-out.ts'
@@ -163,6 +164,7 @@ class ClusterStart {
       this.#startServerNode(signal),
       this.#prepared.spillway.publish(this.#client, signal),
       publishAdmissionPolicies(this.#client, signal),
+      publishDefinitions(this.#client, this.#options.clock, signal),
       this.#startDns(signal),
     ])
     await Promise.all(controlPlaneComponents.map((name) => this.#whenReady(name, signal)))

@@ -1,5 +1,5 @@
 import type { BackendCapacity } from '../backends/backend.ts'
-import type { PoolConfig } from '../config/load.ts'
+import type { PoolConfig } from '../config/pool.ts'
 import type { NodeCapacity } from './node-object.ts'
 
 /**

@@ -87,6 +87,28 @@ describe('the configuration', () => {
     )
   })
 
+  test('a pool that no node could be made of is refused, field by field', () => {
+    const pool = (fields: string) => problemsOf(smallest.replace('replicas: 2,', `${fields},`))
+    expect(pool('autoscale: { minNodes: 3, maxNodes: 2 }')).toContain(
+      'pools[0].autoscale.minNodes: found 3; allowed: at most maxNodes, 2',
+    )
+    expect(pool('labels: { "a b": c }')).toContain('pools[0].labels: found key "a b"; allowed: label keys')
+    const builtIn = 'taints: [{ key: spillway.dev/virtual-node, effect: NoSchedule }]'
+    expect(pool(builtIn)).toContain('pools[0].taints[0].key: found "spillway.dev/virtual-node"')
+    const twice = 'taints: [{ key: a, effect: NoSchedule }, { key: a, value: b, effect: NoSchedule }]'
+    expect(pool(twice)).toContain('pools[0].taints[1]: found key "a" with effect NoSchedule twice')
+    const long = problemsOf(smallest.replace('name: burst', `name: ${'b'.repeat(59)}`))
+    expect(long).toContain('pools[0].name: found')
+    expect(problemsOf(smallest.replace('cpu: 8', 'cpu: 1.2.3'))).toContain(
+      'pools[0].capacity.cpu: found "1.2.3"',
+    )
+  })
+
+  test('a drained pool is a cordoned one', () => {
+    const { pools } = load(smallest.replace('replicas: 2', 'drained: true'))
+    expect(pools[0]).toMatchObject({ drained: true, cordoned: true, drainTimeoutSeconds: 300 })
+  })
+
   test('names are given once', () => {
     const twice = smallest.replace('pools: [', 'pools: [{ name: burst, backend: local }, ')
     expect(problemsOf(twice)).toContain('pools[1].name: "burst" is taken already')

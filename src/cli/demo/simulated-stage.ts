@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runApp } from '../../app.ts'
 import type { Config } from '../../config/load.ts'
-import { defaultPriceBook } from '../../config/load.ts'
+import { compilePool } from '../../config/pool.ts'
 import type { StatusView } from '../../console/api/contract.ts'
 import { defaultBackoff, jitteredBackoff } from '../../control/backoff.ts'
 import { getBinaries } from '../../dev-cluster/binaries.ts'
@@ -148,24 +148,7 @@ async function simulatedConfig({ spillway }: ControlPlane, stateDir: string): Pr
     clusterDns: ['10.96.0.10'],
     clusterDomain: 'cluster.local',
     backends: [{ name: 'simulated', kind: 'simulator', options: {} }],
-    pools: [
-      {
-        name: virtualPoolName,
-        replicas: 2,
-        backend: 'simulated',
-        capacity: {
-          cpuMillis: undefined,
-          memoryBytes: undefined,
-          ephemeralStorageBytes: undefined,
-          pods: 110,
-        },
-        labels: {},
-        taints: [],
-        untainted: false,
-        priceBook: defaultPriceBook,
-        cordoned: false,
-      },
-    ],
+    pools: [compilePool({ name: virtualPoolName, replicas: 2, backend: 'simulated' })],
     overflow: { enabled: true, deletionCost: -1000 },
   }
 }
