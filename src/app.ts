@@ -3,8 +3,10 @@ import { serveAdmin } from './app/admin.ts'
 import { buildBackend, type BackendStack } from './app/backend-stack.ts'
 import type { House, World } from './app/house.ts'
 import { approvalTasks } from './app/node-certificates.ts'
-import { metered, nodeNames } from './app/pool-nodes.ts'
+import { meteredNode } from './app/metered-node.ts'
+import { poolTasks } from './app/pool-tasks.ts'
 import { schedulingTasks } from './app/scheduling-tasks.ts'
+import { VirtualNodes } from './app/virtual-nodes.ts'
 import { openMeter } from './billing/meter.ts'
 import { shippedPriceBooks } from './billing/shipped-price-books.ts'
 import { openSqliteLedger } from './billing/store/sqlite.ts'
@@ -15,6 +17,7 @@ import { connectCluster, type Cluster } from './kube/cluster.ts'
 import { controllerCredentials } from './kube/controller-credentials.ts'
 import { EventRecorder } from './kube/events.ts'
 import { version } from './model/version.ts'
+import { KnownPools } from './pools/known-pools.ts'
 
 /**
  * Is the virtual nodes of a configuration until the signal is aborted, then resolves and leaves their Pods running.
@@ -32,7 +35,7 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
     instance: config.clusterName,
     ...world,
   })
-  const poolOfNode = new Map(config.pools.flatMap((pool) => nodeNames(pool).map((node) => [node, pool])))
+  const pools = knownPools(config, world, cluster)
   const meter = await openMeter(
     {
       ledger,
@@ -40,25 +43,40 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
       clusterUid: cluster.uid,
       clock: world.clock,
       log: world.log,
-      nodeFacts: (node) => metered(poolOfNode.get(node), node),
+      nodeFacts: (node) => meteredNode(pools, node),
     },
     signal,
   )
-  const house: House = { config, world, cluster, ledger, meter, events, ground }
+  const house: House = { config, world, cluster, ledger, meter, events, pools, ground }
   const stacks: BackendStack[] = []
   for (const backend of config.backends) stacks.push(await buildBackend(house, backend.name, signal))
-  await serveAdmin(house, stacks)
-  world.log.info({ cluster: config.clusterName, nodes: poolOfNode.size, version }, 'spillway is up')
+  const virtualNodes = new VirtualNodes(house, stacks)
+  await serveAdmin(house, stacks, virtualNodes)
+  world.log.info({ cluster: config.clusterName, version }, 'spillway is up')
   await runTasks(
     {
       cluster: (inner) => cluster.run(inner),
       ...schedulingTasks(house, stacks),
-      ...(await approvalTasks(house, signal)),
+      ...poolTasks(house, stacks, virtualNodes),
+      ...(await approvalTasks(house, virtualNodes.addresses, signal)),
       ...Object.assign({}, ...stacks.map(({ tasks }) => tasks)),
       events: (inner) => events.run(inner),
     },
     signal,
   )
+}
+
+function knownPools(config: Config, { clock, log, random }: World, { api }: Cluster): KnownPools {
+  return new KnownPools({
+    filePools: config.pools,
+    backends: config.backends.map(({ name }) => name),
+    priceBooks: shippedPriceBooks.map(({ id }) => id),
+    instance: config.clusterName,
+    api,
+    clock,
+    backoff: jitteredBackoff(defaultBackoff, random),
+    log,
+  })
 }
 
 async function connect(

@@ -9,19 +9,21 @@ import type { BackendStack } from './backend-stack.ts'
 import { checker } from './check.ts'
 import { explainer } from './explain.ts'
 import type { House } from './house.ts'
-import { nodeNames } from './pool-nodes.ts'
+import type { VirtualNodes } from './virtual-nodes.ts'
 
 /** What `spillway status` and `bill` talk to. */
-export async function serveAdmin(house: House, stacks: readonly BackendStack[]): Promise<void> {
-  const { config, world, cluster, ledger, events, ground } = house
+export async function serveAdmin(
+  house: House,
+  stacks: readonly BackendStack[],
+  virtualNodes: VirtualNodes,
+): Promise<void> {
+  const { config, world, cluster, ledger, events, pools, ground } = house
   const podsOn = (node: string): readonly Pod[] =>
     stacks.flatMap(({ pods: backendPods }) => backendPods.podsOn(node))
   const metrics = createMetrics({
     podsByNode: () =>
       new Map(
-        config.pools
-          .flatMap(nodeNames)
-          .map((node) => [node, podsOn(node).filter((pod) => !isTerminal(pod)).length]),
+        virtualNodes.names.map((node) => [node, podsOn(node).filter((pod) => !isTerminal(pod)).length]),
       ),
     openIntervals: async () => (await ledger.openIntervals(new AbortController().signal)).length,
     eventsDropped: () => events.dropped,
@@ -30,7 +32,7 @@ export async function serveAdmin(house: House, stacks: readonly BackendStack[]):
     socket: join(config.runDir, 'admin.sock'),
     model: readModel({
       clusterName: config.clusterName,
-      pools: config.pools,
+      pools: () => pools.configs(),
       nodes: cluster.nodes,
       podsOn,
       billing: new BillingReader(ledger, world.clock),

@@ -1,15 +1,12 @@
-import type { Backend } from '../backends/backend.ts'
+import type { Backend, BackendCapacity } from '../backends/backend.ts'
 import { createBackend } from '../backends/registry.ts'
 import { defaultBackoff, jitteredBackoff } from '../control/backoff.ts'
 import type { Task } from '../control/tasks.ts'
 import { podRef } from '../model/pod-key.ts'
 import { BackendWatch } from '../node/backend-watch.ts'
-import { nodeCapacity } from '../node/capacity.ts'
-import { virtualNodeName } from '../node/node-object.ts'
 import { BackendPods } from '../pods/backend-pods.ts'
 import type { PodEventSink } from '../pods/pod-event.ts'
 import type { House } from './house.ts'
-import { buildNode } from './virtual-node.ts'
 
 /** One backend, and all that stands on it. */
 export interface BackendStack {
@@ -17,10 +14,12 @@ export interface BackendStack {
   readonly backend: Backend
   readonly watch: BackendWatch
   readonly pods: BackendPods
+  /** Of when we began: what nodes offer is static, so that Pods refused for room are not queued anew at each change. */
+  readonly capacity: BackendCapacity
   readonly tasks: Readonly<Record<string, Task>>
 }
 
-/** Builds a backend and the virtual nodes of every pool on it; their tasks are not running yet. */
+/** Builds a backend, on which virtual nodes may then stand; its tasks are not running yet. */
 export async function buildBackend(house: House, name: string, signal: AbortSignal): Promise<BackendStack> {
   const { config, world, cluster, meter, events, ground } = house
   const settings = config.backends.find((candidate) => candidate.name === name)
@@ -51,23 +50,15 @@ export async function buildBackend(house: House, name: string, signal: AbortSign
     backoff,
     ...world,
   })
-  const stack: BackendStack = { name, backend, watch, pods: backendPods, tasks: {} }
-  const tasks: Record<string, Task> = { [`health of ${name}`]: (inner) => watch.run(inner) }
-  const pools = config.pools.filter((pool) => pool.backend === name)
-  const total = pools.reduce((sum, { replicas }) => sum + replicas, 0)
-  const capacity = await backend.capacity(signal)
-  for (const pool of pools) {
-    for (let ordinal = 0; ordinal < pool.replicas; ordinal += 1) {
-      const place = { ordinal, capacity: nodeCapacity(pool, capacity, total) }
-      tasks[`node ${virtualNodeName(pool.name, ordinal)}`] = await buildNode(
-        house,
-        stack,
-        pool,
-        place,
-        signal,
-      )
-    }
+  return {
+    name,
+    backend,
+    watch,
+    pods: backendPods,
+    capacity: await backend.capacity(signal),
+    tasks: {
+      [`health of ${name}`]: (inner) => watch.run(inner),
+      [`pods of ${name}`]: (inner) => backendPods.run(inner),
+    },
   }
-  tasks[`pods of ${name}`] = (inner) => backendPods.run(inner)
-  return { ...stack, tasks }
 }

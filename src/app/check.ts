@@ -18,7 +18,6 @@ export function checker(
 ): (signal: AbortSignal) => Promise<CheckView> {
   const { cluster } = house
   const { api } = cluster
-  const { pools } = overflowRules(house, stacks)
   return async (signal) => {
     const [policies, missingRights, sets] = await Promise.all([
       policiesThere(api, signal),
@@ -31,7 +30,7 @@ export function checker(
         policies,
         missingRights,
         daemonSets: sets,
-        pools,
+        pools: overflowRules(house, stacks).pools,
         nodes: cluster.nodes.list(),
         pods: cluster.pods.list(),
         namespaces: cluster.namespaces.list(),

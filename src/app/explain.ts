@@ -20,7 +20,6 @@ export function explainer(
   stacks: readonly BackendStack[],
 ): (query: ExplainQuery, signal: AbortSignal) => Promise<ExplainView> {
   const { config, cluster, world } = house
-  const allRules = overflowRules(house, stacks)
   return async (query, signal) => {
     const written = 'pod' in query ? query.pod : findPod(house, query)
     // A Pod that is there has been through the policy; one that is not goes through it first.
@@ -28,11 +27,13 @@ export function explainer(
     const home = cluster.namespaces.get({ name: written.metadata?.namespace ?? '' })
     const pod = goesThrough ? withPlacement(written, home) : written
     const { namespace = 'default', name = '' } = pod.metadata ?? {}
-    const pools = config.pools.filter(({ name: pool }) => query.pool === undefined || pool === query.pool)
+    const allPools = house.pools.configs()
+    const pools = allPools.filter(({ name: pool }) => query.pool === undefined || pool === query.pool)
     if (query.pool !== undefined && pools.length === 0) {
-      const known = config.pools.map(({ name: pool }) => pool).join(', ')
+      const known = allPools.map(({ name: pool }) => pool).join(', ')
       throw new SpillwayError('NotFound', `pool: found "${query.pool}"; allowed: ${known}`)
     }
+    const allRules = overflowRules(house, stacks)
     const rules = {
       ...allRules,
       pools: allRules.pools.filter(({ name: pool }) => pools.some((one) => one.name === pool)),

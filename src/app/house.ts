@@ -3,6 +3,7 @@ import type { LedgerMeter } from '../billing/meter.ts'
 import type { Config } from '../config/load.ts'
 import type { Cluster } from '../kube/cluster.ts'
 import type { EventRecorder } from '../kube/events.ts'
+import type { KnownPools } from '../pools/known-pools.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 
@@ -23,6 +24,7 @@ export interface House {
   readonly ledger: LedgerStore
   readonly meter: LedgerMeter
   readonly events: EventRecorder
+  readonly pools: KnownPools
   /** Closed in reverse when the house comes down. */
   readonly ground: AsyncDisposableStack
 }

@@ -12,7 +12,8 @@ export interface ServedNode {
   readonly name: string
   readonly address: string
   readonly port: number
-  readonly capacity: NodeCapacity
+  /** Of now. */
+  readonly capacity: () => NodeCapacity
   readonly certificate: ServingCertificate
   readonly backend: Backend
   readonly backendPods: BackendPods
@@ -43,16 +44,16 @@ export async function serveNodeApi(
         list: () => backendPods.podsOn(name),
       },
       size: capacity,
-      settings: {
+      settings: () => ({
         address,
         port,
         clientCaFile: clientCa,
         clusterDns: config.clusterDns,
         clusterDomain: config.clusterDomain,
-        maxPods: capacity.pods,
+        maxPods: capacity().pods,
         serverTlsBootstrap: servingCertificate.kind === 'csr',
         rotateCertificates: config.nodeIdentity.kind === 'csr',
-      },
+      }),
       syncLoop: () =>
         backendPods.silentForMs > silentTooLongMs ? 'sync Loop took longer than expected' : undefined,
       clock,

@@ -9,7 +9,6 @@ import { kubeletClient, kubeletServing, type CertificatePurpose } from '../node/
 import { clientSubject, servingSubject } from '../node/certificates/subject.ts'
 import { AwaitedCertificate, nodeFile } from '../node/identity.ts'
 import type { House } from './house.ts'
-import { nodeNames } from './pool-nodes.ts'
 
 type Tasks = Readonly<Record<string, Task>>
 
@@ -65,9 +64,12 @@ export function clientCertificate(
   return { certificate, tasks: { 'client certificate': keep } }
 }
 
-/** Approval of what our nodes ask for; none when the configuration has them ask for nothing. */
-export async function approvalTasks({ config, world, cluster }: House, signal: AbortSignal): Promise<Tasks> {
-  const nodes = new Map(config.pools.flatMap(nodeNames).map((name) => [name, [config.nodeApi.address]]))
+/** Approval of what our nodes ask for; none when the configuration has them ask for nothing. `nodes` may change. */
+export async function approvalTasks(
+  { config, world, cluster }: House,
+  nodes: ReadonlyMap<string, readonly string[]>,
+  signal: AbortSignal,
+): Promise<Tasks> {
   const approve =
     (purpose: CertificatePurpose, controllerUser?: string): Task =>
     (inner) => {

@@ -8,9 +8,9 @@ import { defaultOverflowRules } from '../scheduling/overflow.ts'
 import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
 
-/** The rules of overflow over all pools: of who sends Pods out, and of who explains it. */
+/** The rules of overflow over all pools of now: of who sends Pods out, and of who explains it. */
 export function overflowRules(house: House, stacks: readonly BackendStack[]): OverflowRules {
-  const pools = house.config.pools.map((pool) => overflowPool(house, stacks, pool))
+  const pools = house.pools.configs().map((pool) => overflowPool(house, stacks, pool))
   return { ...defaultOverflowRules, pools }
 }
 

@@ -8,10 +8,9 @@ import { overflowRules } from './overflow-rules.ts'
 
 /** Overflow and scale-in over all pools; none when the configuration turns them off. */
 export function schedulingTasks(house: House, stacks: readonly BackendStack[]): Record<string, Task> {
-  const { config, world, cluster, events } = house
+  const { config, world, cluster, events, pools } = house
   if (!config.overflow.enabled) return {}
   const { api, pods: allPods, nodes: allNodes, namespaces: allNamespaces, services: allServices } = cluster
-  const rules = overflowRules(house, stacks)
   return {
     overflow: (inner) =>
       runOverflow(
@@ -21,7 +20,8 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
           nodes: allNodes,
           namespaces: allNamespaces,
           services: allServices,
-          rules,
+          rules: () => overflowRules(house, stacks),
+          onRules: (listener) => pools.subscribe(listener),
           events,
           ...world,
         },

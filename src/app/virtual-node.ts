@@ -1,96 +1,113 @@
-import type { Backend } from '../backends/backend.ts'
-import type { PoolConfig } from '../config/pool.ts'
 import { runTasks, type Task } from '../control/tasks.ts'
 import type { KubeApi } from '../kube/api.ts'
 import { createKubeClient } from '../kube/client.ts'
 import { controllerCredentials } from '../kube/controller-credentials.ts'
 import { version } from '../model/version.ts'
-import type { nodeCapacity } from '../node/capacity.ts'
 import { nodeCredentials, type AwaitedCertificate } from '../node/identity.ts'
-import { keepNode } from '../node/keep-node.ts'
-import { virtualNodeName } from '../node/node-object.ts'
+import { keepNode, type KeepNodeOptions } from '../node/keep-node.ts'
 import { thisPlace } from '../node/place.ts'
-import type { BackendPods } from '../pods/backend-pods.ts'
-import type { BackendWatch } from '../node/backend-watch.ts'
+import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
+import { meteredNode } from './metered-node.ts'
 import { serveNodeApi } from './node-api.ts'
 import { clientCertificate, servingCertificate } from './node-certificates.ts'
-import { metered, nodeIndex } from './pool-nodes.ts'
 
-/** What a virtual node stands on. */
-interface NodeGround {
-  readonly backend: Backend
-  readonly watch: BackendWatch
-  readonly pods: BackendPods
+export interface VirtualNodeOptions extends Pick<KeepNodeOptions, 'shape' | 'onShape' | 'ordinal'> {
+  readonly name: string
+  readonly pool: string
+  readonly port: number
+  readonly stack: BackendStack
+  /** Called once the node's API is answered. */
+  readonly serving: () => void
 }
 
-interface PlaceInPool {
-  readonly ordinal: number
-  readonly capacity: ReturnType<typeof nodeCapacity>
-}
-
-/** Makes one virtual node: its identity, its Pods, its node API. The task answered keeps its Node object. */
-export async function buildNode(
+/**
+ * Is one virtual node until the signal is aborted: its identity, its Pods, its node API, its Node object. Rejects with
+ * what keeps it from it: a port that is taken, a certificate file that is not there.
+ */
+export async function serveVirtualNode(
   house: House,
-  { backend, watch, pods: backendPods }: NodeGround,
-  pool: PoolConfig,
-  { ordinal, capacity }: PlaceInPool,
+  options: VirtualNodeOptions,
   signal: AbortSignal,
-): Promise<Task> {
-  const { config, world, cluster } = house
-  const { clock, log, random } = world
-  const name = virtualNodeName(pool.name, ordinal)
-  const { address, firstPort } = config.nodeApi
-  const port = firstPort + nodeIndex(config, name)
+): Promise<void> {
+  await using ground = new AsyncDisposableStack()
+  const { config, cluster } = house
+  const { name, pool, port, stack, shape } = options
+  const { address } = config.nodeApi
+  // A listener ends with the signal, and has to end too when this fails.
+  const over = new AbortController()
+  ground.defer(() => over.abort())
+  const until = AbortSignal.any([signal, over.signal])
   const client = clientCertificate(house, name)
-  const api = await connectNode(house, name, client.certificate, signal)
-  backendPods.addNode({
-    metered: metered(pool, name),
-    facts: {
-      name,
-      ips: [address],
-      clusterDns: config.clusterDns,
-      clusterDomain: config.clusterDomain,
-      allocatableCpuMillis: capacity.cpuMillis,
-      allocatableMemoryBytes: capacity.memoryBytes,
-    },
-    api,
-    node: () => cluster.nodes.get({ name }),
-  })
-  const serving = await servingCertificate(house, { name, address, api }, signal)
+  const api = await connectNode(house, name, client.certificate, until)
+  ground.defer(() => api.close())
+  const serving = await servingCertificate(house, { name, address, api }, until)
   const { certificate } = serving
-  await serveNodeApi(house, { name, address, port, capacity, certificate, backend, backendPods }, signal)
-  const versions = { server: cluster.serverVersion, spillway: version }
-  const place = thisPlace({ address, port })
-  const keep: Task = (inner) =>
+  const { backend, pods: backendPods } = stack
+  const capacity = () => shape().capacity
+  await serveNodeApi(house, { name, address, port, capacity, certificate, backend, backendPods }, until)
+  options.serving()
+  const servePods: Task = (inner) =>
+    backendPods.serveNode(
+      {
+        name,
+        metered: () => meteredNode(house.pools, name),
+        facts: () => nodeFacts(house, name, capacity()),
+        api,
+        node: () => cluster.nodes.get({ name }),
+      },
+      inner,
+    )
+  const keep = keepTask(house, { ...options, poolName: pool, api })
+  await runTasks({ node: keep, pods: servePods, ...client.tasks, ...serving.tasks }, until)
+}
+
+function keepTask(
+  { config, cluster, world }: House,
+  node: VirtualNodeOptions & { readonly poolName: string; readonly api: KubeApi },
+): Task {
+  const { api, name, poolName, ordinal, port, stack, shape, onShape } = node
+  const { clock, log, random } = world
+  return (inner) =>
     keepNode(
       {
         api,
         controllerApi: cluster.api,
         nodes: cluster.nodes,
-        backend: watch,
-        pool,
+        backend: stack.watch,
+        poolName,
         ordinal,
-        capacity,
-        place,
-        versions,
-        capabilities: () => backend.capabilities(),
+        shape,
+        onShape,
+        place: thisPlace({ address: config.nodeApi.address, port }),
+        versions: { server: cluster.serverVersion, spillway: version },
+        capabilities: () => stack.backend.capabilities(),
         clock,
         random,
         log: log.child({ node: name }),
       },
       inner,
     )
-  return (inner) => runTasks({ node: keep, ...client.tasks, ...serving.tasks }, inner)
+}
+
+function nodeFacts({ config }: House, name: string, capacity: { cpuMillis: bigint; memoryBytes: bigint }) {
+  return {
+    name,
+    ips: [config.nodeApi.address],
+    clusterDns: config.clusterDns,
+    clusterDomain: config.clusterDomain,
+    allocatableCpuMillis: capacity.cpuMillis,
+    allocatableMemoryBytes: capacity.memoryBytes,
+  }
 }
 
 /** The API server, as the node. */
 async function connectNode(
-  { config, world, cluster, ground }: House,
+  { config, world, cluster }: House,
   name: string,
   certificate: AwaitedCertificate,
   signal: AbortSignal,
-): Promise<KubeApi> {
+): Promise<KubeApi & { close(): Promise<void> }> {
   const { clock, environment } = world
   const credentials = await nodeCredentials({
     identity: config.nodeIdentity,
@@ -100,7 +117,5 @@ async function connectNode(
     impersonate: (impersonate) =>
       controllerCredentials({ kubeconfig: config.kubeconfig, environment, clock, impersonate }, signal),
   })
-  const api = createKubeClient({ credentials, userAgent: `spillway/${version} (node ${name})`, ...world })
-  ground.defer(() => api.close())
-  return api
+  return createKubeClient({ credentials, userAgent: `spillway/${version} (node ${name})`, ...world })
 }

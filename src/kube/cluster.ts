@@ -6,7 +6,10 @@ import { createKubeClient } from './client.ts'
 import type { Credentials } from './credentials.ts'
 import { reflect } from './reflector.ts'
 import { namespaces, nodes, pods, runtimeClasses, selfSubjectReviews, services } from './resources.ts'
-import { ObjectStore } from './store.ts'
+import { ObjectStore, type ObjectStoreOptions } from './store.ts'
+
+/** Index of `pods`: by the name of the node that they are bound to. */
+export const byNode = 'node'
 
 export interface ClusterOptions {
   readonly credentials: Credentials
@@ -49,8 +52,11 @@ export async function connectCluster(options: ClusterOptions, signal: AbortSigna
   const system = await api.get(namespaces, { name: 'kube-system' }, signal)
   const { gitVersion } = JSON.parse(await api.getText('/version', signal)) as { gitVersion: string }
   const runs: ((signal: AbortSignal) => Promise<void>)[] = []
-  const follow = <T extends KubeObject>(resource: Resource<T>): ObjectStore<T> => {
-    const store = new ObjectStore<T>({ log })
+  const follow = <T extends KubeObject>(
+    resource: Resource<T>,
+    indices?: ObjectStoreOptions<T>['indices'],
+  ): ObjectStore<T> => {
+    const store = new ObjectStore<T>({ log, ...(indices && { indices }) })
     runs.push((inner) => reflect<T>({ api, resource, selection: {}, store, clock, backoff, log }, inner))
     return store
   }
@@ -59,7 +65,7 @@ export async function connectCluster(options: ClusterOptions, signal: AbortSigna
     credentials,
     uid: system.metadata?.uid ?? '',
     serverVersion: gitVersion,
-    pods: follow(pods),
+    pods: follow(pods, { [byNode]: ({ spec }) => (spec?.nodeName ? [spec.nodeName] : []) }),
     nodes: follow(nodes),
     namespaces: follow(namespaces),
     services: follow(services),

@@ -13,6 +13,7 @@ import type {
   Secret,
   Service,
 } from '../model/kubernetes.ts'
+import type { VirtualNodePool } from '../model/virtual-node-pool.ts'
 import type { Resource } from './api.ts'
 
 function core<T extends KubeObject>(plural: string, kind: string, namespaced: boolean): Resource<T> {
@@ -36,6 +37,13 @@ export const configMaps = core<ConfigMap>('configmaps', 'ConfigMap', true)
 export const secrets = core<Secret>('secrets', 'Secret', true)
 export const events = core<CoreEvent>('events', 'Event', true)
 export const serviceAccounts = core<KubeObject>('serviceaccounts', 'ServiceAccount', true)
+export const virtualNodePools: Resource<VirtualNodePool> = {
+  group: 'spillway.dev',
+  version: 'v1alpha1',
+  plural: 'virtualnodepools',
+  kind: 'VirtualNodePool',
+  namespaced: false,
+}
 export const leases = grouped<Lease>('coordination.k8s.io', 'leases', 'Lease', true)
 export const runtimeClasses = grouped<RuntimeClass>('node.k8s.io', 'runtimeclasses', 'RuntimeClass', false)
 export const certificateSigningRequests = grouped<CertificateSigningRequest>(

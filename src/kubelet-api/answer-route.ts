@@ -31,8 +31,9 @@ export interface AnswerOptions {
   readonly nodeName: string
   readonly backend: Backend
   readonly pods: NodePods
-  readonly size: NodeSize
-  readonly settings: NodeSettings
+  /** Of now, and so are the settings. */
+  readonly size: () => NodeSize
+  readonly settings: () => NodeSettings
   readonly checks: HealthChecks
   /** Since when the node API has been there, in wall milliseconds. */
   readonly startedAtMs: number
@@ -71,7 +72,7 @@ export async function answerRoute(
     case 'runningPods':
       return sendJson(response, podList(await runningPods(options.backend, options.nodeName, signal)))
     case 'configz':
-      return sendJson(response, configz(options.settings))
+      return sendJson(response, configz(options.settings()))
     case 'summary':
       return await sendSummary(exchange, options, signal)
     case 'metrics':
@@ -95,7 +96,7 @@ async function sendSummary(
   const onlyCpuAndMemory = url.searchParams.getAll('only_cpu_and_memory').join() === 'true'
   try {
     const reading = await usage.read({ storage: !onlyCpuAndMemory }, signal)
-    sendJson(response, statsSummary(reading, { onlyCpuAndMemory, ...size }))
+    sendJson(response, statsSummary(reading, { onlyCpuAndMemory, ...size() }))
   } catch (error) {
     log.warn({ error: errorMessage(error) }, 'usage cannot be read')
     sendText(response, 500, `Internal Error: ${errorMessage(error)}`)
@@ -121,7 +122,7 @@ async function sendMetrics(
     log.warn({ error: errorMessage(error) }, 'usage cannot be read')
   })
   const identityOf: IdentityOf = (pod, container) => identityIn(pods, pod, container)
-  const ofContainers = reading ? cadvisorMetrics(reading, { node: size, identityOf }) : ''
+  const ofContainers = reading ? cadvisorMetrics(reading, { node: size(), identityOf }) : ''
   const text = of === 'resource' ? resourceMetrics(reading ?? undefined) : ofContainers
   response.writeHead(200, { 'Content-Type': metricsContentType }).end(text)
 }

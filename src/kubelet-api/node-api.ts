@@ -32,8 +32,9 @@ export interface NodeApiOptions {
   readonly authorizer: Authorizer
   readonly backend: Backend
   readonly pods: NodePods
-  readonly size: NodeSize
-  readonly settings: NodeSettings
+  /** Of now, and so are the settings. */
+  readonly size: () => NodeSize
+  readonly settings: () => NodeSettings
   /** Whether Pods are looked after at all. */
   readonly syncLoop: HealthCheck
   readonly log: Log
@@ -85,7 +86,7 @@ class NodeApiServer {
       ['log', () => undefined],
       ['syncloop', options.syncLoop],
     ])
-    const usage = new NodeUsage({ nodeName, memoryBytes: size.memoryBytes, backend, clock })
+    const usage = new NodeUsage({ nodeName, memoryBytes: () => size().memoryBytes, backend, clock })
     this.#answering = { ...options, checks, usage, metrics: this.#metrics, startedAtMs: clock.wallMs() }
     this.#server = createServer({ ...serverLimits, ...this.#tlsOptions() }, (request, response) => {
       const served = this.#count(request, { longRunning: false })

@@ -16,7 +16,7 @@ export interface NodeReading extends BackendUsage {
 export interface NodeUsageOptions {
   readonly nodeName: string
   /** The node's own, not the machine's. */
-  readonly memoryBytes: bigint
+  readonly memoryBytes: () => bigint
   readonly backend: Pick<Backend, 'usage'>
   readonly clock: Clock
 }
@@ -45,7 +45,7 @@ export class NodeUsage {
       startedAtMs: this.#startedAtMs,
       atMs,
       cpu: { atMs, totalNanos: this.#cpuTime.add(pods), rateNanos },
-      memory: nodeMemory(pods, atMs, memoryBytes),
+      memory: nodeMemory(pods, atMs, memoryBytes()),
     }
   }
 }

@@ -45,5 +45,17 @@ export const deletionCostAnnotation = 'controller.kubernetes.io/pod-deletion-cos
 /** Node annotation: keys of the labels and taints that we put there, so that what a pool drops goes away again. */
 export const appliedAnnotation = 'spillway.dev/applied'
 
+/** Node annotation: the node is on its way out of its pool. Read back after a restart. */
+export const retiringAnnotation = 'spillway.dev/retiring'
+
+/** Node annotation, `true` or `false`: whether Pods are there that have not ended. The admission policy of deletions reads it. */
+export const inUseAnnotation = 'spillway.dev/in-use'
+
+/** Annotation of a VirtualNodePool or a virtual Node: it may be deleted although Pods run there. */
+export const forceDeleteAnnotation = 'spillway.dev/force-delete'
+
+/** Finalizer of a VirtualNodePool: its nodes go before it does. */
+export const poolFinalizer = 'spillway.dev/nodes'
+
 /** Node condition: whether the backend answers. */
 export const backendReadyCondition = 'spillway.dev/BackendReady'

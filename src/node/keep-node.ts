@@ -9,13 +9,25 @@ import type { Capabilities } from '../model/capability.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
 import type { Node } from '../model/kubernetes.ts'
+import { providerId, virtualNodeName } from '../model/virtual-node-name.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { BackendState, BackendWatch } from './backend-watch.ts'
 import { nodeConditions, notReadyAfterMs } from './conditions.ts'
-import { nodeObject, providerId, virtualNodeName, type NodeInput } from './node-object.ts'
+import { nodeObject, type NodeCapacity, type NodeInput, type NodePool, type NodeUse } from './node-object.ts'
 import { objectPatch, statusDiffers, statusPatch } from './node-patches.ts'
 
-export interface KeepNodeOptions extends Omit<NodeInput, 'versions' | 'capabilities'> {
+/** What may change while the node is there. */
+export interface NodeShape {
+  readonly pool: NodePool
+  readonly use: NodeUse
+  readonly capacity: NodeCapacity
+}
+
+export interface KeepNodeOptions extends Omit<NodeInput, keyof NodeShape | 'versions' | 'capabilities'> {
+  readonly poolName: string
+  readonly shape: () => NodeShape
+  /** Calls back when `shape` may have changed. Returns the end of the subscription. */
+  readonly onShape: (listener: () => void) => () => void
   /** As `system:node:<name>`: status and lease, which is all that NodeRestriction leaves a node of its own object. */
   readonly api: Pick<KubeApi, 'get' | 'create' | 'replace' | 'patch'>
   /** As the controller: creates the Node, sets labels and taints. */
@@ -47,7 +59,7 @@ const helplessRetryMs = 30_000
  * labels, taints, conditions and lease. Never rejects for what the API server does.
  */
 export async function keepNode(options: KeepNodeOptions, signal: AbortSignal): Promise<void> {
-  const { api, pool, ordinal, clock, random, log } = options
+  const { api, poolName, ordinal, clock, random, log } = options
   const keeper = new NodeKeeper(options)
   await runTasks(
     {
@@ -56,7 +68,7 @@ export async function keepNode(options: KeepNodeOptions, signal: AbortSignal): P
         keepLease(
           {
             api,
-            nodeName: virtualNodeName(pool.name, ordinal),
+            nodeName: virtualNodeName(poolName, ordinal),
             nodeUid: () => keeper.uid,
             clock,
             random,
@@ -79,7 +91,7 @@ class NodeKeeper {
 
   constructor(options: KeepNodeOptions) {
     this.#options = options
-    this.#name = virtualNodeName(options.pool.name, options.ordinal)
+    this.#name = virtualNodeName(options.poolName, options.ordinal)
   }
 
   get uid(): string | undefined {
@@ -88,7 +100,7 @@ class NodeKeeper {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { nodes, backend, clock, random, log } = this.#options
+    const { nodes, backend, onShape, clock, random, log } = this.#options
     try {
       await nodes.whenSynced(signal)
     } catch (error) {
@@ -103,6 +115,7 @@ class NodeKeeper {
         if (!after && before?.metadata?.uid === this.#written?.metadata?.uid) this.#written = undefined
         queue.add(this.#name)
       }),
+      onShape(() => queue.add(this.#name)),
       backend.subscribe(() => {
         // Only what is new: the back-off after an error is not to be cut short every second.
         const now = healthText(backend.state?.health)
@@ -183,7 +196,7 @@ class NodeKeeper {
   }
 
   #wanted(node: Node | undefined, state: BackendState): Node {
-    const { capabilities, versions, clock } = this.#options
+    const { capabilities, versions, clock, shape } = this.#options
     const conditions = nodeConditions({
       health: state.health,
       lostForMs: this.#lostForMs(state),
@@ -191,7 +204,12 @@ class NodeKeeper {
       nowWallMs: clock.wallMs(),
     })
     const runtime = state.health.runtimeVersion
-    const input = { ...this.#options, capabilities: capabilities(), versions: { ...versions, runtime } }
+    const input = {
+      ...this.#options,
+      ...shape(),
+      capabilities: capabilities(),
+      versions: { ...versions, runtime },
+    }
     return nodeObject(input, conditions)
   }
 
@@ -214,7 +232,7 @@ class NodeKeeper {
 
   /** Our provider ID can be on no other Node; labels could. */
   #isOurs({ spec }: Node): boolean {
-    return spec?.providerID === providerId(this.#options.pool.name, this.#options.ordinal)
+    return spec?.providerID === providerId(this.#options.poolName, this.#options.ordinal)
   }
 
   #refuse({ spec }: Node): { afterMs: number } {

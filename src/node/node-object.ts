@@ -1,9 +1,12 @@
 import { formatBytes, formatCpu } from '../model/quantity.ts'
 import type { Capabilities } from '../model/capability.ts'
 import type { Node, NodeCondition, Taint } from '../model/kubernetes.ts'
+import { providerId, virtualNodeName } from '../model/virtual-node-name.ts'
 import {
   appliedAnnotation,
+  inUseAnnotation,
   poolLabel,
+  retiringAnnotation,
   virtualInstanceType,
   virtualNodeTaintKey,
   virtualNodeType,
@@ -18,8 +21,16 @@ export interface NodePool {
   readonly taints: readonly Taint[]
   /** Leaves the built-in taints out, so that every Pod may come. */
   readonly untainted: boolean
-  /** New nodes start unschedulable; later it is the people's own switch. */
+  /** Its nodes take no new Pods; what people cordon or uncordon by hand afterwards stays as they want it. */
   readonly cordoned: boolean
+}
+
+/** What is true of one node of the pool alone. */
+export interface NodeUse {
+  /** On its way out: it takes no new Pods, whatever people say. */
+  readonly retiring: boolean
+  /** Pods are there that have not ended: the Node is not to be deleted. */
+  readonly inUse: boolean
 }
 
 /** What one virtual node offers. Static, so that Pods refused for room are not queued anew at each change. */
@@ -58,6 +69,7 @@ export interface NodeVersions {
 
 export interface NodeInput {
   readonly pool: NodePool
+  readonly use: NodeUse
   readonly ordinal: number
   readonly capacity: NodeCapacity
   readonly place: NodePlace
@@ -66,31 +78,28 @@ export interface NodeInput {
   readonly capabilities: Capabilities
 }
 
-export function virtualNodeName(pool: string, ordinal: number): string {
-  return `${pool}-${ordinal}`
-}
-
-export function providerId(pool: string, ordinal: number): string {
-  return `spillway://${pool}/${ordinal}`
-}
-
 /** The Node as it is created. No images: the scheduler would score by them and prefer the virtual node. */
 export function nodeObject(input: NodeInput, conditions: readonly NodeCondition[]): Node {
-  const { pool, ordinal } = input
+  const { pool, ordinal, use } = input
   const labels = nodeLabels(input)
   const taints = nodeTaints(pool)
+  const cordoned = pool.cordoned || use.retiring
   return {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: {
       name: virtualNodeName(pool.name, ordinal),
       labels,
-      annotations: { [appliedAnnotation]: appliedKeys(labels, taints) },
+      annotations: {
+        [appliedAnnotation]: appliedKeys(labels, taints, cordoned),
+        [inUseAnnotation]: String(use.inUse),
+        ...(use.retiring && { [retiringAnnotation]: 'true' }),
+      },
     },
     spec: {
       providerID: providerId(pool.name, ordinal),
       taints,
-      ...(pool.cordoned && { unschedulable: true }),
+      ...(cordoned && { unschedulable: true }),
     },
     status: nodeStatus(input, conditions),
   }
@@ -127,10 +136,18 @@ export function nodeTaints(pool: NodePool): Taint[] {
   return pool.untainted ? extra : [...builtIn, ...extra]
 }
 
-/** The annotation that tells later which labels and taints are ours. */
-export function appliedKeys(labels: Readonly<Record<string, string>>, taints: readonly Taint[]): string {
+/** The annotation that tells later which labels and taints are ours, and whether the cordon is. */
+export function appliedKeys(
+  labels: Readonly<Record<string, string>>,
+  taints: readonly Taint[],
+  cordoned: boolean,
+): string {
   const keys = [...new Set(taints.map(({ key }) => key))].sort()
-  return JSON.stringify({ labels: Object.keys(labels).sort(), taints: keys })
+  return JSON.stringify({
+    labels: Object.keys(labels).sort(),
+    taints: keys,
+    ...(cordoned && { cordoned }),
+  })
 }
 
 export function nodeStatus(input: NodeInput, conditions: readonly NodeCondition[]): NodeStatus {

@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Node, Taint } from '../model/kubernetes.ts'
-import { appliedAnnotation, backendUnavailableTaintKey } from '../model/words.ts'
+import { appliedAnnotation, backendUnavailableTaintKey, retiringAnnotation } from '../model/words.ts'
 import { conditionsDiffer } from './conditions.ts'
 import type { NodeStatus } from './node-features.ts'
 
 /**
  * The merge patch that brings our labels, annotation and taints to the Node and takes away those of ours that are no
- * longer wanted; undefined when nothing differs. What others put there stays, and so does a cordon. It carries the
- * version, since the list of taints is written whole. `backendLost` adds the taint that keeps new Pods off.
+ * longer wanted; undefined when nothing differs. What others put there stays. It carries the version, since the list of
+ * taints is written whole. `backendLost` adds the taint that keeps new Pods off.
  */
 export function objectPatch(
   stored: Node,
@@ -16,18 +16,37 @@ export function objectPatch(
 ): object | undefined {
   const applied = readApplied(stored)
   const labels = changes(stored.metadata?.labels, wanted.metadata?.labels, applied.labels)
-  const annotations = changes(stored.metadata?.annotations, wanted.metadata?.annotations, [])
+  const annotations = changes(stored.metadata?.annotations, wanted.metadata?.annotations, [
+    retiringAnnotation,
+  ])
   const taints = mergedTaints(stored, wanted, applied.taints, backendLost)
   const sameTaints = JSON.stringify(taints) === JSON.stringify(stored.spec?.taints ?? [])
-  if (!labels && !annotations && sameTaints) return undefined
+  const cordon = cordonChange(stored, wanted, applied.cordoned)
+  if (!labels && !annotations && sameTaints && !cordon) return undefined
   return {
     metadata: {
       resourceVersion: stored.metadata?.resourceVersion,
       ...(labels && { labels }),
       ...(annotations && { annotations }),
     },
-    ...(!sameTaints && { spec: { taints } }),
+    ...((!sameTaints || cordon) && { spec: { ...(!sameTaints && { taints }), ...cordon } }),
   }
+}
+
+/**
+ * Written once when the pool's wish changes, so that a node which people cordon or uncordon by hand stays as they want
+ * it; only a node on its way out is kept cordoned. `null` uncordons.
+ */
+function cordonChange(
+  stored: Node,
+  wanted: Node,
+  oursBefore: boolean,
+): { unschedulable: true | null } | undefined {
+  const want = wanted.spec?.unschedulable ?? false
+  const is = stored.spec?.unschedulable ?? false
+  const retiring = wanted.metadata?.annotations?.[retiringAnnotation] === 'true'
+  if (want && !is && (retiring || !oursBefore)) return { unschedulable: true }
+  return !want && is && oursBefore ? { unschedulable: null } : undefined
 }
 
 type Strings = Readonly<Record<string, string>>
@@ -60,7 +79,13 @@ function sameTaint(a: Taint, b: Taint): boolean {
 }
 
 /** A broken annotation counts as empty: then what a pool drops stays, and nothing of others' is taken away. */
-function readApplied({ metadata }: Node): { labels: readonly string[]; taints: readonly string[] } {
+interface Applied {
+  readonly labels: readonly string[]
+  readonly taints: readonly string[]
+  readonly cordoned: boolean
+}
+
+function readApplied({ metadata }: Node): Applied {
   const strings = (value: unknown): string[] =>
     Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
   try {
@@ -68,9 +93,13 @@ function readApplied({ metadata }: Node): { labels: readonly string[]; taints: r
       string,
       unknown
     > | null
-    return { labels: strings(applied?.['labels']), taints: strings(applied?.['taints']) }
+    return {
+      labels: strings(applied?.['labels']),
+      taints: strings(applied?.['taints']),
+      cordoned: applied?.['cordoned'] === true,
+    }
   } catch {
-    return { labels: [], taints: [] }
+    return { labels: [], taints: [], cordoned: false }
   }
 }
 

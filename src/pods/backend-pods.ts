@@ -38,8 +38,10 @@ export interface BackendPodsOptions {
 }
 
 export interface ServedNode {
-  readonly metered: MeteredNode
-  readonly facts: NodeFacts
+  readonly name: string
+  /** Of now: what starts from now on is booked so. */
+  readonly metered: () => MeteredNode
+  readonly facts: () => NodeFacts
   /** As the node: it may see and write its own Pods. */
   readonly api: KubeApi
   /** The Node object as the API server has it, once it does. */
@@ -59,6 +61,8 @@ export class BackendPods {
   readonly #options: BackendPodsOptions
   readonly #queue: KeyQueue
   readonly #nodes = new Map<string, NodePods>()
+  /** Of nodes that are no longer served: it ends what they left behind. */
+  readonly #departed: NodePods
   #haltedReason: string | undefined
   /** Monotonic: when all Pods were last looked at; undefined before the first time. */
   #lookedAtMs: number | undefined
@@ -70,15 +74,30 @@ export class BackendPods {
       changed: (uid) => this.#queue.add(uid),
       happened: (uid, happening) => this.#happened(uid, happening),
     })
+    this.#departed = this.#nodePods({ name: '', ...nobody, api: options.api })
+    this.#departed.store.replaceAll([])
   }
 
-  /** Serves one more virtual node. Before `run`. */
-  addNode({ metered, facts, api, node }: ServedNode): void {
+  /** Serves one more virtual node until the signal is aborted; while `run` runs. Its Pods go on running. */
+  async serveNode(served: ServedNode, signal: AbortSignal): Promise<void> {
+    const { name, api } = served
+    const node = this.#nodePods(served)
+    this.#nodes.set(name, node)
+    try {
+      await this.#reflect(name, api, node.store, signal)
+    } finally {
+      this.#nodes.delete(name)
+      await Promise.all(node.working)
+      node.sources.close()
+    }
+  }
+
+  #nodePods({ name, metered, facts, api, node }: ServedNode): NodePods {
     const { backend, backoff, clock, log, meter, recordEvent, services, runtimeClasses } = this.#options
     const store = new ObjectStore<Pod>({ log })
     const desired = new DesiredPods(store, (uid) => this.#queue.add(uid))
     const sources = new NodeSources({ api, services, runtimeClasses, node: facts, clock, backoff, log })
-    const reporter = new StatusReporter({ api, nodeIps: facts.ips, clock })
+    const reporter = new StatusReporter({ api, nodeIps: facts().ips, clock })
     const worker = new PodWorker({
       backend,
       desired,
@@ -88,7 +107,7 @@ export class BackendPods {
       settled: (uid) => sources.settled(uid),
       node,
       neighbours: () =>
-        [...this.#nodes].flatMap(([name, { worker }]) => (name === metered.node ? [] : worker.admitted())),
+        [...this.#nodes].flatMap(([other, { worker }]) => (other === name ? [] : worker.admitted())),
       preempt: (pod, signal) =>
         evictForCritical({ node: this.#patching(api, desired), pod, recordEvent, clock }, signal),
       metered,
@@ -96,12 +115,12 @@ export class BackendPods {
       reporter,
       recordEvent,
       clock,
-      log: log.child({ node: metered.node }),
+      log: log.child({ node: name }),
     })
-    this.#nodes.set(metered.node, { api, desired, sources, store, worker })
+    return { api, desired, sources, store, worker, working: new Set() }
   }
 
-  /** Looks after the Pods until the signal is aborted. Pods go on running. */
+  /** Looks after the Pods of all served nodes until the signal is aborted. Pods go on running. */
   async run(signal: AbortSignal): Promise<void> {
     const tasks: Record<string, Task> = {
       controller: (inner) => this.#reconcile(inner),
@@ -112,14 +131,7 @@ export class BackendPods {
       evictions: this.#supervised('evictions', this.#every(evictionMs, this.#evictions())),
       orphans: this.#supervised('orphan sweep', this.#every(sweepMs, this.#orphanSweep())),
     }
-    for (const [name, { api, store }] of this.#nodes) {
-      tasks[`pods of ${name}`] = (inner) => this.#reflect(name, api, store, inner)
-    }
-    try {
-      await runTasks(tasks, signal)
-    } finally {
-      for (const { sources } of this.#nodes.values()) sources.close()
-    }
+    await runTasks(tasks, signal)
   }
 
   /** The Pods that the API server has bound to the node. */
@@ -150,7 +162,16 @@ export class BackendPods {
     const { clock, log, random } = this.#options
     const reconcile = async (key: string, inner: AbortSignal) => {
       const uid = asPodUid(key)
-      return await this.#nodeOf(uid)?.worker.syncPod(uid, inner)
+      const node = this.#nodeOf(uid)
+      if (!node) return {}
+      const work = node.worker.syncPod(uid, inner)
+      const ended = work.then(nothing, nothing)
+      node.working.add(ended)
+      try {
+        return await work
+      } finally {
+        node.working.delete(ended)
+      }
     }
     await runController({ name: 'pods', queue: this.#queue, reconcile, clock, random, log }, signal)
   }
@@ -158,7 +179,7 @@ export class BackendPods {
   #nodeOf(uid: PodUid): NodePods | undefined {
     for (const node of this.#nodes.values()) if (node.desired.get(uid).kind !== 'unknown') return node
     const observed = this.observations.get(uid)
-    return observed && this.#nodes.get(observed.nodeName)
+    return observed && (this.#nodes.get(observed.nodeName) ?? this.#departed)
   }
 
   #happened(uid: PodUid, { type, reason, message, fieldPath }: PodHappening): void {
@@ -213,7 +234,7 @@ export class BackendPods {
       api,
       clock,
       log,
-      desiredOf: (nodeName) => this.#nodes.get(nodeName)?.desired,
+      desiredOf: (nodeName) => (this.#nodes.get(nodeName) ?? this.#departed).desired,
       confirmed: (uid) => this.#queue.add(uid),
       halted: (reason) => {
         this.#haltedReason = reason
@@ -250,4 +271,22 @@ interface NodePods {
   readonly sources: NodeSources
   readonly store: ObjectStore<Pod>
   readonly worker: PodWorker
+  /** Resolve as what is in flight ends, well or not. */
+  readonly working: Set<Promise<void>>
+}
+
+function nothing(): void {}
+
+/** Nothing is started for it, so nothing of this is read. */
+const nobody = {
+  metered: () => ({ pool: '', node: '', priceBook: '' }),
+  facts: () => ({
+    name: '',
+    ips: [],
+    clusterDns: [],
+    clusterDomain: '',
+    allocatableCpuMillis: 0n,
+    allocatableMemoryBytes: 0n,
+  }),
+  node: () => undefined,
 }

@@ -11,8 +11,8 @@ import type { DesiredPods } from './desired-pods.ts'
 
 export interface OrphansOptions {
   readonly backend: Backend
-  /** Of every virtual node that this process serves; a Pod of another process's node is not ours to judge. */
-  readonly desiredOf: (nodeName: string) => DesiredPods | undefined
+  /** Of a node that is no longer served: an empty one. The backend lists only what this instance has started. */
+  readonly desiredOf: (nodeName: string) => DesiredPods
   readonly api: KubeApi
   readonly clock: Clock
   readonly log: Log
@@ -67,7 +67,7 @@ export class Orphans {
 
   #isUnknown({ uid, nodeName }: PodObservation): boolean {
     const desired = this.#options.desiredOf(nodeName)
-    return desired !== undefined && desired.synced && desired.get(uid).kind === 'unknown'
+    return desired.synced && desired.get(uid).kind === 'unknown'
   }
 
   #forgetCleared(suspects: readonly PodObservation[]): void {
@@ -90,7 +90,7 @@ export class Orphans {
     )
     this.#suspectedAtMs.delete(uid)
     const lastSeen: Pod = { metadata: { uid, namespace, name }, spec: { nodeName, containers: [] } }
-    desiredOf(nodeName)?.confirmDeleted(uid, lastSeen)
+    desiredOf(nodeName).confirmDeleted(uid, lastSeen)
     confirmed(uid)
   }
 }

@@ -36,7 +36,7 @@ export interface NodeSourcesOptions {
   readonly api: KubeApi
   readonly services: Store<Service>
   readonly runtimeClasses: Store<RuntimeClass>
-  readonly node: NodeFacts
+  readonly node: () => NodeFacts
   readonly clock: Clock
   /** Milliseconds to wait after that many failures of a watch in a row. */
   readonly backoff: (failures: number) => number
@@ -74,7 +74,7 @@ export class NodeSources {
         // Before v1 the proof of possession was another.
         versions: ['v1'],
         // A node may see no others.
-        selection: { fieldSelector: `spec.nodeName=${node.name}` },
+        selection: { fieldSelector: `spec.nodeName=${node().name}` },
         purpose: 'PodCertificate projection',
       }),
     }
@@ -111,7 +111,6 @@ interface Watched {
 }
 
 class SourcesOfPod implements PodSources {
-  readonly node: NodeFacts
   readonly #pod: PodRef
   readonly #serviceAccount: string
   readonly #serviceLinks: boolean
@@ -123,12 +122,15 @@ class SourcesOfPod implements PodSources {
   #followsRequests: (() => void) | undefined
 
   constructor(ref: PodRef, pod: Pod, options: NodeSourcesOptions, watched: Watched) {
-    this.node = options.node
     this.#pod = ref
     this.#serviceAccount = pod.spec?.serviceAccountName ?? 'default'
     this.#serviceLinks = pod.spec?.enableServiceLinks ?? true
     this.#options = options
     this.#watched = watched
+  }
+
+  get node(): NodeFacts {
+    return this.#options.node()
   }
 
   configMap(name: string, signal: AbortSignal): Promise<ConfigMap | undefined> {

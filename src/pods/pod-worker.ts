@@ -31,7 +31,7 @@ export interface PodWorkerOptions {
   readonly neighbours: () => readonly Pod[]
   /** Marks the Pod for its end, for a critical one's sake. */
   readonly preempt: (victim: Pod, signal: AbortSignal) => Promise<void>
-  readonly metered: MeteredNode
+  readonly metered: () => MeteredNode
   readonly meter: Meter
   readonly reporter: StatusReporter
   readonly recordEvent: PodEventSink
@@ -156,7 +156,7 @@ export class PodWorker {
     const { meter, metered } = this.#options
     this.#pace.accepted(pod.metadata?.uid as PodUid)
     try {
-      await meter.intent(this.#allocations.handOver(pod), metered, signal)
+      await meter.intent(this.#allocations.handOver(pod), metered(), signal)
     } catch (error) {
       if (!hasCode(error, 'LedgerUnavailable')) throw error
       this.#options.recordEvent(pod, { type: 'Warning', reason: 'LedgerUnavailable', message: error.message })

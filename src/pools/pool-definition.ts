@@ -15,6 +15,7 @@ const statusSchema = Type.Object({
   observedGeneration: Type.Optional(
     Type.Integer({ format: 'int64', description: 'of the spec that this is about' }),
   ),
+  instance: Type.Optional(Type.String({ description: 'clusterName of the Spillway that has taken it' })),
   replicas: Type.Optional(
     Type.Integer({ description: 'nodes there, those included that are on their way out' }),
   ),

@@ -9,7 +9,7 @@ import { errorMessage, hasCode } from '../model/errors.ts'
 import type { KubeObject, Namespace, Node, Pod, Service } from '../model/kubernetes.ts'
 import { podRef } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
-import { isOver, pictureOf } from './cluster-picture.ts'
+import { isOver, pictureOf, type ClusterPicture } from './cluster-picture.ts'
 import {
   decideOverflow,
   withSentPods,
@@ -28,7 +28,10 @@ export interface OverflowOptions {
   readonly nodes: Store<Node>
   readonly namespaces: Store<Namespace>
   readonly services: Store<Service>
-  readonly rules: OverflowRules
+  /** Of now. */
+  readonly rules: () => OverflowRules
+  /** Calls back when the rules may have changed. Returns the end of the subscription. */
+  readonly onRules: (listener: () => void) => () => void
   readonly events: EventSink
   readonly clock: Clock
   /** In [0, 1). */
@@ -44,7 +47,7 @@ export const defaultOverflowRules = { waitMs: 0, nominatedWaitMs: 30_000, allowL
  * condition at once, and to whatever may change a decision while a Pod waits. Resolves when the signal is aborted.
  */
 export async function runOverflow(options: OverflowOptions, signal: AbortSignal): Promise<void> {
-  const { pods, nodes, namespaces, services, clock } = options
+  const { pods, nodes, namespaces, services, onRules, clock } = options
   const queue = new KeyQueue({ clock, concurrency: 1 })
   const overflow = new Overflow(options)
   const maybe = (): void => {
@@ -68,6 +71,7 @@ export async function runOverflow(options: OverflowOptions, signal: AbortSignal)
     nodes.subscribe(maybe),
     namespaces.subscribe(maybe),
     services.subscribe(maybe),
+    onRules(maybe),
   ]
   queue.add(roundKey)
   const { random, log } = options
@@ -133,6 +137,7 @@ class Overflow {
     const sends: Promise<void>[] = []
     let nextMs = Number.POSITIVE_INFINITY
     let picture = withSentPods(this.#picture(all), refused)
+    const rules = this.#options.rules()
     for (const pod of refused) {
       if (sends.length >= mostSentAtOnce) {
         // Whoever comes after is decided in the next round, and would have to be decided again there.
@@ -140,7 +145,7 @@ class Overflow {
         break
       }
       const leftMs = this.#memoryOf(pod).notBeforeMs - this.#options.clock.monotonicMs()
-      const decision = leftMs > 0 ? undefined : this.#decide(pod, picture)
+      const decision = leftMs > 0 ? undefined : this.#decide(pod, picture, rules)
       if (!decision || decision.kind === 'wait') nextMs = Math.min(nextMs, decision?.afterMs ?? leftMs)
       else if (decision.kind === 'send') {
         picture = withSentPods(picture, [withToleration(pod, decision.pool)])
@@ -155,7 +160,7 @@ class Overflow {
     return Number.isFinite(nextMs) ? { afterMs: nextMs } : {}
   }
 
-  #picture(pods: readonly Pod[]): ReturnType<typeof pictureOf> {
+  #picture(pods: readonly Pod[]): ClusterPicture {
     const { nodes, namespaces, services } = this.#options
     return pictureOf({
       pods,
@@ -165,8 +170,8 @@ class Overflow {
     })
   }
 
-  #decide(pod: Pod, picture: ReturnType<typeof pictureOf>): OverflowDecision {
-    const { rules, clock, log } = this.#options
+  #decide(pod: Pod, picture: ClusterPicture, rules: OverflowRules): OverflowDecision {
+    const { clock, log } = this.#options
     const nominatedSinceMs = this.#memoryOf(pod).nominated?.sinceMs
     const decision = decideOverflow(pod, picture, rules, { nowWallMs: clock.wallMs(), nominatedSinceMs })
     log.debug({ pod: podRef(pod), ...decision }, 'overflow decided')

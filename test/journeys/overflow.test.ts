@@ -78,7 +78,17 @@ function startSpillway(): void {
   void recorder.run(signal)
   startVirtualNode(clients, stores, health, signal)
   const rules = { ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }
-  void runOverflow({ api: controller, ...stores, rules, events: recorder, ...partOptions }, signal)
+  void runOverflow(
+    {
+      api: controller,
+      ...stores,
+      rules: () => rules,
+      onRules: () => () => undefined,
+      events: recorder,
+      ...partOptions,
+    },
+    signal,
+  )
   void runScaleIn({ api: controller, ...stores, ...partOptions }, signal)
 }
 

@@ -14,7 +14,7 @@ function podWith(uid: string, totalNanos: bigint, more: Partial<PodUsage> = {}):
 function nodeOver(pods: () => readonly PodUsage[]): NodeUsage {
   const clock = new FakeClock()
   const backend = { usage: async () => ({ pods: pods() }) }
-  return new NodeUsage({ nodeName: 'burst-0', memoryBytes: 1_000n, backend, clock })
+  return new NodeUsage({ nodeName: 'burst-0', memoryBytes: () => 1_000n, backend, clock })
 }
 
 describe('the CPU time of a node', () => {

@@ -18,6 +18,7 @@ export function healthSample({ lost = false }: { lost?: boolean } = {}): Backend
 export function nodeInputSample(pool: Partial<NodePool> = {}): NodeInput {
   return {
     pool: { name: 'burst', labels: {}, taints: [], untainted: false, cordoned: false, ...pool },
+    use: { retiring: false, inUse: false },
     ordinal: 0,
     capacity: {
       cpuMillis: 16_500n,

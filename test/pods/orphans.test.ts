@@ -41,6 +41,7 @@ let live: Pod[]
 let runs: PodObservation[]
 let confirmed: string[]
 let halted: string | undefined
+let orphansOf: (desiredOf: (node: string) => DesiredPods) => Orphans
 let orphans: Orphans
 
 beforeEach(() => {
@@ -56,16 +57,24 @@ beforeEach(() => {
       return found ? Promise.resolve(found) : Promise.reject(new SpillwayError('NotFound', name))
     },
   } as unknown as KubeApi
-  orphans = new Orphans({
-    backend: { list: () => Promise.resolve(runs) } as unknown as Backend,
-    desiredOf: (node) => (node === 'burst-0' ? desired : undefined),
-    api,
-    clock,
-    log: silentLog(),
-    confirmed: (uid) => confirmed.push(uid),
-    halted: (reason) => (halted = reason),
-  })
+  orphansOf = (desiredOf) =>
+    new Orphans({
+      backend: { list: () => Promise.resolve(runs) } as unknown as Backend,
+      desiredOf,
+      api,
+      clock,
+      log: silentLog(),
+      confirmed: (uid) => confirmed.push(uid),
+      halted: (reason) => (halted = reason),
+    })
+  orphans = orphansOf(() => desired)
 })
+
+function emptyStore(): ObjectStore<Pod> {
+  const empty = new ObjectStore<Pod>({ log: silentLog() })
+  empty.replaceAll([])
+  return empty
+}
 
 async function sweepTwice(): Promise<void> {
   await orphans.sweep(never)
@@ -100,10 +109,13 @@ describe('an orphan', () => {
     expect(confirmed).toEqual(['lost'])
   })
 
-  test('of a node that this process does not serve is not ours to judge', async () => {
-    runs = runs.map((pod) => ({ ...pod, nodeName: 'other-0' }))
+  test('of a node that is no longer served it is judged by what is left of that: nothing', async () => {
+    const departed = new DesiredPods(emptyStore(), () => {})
+    orphans = orphansOf((node) => (node === 'burst-0' ? desired : departed))
+    runs = runs.map((pod) => ({ ...pod, nodeName: pod.uid === 'lost' ? 'gone-0' : 'burst-0' }))
     await sweepTwice()
-    expect(confirmed).toEqual([])
+    expect(confirmed).toEqual(['lost'])
+    expect(departed.get(asPodUid('lost')).kind).toBe('deleted')
   })
 })
 

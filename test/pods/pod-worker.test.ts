@@ -105,7 +105,7 @@ beforeEach(async () => {
     node: () => aNode({ name: 'burst-0' }),
     neighbours: () => neighbours,
     preempt: (victim) => Promise.resolve(void told.push(`preempt ${victim.metadata?.name}`)),
-    metered: { pool: 'burst', node: 'burst-0', priceBook: 'flat-demo' },
+    metered: () => ({ pool: 'burst', node: 'burst-0', priceBook: 'flat-demo' }),
     meter: meter(),
     reporter: new StatusReporter({ api, nodeIps: ['10.0.0.1'], clock }),
     recordEvent: (_pod, { reason }) => told.push(`event ${reason}`),

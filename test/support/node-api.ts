@@ -151,8 +151,8 @@ export function nodeApiOptions(
       find: (namespace, name) => (namespace === 'shop' && name === 'web' ? podOfBench : undefined),
       list: () => [podOfBench],
     },
-    size: { cpuMillis: 4_000n, memoryBytes: 8_000n, ephemeralStorageBytes: 16_000n },
-    settings: {
+    size: () => ({ cpuMillis: 4_000n, memoryBytes: 8_000n, ephemeralStorageBytes: 16_000n }),
+    settings: () => ({
       address: '127.0.0.1',
       port: 10_260,
       clientCaFile: '/etc/ca.crt',
@@ -161,7 +161,7 @@ export function nodeApiOptions(
       maxPods: 110,
       serverTlsBootstrap: true,
       rotateCertificates: false,
-    },
+    }),
     syncLoop: () => undefined,
     log: silentLog(),
     ...more,

@@ -14,7 +14,7 @@ import { hasCode } from '../../src/model/errors.ts'
 import type { KubeObject, Namespace, Node, Pod, Service } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { BackendWatch } from '../../src/node/backend-watch.ts'
-import { keepNode } from '../../src/node/keep-node.ts'
+import { keepNode, type NodeShape } from '../../src/node/keep-node.ts'
 import { capabilities } from './builders.ts'
 import type { TestControlPlane } from './control-plane.ts'
 
@@ -105,6 +105,17 @@ export const healthy: BackendHealth = {
   runtimeVersion: 'stub://1',
 }
 
+const shape: NodeShape = {
+  pool: { name: 'burst', labels: {}, taints: [], untainted: false, cordoned: false },
+  use: { retiring: false, inUse: false },
+  capacity: {
+    cpuMillis: 16_000n,
+    memoryBytes: 64n << 30n,
+    ephemeralStorageBytes: 100n << 30n,
+    pods: 110,
+  },
+}
+
 /** burst-0 of pool burst, with a backend that says nothing but how it is. */
 export function startVirtualNode(
   { controller, node }: { readonly controller: KubeApi; readonly node: KubeApi },
@@ -120,14 +131,10 @@ export function startVirtualNode(
       controllerApi: controller,
       nodes,
       backend,
-      pool: { name: 'burst', labels: {}, taints: [], untainted: false, cordoned: false },
       ordinal: 0,
-      capacity: {
-        cpuMillis: 16_000n,
-        memoryBytes: 64n << 30n,
-        ephemeralStorageBytes: 100n << 30n,
-        pods: 110,
-      },
+      poolName: 'burst',
+      shape: () => shape,
+      onShape: () => () => undefined,
       place: {
         address: '127.0.0.1',
         port: 10_260,

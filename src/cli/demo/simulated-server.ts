@@ -7,7 +7,7 @@ import { keepLease } from '../../kube/lease.ts'
 import { nodes } from '../../kube/resources.ts'
 import { kubeTime, type Clock } from '../../model/clock.ts'
 import type { Node } from '../../model/kubernetes.ts'
-import { BackendPods } from '../../pods/backend-pods.ts'
+import { BackendPods, type ServedNode } from '../../pods/backend-pods.ts'
 import type { Meter } from '../../pods/meter.ts'
 import type { Log } from '../../telemetry/log.ts'
 
@@ -68,15 +68,17 @@ export async function runSimulatedServer(
     allocatableCpuMillis: 1000n,
     allocatableMemoryBytes: 2n << 30n,
   }
-  pods.addNode({
-    metered: { pool: '', node: name, priceBook: '' },
-    facts,
+  const served: ServedNode = {
+    name,
+    metered: () => ({ pool: '', node: name, priceBook: '' }),
+    facts: () => facts,
     api,
     node: () => cluster.nodes.get({ name }),
-  })
+  }
   await runTasks(
     {
       pods: (inner) => pods.run(inner),
+      node: (inner) => pods.serveNode(served, inner),
       lease: (inner) =>
         keepLease({ api, nodeName: name, nodeUid: () => node.metadata?.uid, clock, random, log }, inner),
     },

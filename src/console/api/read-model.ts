@@ -30,9 +30,15 @@ export interface BilledPodView {
   readonly billedSinceMs: number
 }
 
+export interface PoolFacts {
+  readonly name: string
+  readonly backend: string
+  readonly priceBook: string
+}
+
 export interface ReadModelOptions {
   readonly clusterName: string
-  readonly pools: readonly { readonly name: string; readonly backend: string; readonly priceBook: string }[]
+  readonly pools: () => readonly PoolFacts[]
   readonly nodes: Store<Node>
   readonly podsOn: (nodeName: string) => readonly Pod[]
   readonly billing: BillingReader
@@ -72,7 +78,8 @@ function statusView(
   { clusterName, pools, nodes, podsOn }: ReadModelOptions,
   facts: BillingFacts,
 ): StatusView {
-  const names = new Set(pools.map(({ name }) => name))
+  const known = pools()
+  const names = new Set(known.map(({ name }) => name))
   const own = nodes.list().filter(({ metadata }) => names.has(metadata?.labels?.[poolLabel] ?? ''))
   const views = own.map((node) => nodeView(node, podsOn(node.metadata?.name ?? ''))).sort(byName)
   const billed = new Map(facts.running.map((pod) => [pod.podUid, pod]))
@@ -80,10 +87,12 @@ function statusView(
     clusterName,
     version,
     atMs: facts.atMs,
-    pools: pools.map((pool) => {
-      const members = views.filter((node) => node.pool === pool.name)
+    pools: known.map(({ name, backend, priceBook }) => {
+      const members = views.filter((node) => node.pool === name)
       return {
-        ...pool,
+        name,
+        backend,
+        priceBook,
         nodes: members.length,
         readyNodes: members.filter(({ ready }) => ready).length,
         pods: members.reduce((sum, node) => sum + node.pods, 0),

@@ -1,0 +1,9 @@
+import { defaultPriceBook } from '../config/pool.ts'
+import type { MeteredNode } from '../pods/meter.ts'
+import type { KnownPools } from '../pools/known-pools.ts'
+
+/** Where usage on a node is booked from now on. The name tells the pool, also once that is gone. */
+export function meteredNode(pools: KnownPools, node: string): MeteredNode {
+  const pool = node.replace(/-\d+$/, '')
+  return { pool, node, priceBook: pools.get(pool)?.config?.priceBook ?? defaultPriceBook }
+}

@@ -1,0 +1,82 @@
+import type { PoolConfig } from '../config/pool.ts'
+import type { Task } from '../control/tasks.ts'
+import { byNode } from '../kube/cluster.ts'
+import type { Node, Pod } from '../model/kubernetes.ts'
+import { nodeCapacity } from '../node/capacity.ts'
+import { nodeObject } from '../node/node-object.ts'
+import { thisPlace } from '../node/place.ts'
+import { runPools } from '../pools/run-pools.ts'
+import { pictureOf } from '../scheduling/cluster-picture.ts'
+import { podsWaitingFor } from '../scheduling/waiting-pods.ts'
+import { version } from '../model/version.ts'
+import type { BackendStack } from './backend-stack.ts'
+import type { House } from './house.ts'
+import { overflowRules } from './overflow-rules.ts'
+import type { VirtualNodes } from './virtual-nodes.ts'
+
+/** The pools, and the nodes that they ask for. */
+export function poolTasks(
+  house: House,
+  stacks: readonly BackendStack[],
+  virtualNodes: VirtualNodes,
+): Record<string, Task> {
+  const { config, world, cluster, events, pools } = house
+  return {
+    'virtual nodes': (inner) => virtualNodes.run(inner),
+    'known pools': (inner) => pools.run(inner),
+    pools: (inner) =>
+      runPools(
+        {
+          pools,
+          host: virtualNodes,
+          api: cluster.api,
+          nodes: cluster.nodes,
+          pods: cluster.pods,
+          podsOn: (node) => cluster.pods.byIndex(byNode, node),
+          waitingFor: (pool) => waitingFor(house, stacks, pool),
+          events,
+          instance: config.clusterName,
+          ...world,
+        },
+        inner,
+      ),
+  }
+}
+
+function waitingFor(house: House, stacks: readonly BackendStack[], name: string): readonly Pod[] {
+  const { cluster, pools, world } = house
+  const rules = overflowRules(house, stacks)
+  const pool = rules.pools.find((one) => one.name === name)
+  const config = pools.get(name)?.config
+  if (!pool || !config) return []
+  const pods = cluster.pods.list()
+  const picture = pictureOf({
+    pods,
+    nodes: cluster.nodes.list(),
+    namespaces: cluster.namespaces.list(),
+    services: cluster.services.list(),
+  })
+  const node = oneMore(house, stacks, config)
+  if (!node) return []
+  return podsWaitingFor({ pods, picture, rules, pool, node, nowWallMs: world.clock.wallMs() })
+}
+
+/** A node as the pool would get one more. */
+function oneMore(
+  { cluster, config }: House,
+  stacks: readonly BackendStack[],
+  pool: PoolConfig,
+): Node | undefined {
+  const stack = stacks.find(({ name }) => name === pool.backend)
+  if (!stack) return undefined
+  const input = {
+    pool,
+    use: { retiring: false, inUse: false },
+    ordinal: 0,
+    capacity: nodeCapacity(pool, stack.capacity, 1),
+    place: thisPlace({ address: config.nodeApi.address, port: 0 }),
+    versions: { server: cluster.serverVersion, spillway: version, runtime: '' },
+    capabilities: stack.backend.capabilities(),
+  }
+  return nodeObject(input, [])
+}
