@@ -6,6 +6,8 @@ export class NodePorts {
   readonly #firstPort: number
   readonly #nodes: Store<Node>
   readonly #taken = new Map<string, number>()
+  /** In use by others, as we have found. */
+  readonly #foreign = new Set<number>()
 
   constructor(firstPort: number, nodes: Store<Node>) {
     this.#firstPort = firstPort
@@ -13,11 +15,20 @@ export class NodePorts {
   }
 
   take(node: string): number {
-    const taken = new Set(this.#taken.values())
+    const taken = new Set([...this.#taken.values(), ...this.#foreign])
     const before = this.#portOf(node)
     const port = before !== undefined && !taken.has(before) ? before : this.#free(taken)
     this.#taken.set(node, port)
     return port
+  }
+
+  /** For a node whose port turned out to be in use. */
+  another(node: string): number {
+    const port = this.#taken.get(node)
+    if (port !== undefined) this.#foreign.add(port)
+    const next = this.#free(new Set([...this.#taken.values(), ...this.#foreign]))
+    this.#taken.set(node, next)
+    return next
   }
 
   giveBack(node: string): void {

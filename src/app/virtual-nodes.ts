@@ -16,7 +16,7 @@ interface Hosted {
   readonly name: string
   readonly pool: string
   readonly ordinal: number
-  readonly port: number
+  port: number
   retiring: boolean
   inUse: boolean
   problem: string | undefined
@@ -134,6 +134,8 @@ export class VirtualNodes implements NodeHost {
       } catch (error) {
         if (inner.aborted) return
         this.#setProblem(node, errorMessage(error))
+        // Somebody else's: the next try is at another.
+        if (isPortTaken(error)) node.port = this.#ports.another(node.name)
         throw error
       }
     }
@@ -209,4 +211,9 @@ export class VirtualNodes implements NodeHost {
   #isInUse(name: string): boolean {
     return this.#house.cluster.pods.byIndex(byNode, name).some((pod) => !isTerminal(pod))
   }
+}
+
+function isPortTaken(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
 }

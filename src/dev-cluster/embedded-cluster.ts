@@ -15,25 +15,18 @@ export interface EmbeddedCluster extends ClusterLayout {
   readonly registryUrl: string
   /** Left out without a server node. */
   readonly serverNode?: string
-  /** In order: `burst-0`, `burst-1`, … */
-  readonly virtualNodes: readonly VirtualNodeFiles[]
-  /** Paths of `virtualNodes`, with `{node}` for the name. */
-  readonly nodeIdentity: {
-    readonly clientCertificate: string
-    readonly clientKey: string
-  }
+  /** Those of the start, in order: `burst-0`, `burst-1`, … */
+  readonly virtualNodes: readonly VirtualNodePlace[]
   /** For Spillway's own state: ledger, volumes, logs. Exists. */
   readonly spillwayDir: string
   readonly clusterDnsAddress: string
   readonly clusterDomain: string
 }
 
-export interface VirtualNodeFiles {
+export interface VirtualNodePlace {
   readonly name: string
   /** Where its kubelet API listens, on `nodeAddress`. */
   readonly kubeletPort: number
-  readonly clientCertificate: string
-  readonly clientKey: string
 }
 
 export const virtualPoolName = 'burst'
@@ -45,10 +38,6 @@ export function virtualNodeNames(count: number): readonly string[] {
 /** Everything about a cluster that follows from its layout and its shape. */
 export function describeCluster(layout: ClusterLayout, shape: ClusterShape): EmbeddedCluster {
   const { pkiDir, nodeAddress, ports } = layout
-  const nodeIdentity = {
-    clientCertificate: join(pkiDir, 'nodes', '{node}-client.crt'),
-    clientKey: join(pkiDir, 'nodes', '{node}-client.key'),
-  }
   return {
     ...layout,
     shape,
@@ -60,10 +49,7 @@ export function describeCluster(layout: ClusterLayout, shape: ClusterShape): Emb
     virtualNodes: virtualNodeNames(shape.virtualNodes).map((name, ordinal) => ({
       name,
       kubeletPort: ports.virtualKubelet + ordinal,
-      clientCertificate: nodeIdentity.clientCertificate.replace('{node}', name),
-      clientKey: nodeIdentity.clientKey.replace('{node}', name),
     })),
-    nodeIdentity,
     spillwayDir: join(layout.stateDir, 'spillway'),
     clusterDnsAddress: '10.96.0.10',
     clusterDomain: 'cluster.local',

@@ -62,7 +62,7 @@ export async function prepareEmbeddedPrograms(options: EmbeddedProgramsOptions):
   }
   const pki = await openControlPlanePki(site)
   const virtualNodes = virtualNodeNames(shape.virtualNodes)
-  const spillway = await createSpillwayIdentity({ ...site, pki, virtualNodes })
+  const spillway = await createSpillwayIdentity({ ...site, pki, virtualNodes: [] })
   const clientKubeconfig = async (fileName: string, user: string): Promise<string> => {
     const request = { fileName, commonName: user, usages: ['client'] as const }
     const certificate = await pki.authority.issue(request, nowMs)

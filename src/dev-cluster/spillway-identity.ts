@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { KubeApi, Resource } from '../kube/api.ts'
 import { namespaces, serviceAccounts } from '../kube/resources.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
-import { controllerRights, type Right } from '../model/controller-rights.ts'
+import { controllerRights, nodeCertificateRights, type Right } from '../model/controller-rights.ts'
 import { kubeconfigWriter, type ControlPlanePki } from './control-plane-pki.ts'
 import { ensureObject } from './ensure-object.ts'
 import type { CertificateAuthority, CertificateFiles } from './pki.ts'
@@ -148,13 +148,9 @@ async function publishAccount(client: KubeApi, signal: AbortSignal): Promise<voi
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace, name: accountName } },
     signal,
   )
-  await ensureClusterRole(
-    client,
-    roleName,
-    controllerRights,
-    { kind: 'ServiceAccount', namespace, name: accountName },
-    signal,
-  )
+  const account = { kind: 'ServiceAccount', namespace, name: accountName }
+  await ensureClusterRole(client, roleName, controllerRights, account, signal)
+  await ensureClusterRole(client, 'spillway-node-certificates', nodeCertificateRights, account, signal)
 }
 
 /** A ClusterRole and the binding that gives it to somebody. */

@@ -11,11 +11,28 @@ export interface Right {
 const read = ['get', 'list', 'watch']
 const certificatesGroup = 'certificates.k8s.io'
 
+/** With `nodeIdentity: csr` (deploy/node-certificates.yaml): certificates of its nodes as clients. */
+export const nodeCertificateRights: readonly Right[] = [
+  { apiGroups: [certificatesGroup], resources: ['certificatesigningrequests'], verbs: ['create'] },
+  {
+    apiGroups: [certificatesGroup],
+    resources: ['signers'],
+    resourceNames: ['kubernetes.io/kube-apiserver-client-kubelet'],
+    verbs: ['approve'],
+  },
+]
+
 /** What the controller has to be allowed. Secrets, ConfigMaps and tokens are not in it: those belong to the node users. */
 export const controllerRights: readonly Right[] = [
   // patch: the toleration that lets a Pod overflow, and the deletion cost that makes it leave first.
   { apiGroups: [''], resources: ['pods'], verbs: [...read, 'patch'] },
   { apiGroups: [''], resources: ['pods/status'], verbs: ['patch'] },
+  // Emptying a node; the second only for a pool that is deleted by force, after its drainTimeoutSeconds.
+  { apiGroups: [''], resources: ['pods/eviction'], verbs: ['create'] },
+  { apiGroups: [''], resources: ['pods'], verbs: ['delete'] },
+  // create: of the pools in the configuration file.
+  { apiGroups: ['spillway.dev'], resources: ['virtualnodepools'], verbs: [...read, 'create', 'patch'] },
+  { apiGroups: ['spillway.dev'], resources: ['virtualnodepools/status'], verbs: ['patch'] },
   { apiGroups: [''], resources: ['nodes'], verbs: [...read, 'create', 'update', 'patch', 'delete'] },
   { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
   { apiGroups: [''], resources: ['namespaces', 'services'], verbs: read },

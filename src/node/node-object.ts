@@ -91,7 +91,7 @@ export function nodeObject(input: NodeInput, conditions: readonly NodeCondition[
       name: virtualNodeName(pool.name, ordinal),
       labels,
       annotations: {
-        [appliedAnnotation]: appliedKeys(labels, taints, cordoned),
+        [appliedAnnotation]: appliedKeys(labels, taints, cordoned ? 'ours' : undefined),
         [inUseAnnotation]: String(use.inUse),
         ...(use.retiring && { [retiringAnnotation]: 'true' }),
       },
@@ -136,17 +136,20 @@ export function nodeTaints(pool: NodePool): Taint[] {
   return pool.untainted ? extra : [...builtIn, ...extra]
 }
 
+/** While a pool wishes its node cordoned: whether it was so before, which it then stays. */
+export type CordonMark = 'ours' | 'theirs'
+
 /** The annotation that tells later which labels and taints are ours, and whether the cordon is. */
 export function appliedKeys(
   labels: Readonly<Record<string, string>>,
   taints: readonly Taint[],
-  cordoned: boolean,
+  cordon: CordonMark | undefined,
 ): string {
   const keys = [...new Set(taints.map(({ key }) => key))].sort()
   return JSON.stringify({
     labels: Object.keys(labels).sort(),
     taints: keys,
-    ...(cordoned && { cordoned }),
+    ...(cordon && { cordon }),
   })
 }
 

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Node, Taint } from '../model/kubernetes.ts'
 import { appliedAnnotation, backendUnavailableTaintKey, retiringAnnotation } from '../model/words.ts'
 import { conditionsDiffer } from './conditions.ts'
+import { appliedKeys, type CordonMark } from './node-object.ts'
 import type { NodeStatus } from './node-features.ts'
 
 /**
@@ -16,12 +17,13 @@ export function objectPatch(
 ): object | undefined {
   const applied = readApplied(stored)
   const labels = changes(stored.metadata?.labels, wanted.metadata?.labels, applied.labels)
-  const annotations = changes(stored.metadata?.annotations, wanted.metadata?.annotations, [
+  const mark = cordonMark(stored, wanted, applied.cordon)
+  const annotations = changes(stored.metadata?.annotations, wantedAnnotations(wanted, mark), [
     retiringAnnotation,
   ])
   const taints = mergedTaints(stored, wanted, applied.taints, backendLost)
   const sameTaints = JSON.stringify(taints) === JSON.stringify(stored.spec?.taints ?? [])
-  const cordon = cordonChange(stored, wanted, applied.cordoned)
+  const cordon = cordonChange(stored, wanted, applied.cordon)
   if (!labels && !annotations && sameTaints && !cordon) return undefined
   return {
     metadata: {
@@ -40,13 +42,23 @@ export function objectPatch(
 function cordonChange(
   stored: Node,
   wanted: Node,
-  oursBefore: boolean,
+  before: CordonMark | undefined,
 ): { unschedulable: true | null } | undefined {
   const want = wanted.spec?.unschedulable ?? false
   const is = stored.spec?.unschedulable ?? false
   const retiring = wanted.metadata?.annotations?.[retiringAnnotation] === 'true'
-  if (want && !is && (retiring || !oursBefore)) return { unschedulable: true }
-  return !want && is && oursBefore ? { unschedulable: null } : undefined
+  if (want && !is && (retiring || !before)) return { unschedulable: true }
+  return !want && is && before === 'ours' ? { unschedulable: null } : undefined
+}
+
+function cordonMark(stored: Node, wanted: Node, before: CordonMark | undefined): CordonMark | undefined {
+  if (!wanted.spec?.unschedulable) return undefined
+  return before ?? (stored.spec?.unschedulable ? 'theirs' : 'ours')
+}
+
+function wantedAnnotations(wanted: Node, cordon: CordonMark | undefined): Strings {
+  const keys = appliedKeys(wanted.metadata?.labels ?? {}, wanted.spec?.taints ?? [], cordon)
+  return { ...wanted.metadata?.annotations, [appliedAnnotation]: keys }
 }
 
 type Strings = Readonly<Record<string, string>>
@@ -82,7 +94,7 @@ function sameTaint(a: Taint, b: Taint): boolean {
 interface Applied {
   readonly labels: readonly string[]
   readonly taints: readonly string[]
-  readonly cordoned: boolean
+  readonly cordon: CordonMark | undefined
 }
 
 function readApplied({ metadata }: Node): Applied {
@@ -93,13 +105,14 @@ function readApplied({ metadata }: Node): Applied {
       string,
       unknown
     > | null
+    const cordon = applied?.['cordon']
     return {
       labels: strings(applied?.['labels']),
       taints: strings(applied?.['taints']),
-      cordoned: applied?.['cordoned'] === true,
+      cordon: cordon === 'ours' || cordon === 'theirs' ? cordon : undefined,
     }
   } catch {
-    return { labels: [], taints: [], cordoned: false }
+    return { labels: [], taints: [], cordon: undefined }
   }
 }
 

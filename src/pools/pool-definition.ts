@@ -43,7 +43,6 @@ export function poolDefinition(): CustomResourceDefinition {
       {
         rule: `self.metadata.name.size() <= ${longestPoolName} && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')`,
         messageExpression: `'found name ' + self.metadata.name + '; allowed: at most ${longestPoolName} characters of a-z, 0-9 and -, since its nodes are called <name>-<ordinal>'`,
-        fieldPath: '.metadata.name',
       },
     ],
     scale: {

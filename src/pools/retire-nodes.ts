@@ -4,6 +4,7 @@ import { isTerminal } from '../lifecycle/decide.ts'
 import { parseTimeMs, type Clock } from '../model/clock.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
+import { inUseAnnotation, retiringAnnotation } from '../model/words.ts'
 import type { Log } from '../telemetry/log.ts'
 import { drainPods, mustBeDrained } from './drain-pods.ts'
 import type { NodeHost } from './node-host.ts'
@@ -11,7 +12,7 @@ import { type MemberNode } from './pool-nodes.ts'
 
 export interface RetireNodesOptions {
   /** As the controller. */
-  readonly api: Pick<KubeApi, 'list' | 'delete' | 'createSubresource'>
+  readonly api: Pick<KubeApi, 'list' | 'patch' | 'delete' | 'createSubresource'>
   readonly host: Pick<NodeHost, 'stop'>
   readonly clock: Clock
   readonly log: Log
@@ -63,6 +64,7 @@ export class RetireNodes {
 
   async step(retirement: Retirement, signal: AbortSignal): Promise<RetirementState> {
     const { nodes } = retirement
+    await this.#cordonUnserved(nodes, signal)
     const blocked = await this.#drain(retirement, signal)
     const removed: string[] = []
     const leftBehind: string[] = []
@@ -80,6 +82,18 @@ export class RetireNodes {
   async drain(nodes: readonly MemberNode[], signal: AbortSignal): Promise<readonly string[]> {
     const pods = nodes.flatMap((node) => node.pods).filter((pod) => !isTerminal(pod))
     return await drainPods({ api: this.#options.api, pods, by: 'eviction' }, signal)
+  }
+
+  /** A node that is served cordons itself; one that nobody can be any more, its backend being gone, is cordoned here. */
+  async #cordonUnserved(nodes: readonly MemberNode[], signal: AbortSignal): Promise<void> {
+    const open = nodes.filter(({ hosted, object, cordoned }) => !hosted && object && !cordoned)
+    for (const { name } of open) {
+      const body = {
+        metadata: { annotations: { [retiringAnnotation]: 'true' } },
+        spec: { unschedulable: true },
+      }
+      await this.#options.api.patch(nodeResource, { name }, { type: 'merge', body }, signal)
+    }
   }
 
   async #drain({ nodes, evict, noMercyFromMs }: Retirement, signal: AbortSignal): Promise<readonly string[]> {
@@ -120,8 +134,13 @@ export class RetireNodes {
     const { api, host, log } = this.#options
     // First: it would make its Node anew.
     await host.stop(name)
-    const uid = object?.metadata?.uid
+    const { uid, annotations } = object?.metadata ?? {}
     try {
+      // The admission policy of deletions goes by it, and whoever wrote it last has been stopped.
+      if (uid && annotations?.[inUseAnnotation] !== 'false') {
+        const body = { metadata: { uid, annotations: { [inUseAnnotation]: 'false' } } }
+        await api.patch(nodeResource, { name }, { type: 'merge', body }, signal)
+      }
       if (uid) await api.delete(nodeResource, { name }, { uid }, signal)
     } catch (error) {
       if (!hasCode(error, 'NotFound') && !hasCode(error, 'Conflict')) throw error

@@ -14,7 +14,7 @@ import { createKubeClient } from '../../src/kube/client.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 import { daemonSets, nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
-import { controllerRights } from '../../src/model/controller-rights.ts'
+import { controllerRights, nodeCertificateRights } from '../../src/model/controller-rights.ts'
 import type { KubeObject } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
@@ -75,6 +75,8 @@ afterAll(async () => {
 test('deploy/rbac.yaml grants what the embedded cluster grants', () => {
   const role = objectsOf('rbac.yaml').find(({ kind }) => kind === 'ClusterRole')
   expect(role?.rules).toEqual(controllerRights)
+  const more = objectsOf('node-certificates.yaml').find(({ kind }) => kind === 'ClusterRole')
+  expect(more?.rules).toEqual(nodeCertificateRights)
 })
 
 test('with a ServiceAccount that may impersonate its nodes, a Pod sent out by hand runs', async () => {

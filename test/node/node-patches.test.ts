@@ -46,6 +46,40 @@ describe('objectPatch', () => {
     })
   })
 
+  describe('of a pool that is cordoned', () => {
+    const open = nodeObject(nodeInputSample(), [])
+    const cordoned = nodeObject(nodeInputSample({ cordoned: true }), [])
+    const written = (node: Node, toward: Node): Node => {
+      const { metadata, spec } = objectPatch(node, toward, fine) as Node & {
+        spec?: { unschedulable?: true | null }
+      }
+      const after = structuredClone(node)
+      Object.assign(after.metadata!.annotations!, metadata?.annotations)
+      if (spec && 'unschedulable' in spec) after.spec!.unschedulable = spec.unschedulable ?? false
+      return after
+    }
+
+    it('the node is cordoned once, and uncordoned with the pool', () => {
+      const closed = written(stored(undefined, open), cordoned)
+      expect(closed.spec?.unschedulable).toBe(true)
+      expect(objectPatch(closed, cordoned, fine)).toBeUndefined()
+      expect(written(closed, open).spec?.unschedulable).toBe(false)
+    })
+
+    it('the node that people had cordoned stays so afterwards', () => {
+      const byHand = stored(({ spec }) => (spec!.unschedulable = true), open)
+      expect(written(written(byHand, cordoned), open).spec?.unschedulable).toBe(true)
+    })
+
+    it('the node that people open again stays open, unless it is on its way out', () => {
+      const closed = written(stored(undefined, open), cordoned)
+      const opened = stored(({ spec }) => (spec!.unschedulable = false), closed)
+      expect(objectPatch(opened, cordoned, fine)).toBeUndefined()
+      const leaving = nodeObject({ ...nodeInputSample(), use: { retiring: true, inUse: false } }, [])
+      expect(written(opened, leaving).spec?.unschedulable).toBe(true)
+    })
+  })
+
   it('keeps new Pods off while the backend is lost, and lets them come again', () => {
     const lost = { key: 'spillway.dev/backend-unavailable', effect: 'NoSchedule' }
     const taints = [...(wanted.spec?.taints ?? []), lost]

@@ -1,0 +1,421 @@
+/** VirtualNodePools on a real control plane: made, scaled, changed, drained and deleted, with simulated containers. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Resource } from '../../src/kube/api.ts'
+import { events, nodes, pods, virtualNodePools } from '../../src/kube/resources.ts'
+import { errorMessage, hasCode } from '../../src/model/errors.ts'
+import type { KubeObject, Node, Pod } from '../../src/model/kubernetes.ts'
+import type { VirtualNodePool } from '../../src/model/virtual-node-pool.ts'
+import { createNamespace } from '../support/furnished-namespace.ts'
+import { JourneyApp } from '../support/journey-app.ts'
+import { until } from '../support/until.ts'
+
+const ending = new AbortController()
+const { signal } = ending
+const namespace = 'shop'
+const backends = [
+  { name: 'local', kind: 'simulator', options: { sandboxMs: 10, pullMs: 10, startMs: 10 } },
+  { name: 'other', kind: 'simulator', options: { cpu: '64' } },
+]
+const budgets: Resource<KubeObject & { readonly spec: object }> = {
+  group: 'policy',
+  version: 'v1',
+  plural: 'poddisruptionbudgets',
+  kind: 'PodDisruptionBudget',
+  namespaced: true,
+}
+
+let journey: JourneyApp
+const made: string[] = []
+
+beforeAll(async () => {
+  const pools = [{ name: 'burst', backend: 'local', replicas: 2, capacity: { cpu: 8, memory: '32Gi' } }]
+  journey = await JourneyApp.start({ clusterName: 'pools', backends, pools }, signal)
+  await createNamespace(journey.api, { name: namespace }, signal)
+})
+
+afterAll(async () => {
+  await journey?.[Symbol.asyncDispose]()
+  ending.abort()
+})
+
+test('a pool of the configuration file becomes an object, and is ready', async () => {
+  await isReady('burst', 2)
+  const { spec, status, metadata } = await pool('burst')
+  expect(spec).toMatchObject({ replicas: 2, backend: 'local', capacity: { cpu: '8', memory: '32Gi' } })
+  expect(status).toMatchObject({
+    instance: 'pools',
+    replicas: 2,
+    pods: 0,
+    selector: 'spillway.dev/pool=burst',
+  })
+  expect(metadata?.finalizers).toEqual(['spillway.dev/nodes'])
+})
+
+describe('a pool that people make', () => {
+  test('gets its nodes, each on a port of its own', async () => {
+    await create('extra', {
+      backend: 'other',
+      replicas: 2,
+      labels: { disk: 'ssd' },
+      taints: [tainted('team')],
+    })
+    await isReady('extra', 2)
+    const all = await nodesOf('extra')
+    expect(all.map(({ metadata }) => metadata?.name)).toEqual(['extra-0', 'extra-1'])
+    const ports = [...all, ...(await nodesOf('burst'))].map(
+      ({ status }) => status?.daemonEndpoints?.kubeletEndpoint?.Port,
+    )
+    expect(new Set(ports).size).toBe(4)
+    // Half of the backend each.
+    expect(all.map(({ status }) => status?.allocatable?.['cpu'])).toEqual(['32', '32'])
+  })
+
+  test('has what is edited on each of its nodes, and no more what is taken away', async () => {
+    await edit('extra', {
+      labels: { tier: 'gold', disk: null },
+      taints: [tainted('other')],
+      capacity: { cpu: 3 },
+    })
+    await until(
+      'both nodes have it',
+      async () =>
+        (await nodesOf('extra')).every(
+          ({ metadata, spec, status }) =>
+            metadata?.labels?.['tier'] === 'gold' &&
+            !('disk' in metadata.labels) &&
+            spec?.taints?.some(({ key }) => key === 'other') &&
+            !spec.taints.some(({ key }) => key === 'team') &&
+            status?.allocatable?.['cpu'] === '3',
+        ),
+      signal,
+    )
+  })
+
+  test('is cordoned and uncordoned while it runs; what people cordon by hand stays', async () => {
+    await journey.api.patch(nodes, { name: 'extra-1' }, merge({ spec: { unschedulable: true } }), signal)
+    await edit('extra', { cordoned: true })
+    await until(
+      'extra-0 is cordoned',
+      async () => (await node('extra-0')).spec?.unschedulable === true,
+      signal,
+    )
+    expect((await stateOf('extra')).reason).toBe('Cordoned')
+    await edit('extra', { cordoned: false })
+    await until('extra-0 is open', async () => !(await node('extra-0')).spec?.unschedulable, signal)
+    expect((await node('extra-1')).spec?.unschedulable).toBe(true)
+    await journey.api.patch(nodes, { name: 'extra-1' }, merge({ spec: { unschedulable: null } }), signal)
+  })
+
+  test('grows and shrinks by kubectl scale; empty nodes go first, wherever they are', async () => {
+    await scale('extra', 4)
+    await isReady('extra', 4)
+    await runOn('extra-0')
+    await runOn('extra-2')
+    await scale('extra', 2)
+    await isReady('extra', 2)
+    expect((await nodesOf('extra')).map(({ metadata }) => metadata?.name)).toEqual(['extra-0', 'extra-2'])
+    // The freed share of the backend is offered by those that are left, where the pool does not say otherwise.
+    await until(
+      'both offer half of it',
+      async () => (await nodesOf('extra')).every(({ status }) => status?.allocatable?.['memory'] === '2Ti'),
+      signal,
+    )
+    expect(await toldOf('extra')).toEqual(
+      expect.arrayContaining(['NodeAdded', 'NodeRetiring', 'NodeRemoved']),
+    )
+  })
+})
+
+describe('a node that has to go with Pods on it', () => {
+  test('waits for PodDisruptionBudgets, says so, and goes when they let it', async () => {
+    await journey.api.create(
+      budgets,
+      {
+        apiVersion: 'policy/v1',
+        kind: 'PodDisruptionBudget',
+        metadata: { namespace, name: 'all' },
+        spec: { minAvailable: 2, selector: {} },
+      },
+      signal,
+    )
+    await until(
+      'the budget counts',
+      async () => {
+        const { status } = (await journey.api.get(budgets, { namespace, name: 'all' }, signal)) as {
+          status?: { expectedPods?: number }
+        }
+        return status?.expectedPods === 2
+      },
+      signal,
+    )
+    await scale('extra', 1)
+    await until(
+      'it is said what is in the way',
+      async () => (await toldOf('extra')).includes('DrainBlocked'),
+      signal,
+    )
+    const { reason, message } = await stateOf('extra')
+    expect(reason).toBe('ScalingDown')
+    expect(message).toContain('disruption budget')
+    expect((await nodesOf('extra')).length).toBe(2)
+
+    // In the middle of it Spillway ends and comes back: the same node goes.
+    const leaving = (await nodesOf('extra')).find(
+      ({ metadata }) => metadata?.annotations?.['spillway.dev/retiring'],
+    )
+    expect(leaving?.spec?.unschedulable).toBe(true)
+    await journey.end()
+    journey.begin()
+    await journey.api.delete(budgets, { namespace, name: 'all' }, {}, signal)
+    await isReady('extra', 1)
+    expect((await nodesOf('extra'))[0]?.metadata?.name).not.toBe(leaving?.metadata?.name)
+  })
+
+  test('a drained pool keeps its nodes and loses its Pods', async () => {
+    await edit('extra', { drained: true })
+    await until('no Pod is left', async () => (await podsIn('extra')).length === 0, signal)
+    await until('it says so', async () => (await stateOf('extra')).reason === 'Drained', signal)
+    expect((await nodesOf('extra')).length).toBe(1)
+    await edit('extra', { drained: false })
+    await isReady('extra', 1)
+  })
+})
+
+describe('deleting', () => {
+  test('a pool or a node with Pods is refused, with what to do', async () => {
+    const [only] = await nodesOf('extra')
+    const name = only?.metadata?.name ?? ''
+    await runOn(name)
+    await until('the pool counts it', async () => (await pool('extra')).status?.pods === 1, signal)
+    await expect(remove('extra')).rejects.toThrow('pool extra has 1 Pods: set spec.drained=true')
+    await expect(journey.api.delete(nodes, { name }, {}, signal)).rejects.toThrow(
+      `virtual node ${name} has Pods: kubectl drain ${name}`,
+    )
+  })
+
+  test('a pool by force drains it first, and leaves nothing', async () => {
+    await journey.api.patch(
+      virtualNodePools,
+      { name: 'extra' },
+      merge({
+        metadata: { annotations: { 'spillway.dev/force-delete': 'true' } },
+      }),
+      signal,
+    )
+    await remove('extra')
+    await isGone('extra')
+    expect(await nodesOf('extra')).toEqual([])
+    expect(await podsIn('extra')).toEqual([])
+  })
+
+  test('an empty pool just goes, and may come again', async () => {
+    await create('extra', { backend: 'other' })
+    await isReady('extra', 1)
+    await remove('extra')
+    await isGone('extra')
+    expect(await nodesOf('extra')).toEqual([])
+    await create('extra', { backend: 'other' })
+    await isReady('extra', 1)
+  })
+
+  test('a node that is deleted while it is empty comes again', async () => {
+    const before = await node('extra-0')
+    await until(
+      'it is not in use',
+      async () => (await node('extra-0')).metadata?.annotations?.['spillway.dev/in-use'] === 'false',
+      signal,
+    )
+    await journey.api.delete(nodes, { name: 'extra-0' }, {}, signal)
+    await until(
+      'another of its name is there',
+      async () => {
+        const { items } = await journey.api.list(nodes, {}, signal)
+        return items.some(
+          ({ metadata }) => metadata?.name === 'extra-0' && metadata.uid !== before.metadata?.uid,
+        )
+      },
+      signal,
+    )
+    await isReady('extra', 1)
+  })
+})
+
+describe('a pool whose backend is not there', () => {
+  test('is not taken, says why, and can be deleted', async () => {
+    await create('astray', { backend: 'nowhere', priceBook: 'no-such-book' })
+    await until('it says so', async () => (await stateOf('astray')).reason === 'NotAccepted', signal)
+    const accepted = (await pool('astray')).status?.conditions?.find(({ type }) => type === 'Accepted')
+    expect(accepted).toMatchObject({ status: 'False', reason: 'Invalid' })
+    expect(accepted?.message).toContain('spec.backend: found "nowhere"; allowed: local, other')
+    expect(accepted?.message).toContain('spec.priceBook: found "no-such-book"; allowed: tencent-eks-intl')
+    await remove('astray')
+    await isGone('astray')
+  })
+
+  test('since the configuration has lost it: deleted by force, it does not hold the pool', async () => {
+    await edit('extra', { drainTimeoutSeconds: 0 })
+    await runOn('extra-0', { terminationGracePeriodSeconds: 1 })
+    await until('the pool counts it', async () => (await pool('extra')).status?.pods === 1, signal)
+    await journey.end()
+    journey.begin({ backends: backends.slice(0, 1) })
+    await until(
+      'it is not taken any more',
+      async () => (await stateOf('extra')).reason === 'NotAccepted',
+      signal,
+    )
+    await journey.api.patch(
+      virtualNodePools,
+      { name: 'extra' },
+      merge({
+        metadata: { annotations: { 'spillway.dev/force-delete': 'true' } },
+      }),
+      signal,
+    )
+    await remove('extra')
+    await isGone('extra')
+    expect(await nodesOf('extra')).toEqual([])
+  })
+})
+
+describe('a pool that follows its load', () => {
+  test('gets nodes for what waits, and gives up those that are long empty', async () => {
+    await create('tide', {
+      backend: 'local',
+      replicas: 1,
+      capacity: { cpu: 100, pods: 3 },
+      autoscale: { minNodes: 1, maxNodes: 4, idleSeconds: 1 },
+    })
+    await isReady('tide', 1)
+    const names = Array.from({ length: 8 }, (_, index) => `wave-${index}`)
+    for (const name of names) await journey.api.create(pods, podFor('tide', name), signal)
+    await until('all run', async () => (await podsIn('tide')).filter(isRunning).length === 8, signal)
+    const { status, spec } = await pool('tide')
+    expect(spec?.['replicas']).toBe(3)
+    expect(status?.replicas).toBe(3)
+    expect(await toldOf('tide')).toContain('Scaled')
+    for (const name of names) await journey.api.delete(pods, { namespace, name }, {}, signal)
+    await isReady('tide', 1)
+  })
+})
+
+// ---- what people do ----
+
+function pool(name: string): Promise<VirtualNodePool> {
+  return journey.api.get(virtualNodePools, { name }, signal)
+}
+
+async function create(name: string, spec: Record<string, unknown>): Promise<void> {
+  const object = { apiVersion: 'spillway.dev/v1alpha1', kind: 'VirtualNodePool', metadata: { name }, spec }
+  await journey.api.create<VirtualNodePool>(virtualNodePools, object, signal)
+}
+
+async function edit(name: string, spec: Record<string, unknown>): Promise<void> {
+  await journey.api.patch(virtualNodePools, { name }, merge({ spec }), signal)
+}
+
+async function scale(name: string, replicas: number): Promise<void> {
+  const patch = { ...merge({ spec: { replicas } }), subresource: 'scale' }
+  await journey.api.patch(virtualNodePools, { name }, patch, signal)
+}
+
+async function remove(name: string): Promise<void> {
+  await journey.api.delete(virtualNodePools, { name }, {}, signal)
+}
+
+function merge(body: object) {
+  return { type: 'merge', body } as const
+}
+
+function tainted(key: string) {
+  return { key, effect: 'NoExecute' }
+}
+
+async function runOn(name: string, more: object = {}): Promise<void> {
+  const before = made.length
+  made.push(name)
+  const pod = podFor(name.replace(/-\d+$/, ''), `on-${name}-${before}`, { ...more, nodeName: name })
+  await journey.api.create(pods, pod, signal)
+  await until(
+    `a Pod runs on ${name}`,
+    async () => isRunning(await journey.api.get(pods, { namespace, name: pod.metadata?.name ?? '' }, signal)),
+    signal,
+  )
+}
+
+function podFor(poolName: string, name: string, more: object = {}): Pod {
+  return {
+    metadata: { namespace, name },
+    spec: {
+      nodeSelector: { 'spillway.dev/pool': poolName },
+      tolerations: [{ operator: 'Exists' }],
+      containers: [{ name: 'main', image: 'registry.k8s.io/pause:3.10.2' }],
+      ...more,
+    },
+  }
+}
+
+// ---- what is seen ----
+
+async function isReady(name: string, count: number): Promise<void> {
+  await until(
+    `pool ${name} has ${count} nodes, all ready`,
+    async () => {
+      const { items } = await journey.api.list<VirtualNodePool>(virtualNodePools, {}, signal)
+      const { status } = items.find(({ metadata }) => metadata?.name === name) ?? {}
+      return (
+        status?.replicas === count &&
+        status.readyReplicas === count &&
+        status.conditions?.some(({ type, reason }) => type === 'Ready' && reason === 'Ready') === true &&
+        (await nodesOf(name)).length === count
+      )
+    },
+    signal,
+  )
+}
+
+async function isGone(name: string): Promise<void> {
+  await until(
+    `pool ${name} is gone`,
+    async () => {
+      try {
+        await pool(name)
+        return false
+      } catch (error) {
+        if (hasCode(error, 'NotFound')) return true
+        throw new Error(errorMessage(error), { cause: error })
+      }
+    },
+    signal,
+  )
+}
+
+async function stateOf(name: string): Promise<{ reason: string; message: string }> {
+  const { status } = await pool(name)
+  return status?.conditions?.find(({ type }) => type === 'Ready') ?? { reason: '', message: '' }
+}
+
+async function nodesOf(name: string): Promise<Node[]> {
+  const { items } = await journey.api.list(nodes, { labelSelector: `spillway.dev/pool=${name}` }, signal)
+  return items.toSorted((a, b) => (a.metadata?.name ?? '').localeCompare(b.metadata?.name ?? ''))
+}
+
+function node(name: string): Promise<Node> {
+  return journey.api.get(nodes, { name }, signal)
+}
+
+async function podsIn(name: string): Promise<Pod[]> {
+  const { items } = await journey.api.list(pods, { namespace }, signal)
+  return items.filter(({ spec }) => spec?.nodeName?.startsWith(`${name}-`))
+}
+
+function isRunning({ status }: Pod): boolean {
+  return status?.phase === 'Running'
+}
+
+/** Reasons of the events about a pool. */
+async function toldOf(name: string): Promise<string[]> {
+  const { items } = await journey.api.list(events, { namespace: 'default' }, signal)
+  return items
+    .filter(({ involvedObject }) => involvedObject.kind === 'VirtualNodePool' && involvedObject.name === name)
+    .map(({ reason }) => reason ?? '')
+}

@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { runApp } from '../../src/app.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
+import { publishDefinitions } from '../../src/dev-cluster/definitions.ts'
+import { findFreePorts } from '../../src/dev-cluster/free-ports.ts'
+import { explicitCredentials } from '../../src/kube/credentials.ts'
+import { systemClock } from '../../src/model/clock.ts'
+import { silentLog } from '../../src/telemetry/log.ts'
+import { startTestControlPlane, type TestControlPlane } from './control-plane.ts'
+import { testClient, type TestClient } from './small-cluster.ts'
+
+export interface JourneyAppOptions {
+  readonly clusterName: string
+  readonly backends: readonly object[]
+  readonly pools: readonly object[]
+  /** Further fields of the configuration file. */
+  readonly more?: object
+}
+
+/** The whole of Spillway on a real control plane of its own, with rights and definitions as a user applies them. */
+export class JourneyApp implements AsyncDisposable {
+  readonly plane: TestControlPlane
+  /** Cluster-admin. */
+  readonly api: TestClient
+  readonly folder: string
+  readonly configFile: string
+  readonly #options: JourneyAppOptions
+  #firstPort = 0
+  #running: { readonly ending: AbortController; readonly ended: Promise<void> } | undefined
+
+  private constructor(plane: TestControlPlane, options: JourneyAppOptions) {
+    this.plane = plane
+    this.api = testClient(explicitCredentials(plane.controlPlane.admin), 'journey')
+    this.folder = mkdtempSync(join(tmpdir(), 'sw-'))
+    this.configFile = join(this.folder, 'spillway.yaml')
+    this.#options = options
+  }
+
+  static async start(options: JourneyAppOptions, signal: AbortSignal): Promise<JourneyApp> {
+    const journey = new JourneyApp(await startTestControlPlane(), options)
+    const { spillway } = journey.plane.controlPlane
+    await spillway.publish(journey.api, signal)
+    await publishAdmissionPolicies(journey.api, signal)
+    await publishDefinitions(journey.api, systemClock, signal)
+    const [firstPort = 0] = await findFreePorts(1)
+    journey.#firstPort = firstPort
+    journey.begin()
+    return journey
+  }
+
+  /** Starts Spillway, as its next process would; with other fields of the configuration than at first. */
+  begin(changes: object = {}): void {
+    if (this.#running) throw new Error(`${this.#options.clusterName} runs already`)
+    const { clusterName, backends, pools, more } = this.#options
+    writeFileSync(
+      this.configFile,
+      stringify({
+        clusterName,
+        kubeconfig: this.plane.controlPlane.spillway.kubeconfig,
+        state: this.folder,
+        run: this.folder,
+        nodeApi: { address: '127.0.0.1', firstPort: this.#firstPort, servingCertificate: 'self-signed' },
+        nodeIdentity: 'csr',
+        backends,
+        pools,
+        ...more,
+        ...changes,
+      }),
+    )
+    const ending = new AbortController()
+    const world = { clock: systemClock, log: silentLog(), random: Math.random, environment: {} }
+    const config = loadConfig({ file: this.configFile, flags: {}, environment: {} })
+    const ended = runApp(config, world, ending.signal)
+    ended.catch(() => undefined)
+    this.#running = { ending, ended }
+  }
+
+  /** Ends Spillway; the cluster goes on. */
+  async end(): Promise<void> {
+    this.#running?.ending.abort()
+    await this.#running?.ended.catch((error: unknown) => {
+      if (!(error instanceof Error) || error.name !== 'AbortError') throw error
+    })
+    this.#running = undefined
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end()
+    await this.api.close()
+    await this.plane[Symbol.asyncDispose]()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
