@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 
 interface Outcome {
   readonly name: string
@@ -13,12 +13,35 @@ interface Outcome {
   readonly failed: number
   readonly seconds: number
   readonly note?: string
+  /** What failed and how, told once more at the end: the middle of a long output is the first that is lost. */
+  readonly failures?: readonly string[]
 }
 
 interface VitestReport {
   readonly numPassedTests: number
   readonly numFailedTests: number
   readonly numFailedTestSuites: number
+  readonly testResults: readonly {
+    readonly name: string
+    readonly message: string
+    readonly assertionResults: readonly {
+      readonly fullName: string
+      readonly status: string
+      readonly failureMessages: readonly string[]
+    }[]
+  }[]
+}
+
+function failuresIn({ testResults }: VitestReport): string[] {
+  return testResults.flatMap(({ name, message, assertionResults }) => {
+    const file = relative(root, name)
+    const failed = assertionResults.filter(({ status }) => status === 'failed')
+    const told = failed.map(
+      ({ fullName, failureMessages }) => `${file}: ${fullName}\n${failureMessages.join('\n')}`,
+    )
+    // A file that fails before its first test.
+    return told.length === 0 && message ? [`${file}\n${message}`] : told
+  })
 }
 
 const root = join(import.meta.dirname, '..')
@@ -57,7 +80,7 @@ function suite(name: string, project: string, filters: readonly string[]): Outco
     const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport
     // A file that fails before its first test has no failed test, and vitest can fail on an error outside of tests.
     const failed = Math.max(report.numFailedTests, ok ? 0 : 1)
-    return { name, passed: report.numPassedTests, failed, seconds }
+    return { name, passed: report.numPassedTests, failed, seconds, failures: failuresIn(report) }
   } catch {
     return { name, passed: 0, failed: 1, seconds, note: 'the test runner did not finish' }
   }
@@ -112,7 +135,14 @@ function conformance(): Outcome {
     for (const problem of problems) say(problem)
     if (status !== 0) say(`reports and logs: ${dir}`)
     const failed = Math.max(counts.failed + counts.notRun, status === 0 ? 0 : 1)
-    return { name, passed: counts.passed, failed, seconds }
+    const bad = rows.filter(({ outcome }) => outcome === 'failed' || outcome === 'not run')
+    return {
+      name,
+      passed: counts.passed,
+      failed,
+      seconds,
+      failures: bad.map((row) => `${row.outcome}: ${row.name}`),
+    }
   } catch {
     return { name, passed: 0, failed: 1, seconds, note: 'the tests did not get to an end' }
   }
@@ -169,7 +199,12 @@ function soak(): Outcome[] {
   return [prepared, soaked, fit]
 }
 
+const linesOfFailure = 6
+
 function report(outcomes: readonly Outcome[]): number {
+  for (const failure of outcomes.flatMap(({ failures = [] }) => failures)) {
+    say(`\nfailed: ${failure.split('\n').slice(0, linesOfFailure).join('\n        ')}`)
+  }
   say('')
   const width = Math.max(...outcomes.map(({ name }) => name.length))
   for (const { name, passed, failed, seconds, note } of outcomes) {
