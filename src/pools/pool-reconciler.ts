@@ -92,7 +92,7 @@ export class PoolReconciler {
       { nodes: leaving, evict: true, noMercyFromMs: undefined },
       signal,
     )
-    this.#tellRetired(known, retired, `${wanted} wanted`)
+    this.#tellRetired(known, retired, `nodes: ${wanted} wanted`)
     const drained = config.drained ? await this.#retirement.drain(members, signal) : []
     const blocked = [...retired.blocked, ...drained]
     await this.#report(known, { wanted, blocked }, signal)
@@ -130,7 +130,7 @@ export class PoolReconciler {
     for (const { ordinal, name: node, hosted, retiring } of members) {
       const leaving = leaves.has(ordinal)
       if (leaving && !retiring) {
-        const message = `${node} takes no new Pods and is emptied: ${members.length} nodes there, ${wanted} wanted`
+        const message = `${node} takes no new Pods and is emptied (nodes: ${members.length} there, ${wanted} wanted)`
         this.#voice.say(known?.object, { reason: 'NodeRetiring', message })
       }
       if (hosted) host.setRetiring(node, leaving)
@@ -139,7 +139,7 @@ export class PoolReconciler {
     }
     for (const ordinal of plan.add) host.start({ pool: name, ordinal, retiring: false })
     if (plan.add.length > 0) {
-      const message = `${plan.add.map((ordinal) => `${name}-${ordinal}`).join(', ')}: ${members.length} nodes there, ${wanted} wanted`
+      const message = `${plan.add.map((ordinal) => `${name}-${ordinal}`).join(', ')} (nodes: ${members.length} there, ${wanted} wanted)`
       this.#voice.say(known?.object, { reason: 'NodeAdded', message })
     }
   }
@@ -151,7 +151,7 @@ export class PoolReconciler {
       await this.#options.pools.scale(name, wanted, signal)
       this.#voice.say(object, {
         reason: 'Scaled',
-        message: `from ${replicas} to ${wanted} nodes, as its load asks for`,
+        message: `nodes: from ${replicas} to ${wanted}, as its load asks for`,
       })
     }
     return wanted
@@ -168,7 +168,8 @@ export class PoolReconciler {
     why: string,
   ): void {
     const { object } = known ?? {}
-    for (const node of removed) this.#voice.say(object, { reason: 'NodeRemoved', message: `${node}: ${why}` })
+    for (const node of removed)
+      this.#voice.say(object, { reason: 'NodeRemoved', message: `${node} (${why})` })
     for (const node of leftBehind) {
       const message = `${node} went with Pods that its backend could not be made to end; it ends them when it answers again`
       this.#voice.say(object, { type: 'Warning', reason: 'PodsLeftBehind', message })

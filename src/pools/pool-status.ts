@@ -93,13 +93,13 @@ function ready(facts: PoolFacts): Finding {
   const fine = (reason: string, message: string): Finding => ({ type, status: 'True', reason, message })
   const count = `${nodes.length} of ${nodes.length} nodes are Ready`
   if (facts.drained)
-    return fine('Drained', `${count} and take no Pods; ${podsOf(facts)} still there${inTheWay(facts)}`)
+    return fine('Drained', `${count} and take no Pods (still there: ${podsOf(facts)})${inTheWay(facts)}`)
   if (facts.cordoned) return fine('Cordoned', `${count} and take no new Pods`)
   return fine('Ready', count)
 }
 
 function terminating(facts: PoolFacts): string {
-  const left = `${facts.nodes.length} nodes with ${podsOf(facts)} Pods are left`
+  const left = `left: nodes ${facts.nodes.length}, Pods ${podsOf(facts)}`
   if (facts.deletion === 'by force') return `${left}; the Pods are being evicted${inTheWay(facts)}`
   return `${left}; it goes when they have ended, or with annotation spillway.dev/force-delete=true`
 }

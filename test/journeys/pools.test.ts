@@ -187,9 +187,9 @@ describe('deleting', () => {
     const name = only?.metadata?.name ?? ''
     await runOn(name)
     await until('the pool counts it', async () => (await pool('extra')).status?.pods === 1, signal)
-    await expect(remove('extra')).rejects.toThrow('pool extra has 1 Pods: set spec.drained=true')
+    await expect(remove('extra')).rejects.toThrow('pool extra is in use (Pods: 1): set spec.drained=true')
     await expect(journey.api.delete(nodes, { name }, {}, signal)).rejects.toThrow(
-      `virtual node ${name} has Pods: kubectl drain ${name}`,
+      `virtual node ${name} is in use: kubectl drain ${name}`,
     )
   })
 
