@@ -10,6 +10,7 @@ import { downCommand } from './commands/down.ts'
 import { explainCommand } from './commands/explain.ts'
 import { kubeconfigCommand } from './commands/kubeconfig.ts'
 import { ledgerCommand } from './commands/ledger.ts'
+import { poolCommand } from './commands/pool.ts'
 import { prepareCommand } from './commands/prepare.ts'
 import { runCommand } from './commands/run.ts'
 import { statusCommand } from './commands/status.ts'
@@ -48,6 +49,7 @@ export function createProgram(context: CliContext, exit: (code: number) => void)
   const commands = [
     runCommand,
     statusCommand,
+    poolCommand,
     billCommand,
     explainCommand,
     checkCommand,
