@@ -12,6 +12,7 @@ import { startNodeApi } from '../../src/kubelet-api/node-api.ts'
 import { ownCertificate } from '../../src/kubelet-api/self-signed.ts'
 import type { KubeApi } from '../../src/kube/api.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
+import { ensureObject } from '../../src/dev-cluster/ensure-object.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 import { certificateSigningRequests, nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock, type Clock } from '../../src/model/clock.ts'
@@ -239,7 +240,7 @@ async function applyDeploy(file: string): Promise<void> {
   for (const document of parseAllDocuments(text)) {
     const object = document.toJS() as KubeObject
     const resource = object.kind === 'ClusterRole' ? clusterRoles : clusterRoleBindings
-    await admin.create(resource, object, signal)
+    await ensureObject(admin, resource, object, signal)
   }
 }
 
