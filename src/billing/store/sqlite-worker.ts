@@ -38,13 +38,25 @@ export type WorkerAnswer =
 
 async function open({ file, readOnly }: SqliteWorkerData): Promise<Opened> {
   const lock = readOnly ? undefined : lockForWriting(file)
-  const database = new DatabaseSync(file, { readOnly })
+  let database: DatabaseSync | undefined
+  try {
+    database = new DatabaseSync(file, { readOnly })
+    return { database, lock, ledger: await openLedger(database, readOnly) }
+  } catch (error) {
+    // Before anybody hears of it: whoever tries again at once must find the lock free.
+    database?.close()
+    lock?.close()
+    throw error
+  }
+}
+
+async function openLedger(database: DatabaseSync, readOnly: boolean): Promise<SqlLedger> {
   database.exec('pragma busy_timeout = 5000')
   if (!readOnly) database.exec('pragma journal_mode = wal; pragma synchronous = full')
   const db = new Kysely<LedgerSchema>({ dialect: new SqliteDialect({ database: kyselyDatabase(database) }) })
   if (readOnly) await checkVersion(db)
   else await db.transaction().execute(migrate)
-  return { database, lock, ledger: new SqlLedger(db) }
+  return new SqlLedger(db)
 }
 
 interface Opened {

@@ -138,10 +138,16 @@ class SqliteLedger implements LedgerStore {
 
   #connect(): Promise<WorkerConnection> {
     if (this.#closed) throw new SpillwayError('LedgerUnavailable', 'the ledger is closed')
-    this.#connection ??= WorkerConnection.open(this.#data, () => {
-      this.#connection = undefined
-    })
-    return this.#connection
+    if (this.#connection) return this.#connection
+    const connection = WorkerConnection.open(this.#data, () => this.#forget(connection))
+    // The thread ends a little later than it says that it could not open the file: the next call must not meet it.
+    connection.catch(() => this.#forget(connection))
+    this.#connection = connection
+    return connection
+  }
+
+  #forget(connection: Promise<WorkerConnection>): void {
+    if (this.#connection === connection) this.#connection = undefined
   }
 }
 
