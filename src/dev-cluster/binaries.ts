@@ -20,6 +20,8 @@ export interface GetBinariesOptions {
   readonly environment: Environment
   readonly invoker: Invoker
   readonly progress: Progress
+  /** The pinned versions; those of our clusters unless told. */
+  readonly table?: readonly Component[]
 }
 
 /**
@@ -39,7 +41,7 @@ export async function getBinaries(
   }
   const missing = new Set(names.filter((name) => !found.has(name)))
   if (missing.size > 0) await buildMissing(missing, options, signal)
-  for (const name of missing) found.set(name, cachedPath(options.cacheDir, name))
+  for (const name of missing) found.set(name, cachedPath(options.cacheDir, name, options.table))
   return found
 }
 
@@ -49,8 +51,11 @@ interface PlannedBuild {
 }
 
 /** The build steps that give the binaries, by component, in the table's order. */
-export function planBuilds(missing: ReadonlySet<BinaryName>): readonly PlannedBuild[] {
-  return components
+export function planBuilds(
+  missing: ReadonlySet<BinaryName>,
+  table: readonly Component[] = components,
+): readonly PlannedBuild[] {
+  return table
     .map((component) => ({
       component,
       steps: component.steps.filter((step) => step.binaries.some(({ name }) => missing.has(name))),
@@ -64,7 +69,7 @@ async function buildMissing(
   signal: AbortSignal,
 ): Promise<void> {
   const { cacheDir, invoker, progress } = options
-  const builds = planBuilds(missing)
+  const builds = planBuilds(missing, options.table)
   const go = await findGo(options.environment, invoker, signal)
   const megabytes = builds.reduce((sum, { component }) => sum + component.diskMegabytes, 0)
   // Measured: of what a first build takes, half is Go's build cache, a quarter sources.

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { corednsMain, pauseMain, testShellMain } from './go-mains.ts'
 
+/** What clusters of ours are made of. */
 export const kubernetesVersion = 'v1.37.2'
 
 export type BinaryName =
@@ -72,7 +73,6 @@ export interface BinarySpec {
 }
 
 const componentBase = 'k8s.io/component-base/version'
-const [, kubernetesMajor = '', kubernetesMinor = ''] = /^v(\d+)\.(\d+)/.exec(kubernetesVersion) ?? []
 
 function kubernetesStep(
   name: BinaryName,
@@ -82,52 +82,55 @@ function kubernetesStep(
   return { binaries: [{ name, package: `k8s.io/kubernetes/cmd/${name}`, versionArguments }], weightSeconds }
 }
 
-// The API server goes first: it compiles most of what the other Kubernetes programs share.
-const kubernetes: Component = {
-  name: 'kubernetes',
-  version: kubernetesVersion,
-  module: 'k8s.io/kubernetes',
-  modulePlan: 'kubernetes',
-  tags: [],
-  linkerVariables: {
-    [`${componentBase}.gitVersion`]: kubernetesVersion,
-    [`${componentBase}.gitMajor`]: kubernetesMajor,
-    [`${componentBase}.gitMinor`]: kubernetesMinor,
-    [`${componentBase}.gitTreeState`]: 'clean',
-  },
-  diskMegabytes: 5000,
-  steps: [
-    kubernetesStep('kube-apiserver', 257),
-    kubernetesStep('kube-controller-manager', 79),
-    kubernetesStep('kube-scheduler', 8),
-    kubernetesStep('kubelet', 20),
-    kubernetesStep('kube-proxy', 9),
-    kubernetesStep('kubectl', 18, ['version', '--client']),
-    {
-      weightSeconds: 5,
-      binaries: [
-        {
-          name: 'agnhost',
-          package: 'k8s.io/kubernetes/test/images/agnhost',
-          // Upstream's image carries this public test certificate; its tests of TLS hooks ask for it.
-          files: {
-            'localhost.crt': 'test/images/agnhost/porter/localhost.crt',
-            'localhost.key': 'test/images/agnhost/porter/localhost.key',
+function kubernetesOf(version: string): Component {
+  const [, major = '', minor = ''] = /^v(\d+)\.(\d+)/.exec(version) ?? []
+  return {
+    name: 'kubernetes',
+    version,
+    module: 'k8s.io/kubernetes',
+    modulePlan: 'kubernetes',
+    tags: [],
+    linkerVariables: {
+      [`${componentBase}.gitVersion`]: version,
+      [`${componentBase}.gitMajor`]: major,
+      [`${componentBase}.gitMinor`]: minor,
+      [`${componentBase}.gitTreeState`]: 'clean',
+    },
+    diskMegabytes: 5000,
+    // The API server goes first: it compiles most of what the other Kubernetes programs share.
+    steps: [
+      kubernetesStep('kube-apiserver', 257),
+      kubernetesStep('kube-controller-manager', 79),
+      kubernetesStep('kube-scheduler', 8),
+      kubernetesStep('kubelet', 20),
+      kubernetesStep('kube-proxy', 9),
+      kubernetesStep('kubectl', 18, ['version', '--client']),
+      {
+        weightSeconds: 5,
+        binaries: [
+          {
+            name: 'agnhost',
+            package: 'k8s.io/kubernetes/test/images/agnhost',
+            // Upstream's image carries this public test certificate; its tests of TLS hooks ask for it.
+            files: {
+              'localhost.crt': 'test/images/agnhost/porter/localhost.crt',
+              'localhost.key': 'test/images/agnhost/porter/localhost.key',
+            },
           },
-        },
-      ],
-    },
-    { weightSeconds: 2, binaries: [{ name: 'nnp', package: 'k8s.io/kubernetes/test/images/nonewprivs' }] },
-    {
-      kind: 'test',
-      weightSeconds: 300,
-      binaries: [
-        { name: 'e2e.test', package: 'k8s.io/kubernetes/test/e2e', versionArguments: ['--version'] },
-      ],
-    },
-    // Of the version that e2e.test is compiled with: the two speak a protocol of their own.
-    { weightSeconds: 20, binaries: [{ name: 'ginkgo', package: 'github.com/onsi/ginkgo/v2/ginkgo' }] },
-  ],
+        ],
+      },
+      { weightSeconds: 2, binaries: [{ name: 'nnp', package: 'k8s.io/kubernetes/test/images/nonewprivs' }] },
+      {
+        kind: 'test',
+        weightSeconds: 300,
+        binaries: [
+          { name: 'e2e.test', package: 'k8s.io/kubernetes/test/e2e', versionArguments: ['--version'] },
+        ],
+      },
+      // Of the version that e2e.test is compiled with: the two speak a protocol of their own.
+      { weightSeconds: 20, binaries: [{ name: 'ginkgo', package: 'github.com/onsi/ginkgo/v2/ginkgo' }] },
+    ],
+  }
 }
 
 const etcd: Component = {
@@ -301,9 +304,9 @@ const testShell: Component = {
   steps: [{ weightSeconds: 1, binaries: [{ name: 'test-shell' }] }],
 }
 
-/** In the order in which they are built. */
+/** The components of clusters of ours, in the order in which they are built. */
 export const components: readonly Component[] = [
-  kubernetes,
+  kubernetesOf(kubernetesVersion),
   etcd,
   containerd,
   cniPlugins,
@@ -314,9 +317,17 @@ export const components: readonly Component[] = [
   testShell,
 ]
 
+/**
+ * The same with another version of Kubernetes, as `v1.30.14`, for its control plane: etcd and the others stay as they
+ * are, and the table's other programs of Kubernetes are not known to build or to fit.
+ */
+export function componentsWith(version: string): readonly Component[] {
+  return components.map((component) => (component.name === 'kubernetes' ? kubernetesOf(version) : component))
+}
+
 /** The component that a binary is part of. */
-export function componentOf(name: BinaryName): Component {
-  const found = components.find((component) => specsOf(component).some((spec) => spec.name === name))
+export function componentOf(name: BinaryName, table: readonly Component[] = components): Component {
+  const found = table.find((component) => specsOf(component).some((spec) => spec.name === name))
   if (found === undefined) throw new Error(`no component has a binary "${name}"`)
   return found
 }
@@ -327,8 +338,8 @@ export function specsOf(component: Component): readonly BinarySpec[] {
 }
 
 /** How the table describes a binary. */
-export function specOf(name: BinaryName): BinarySpec {
-  const found = specsOf(componentOf(name)).find((spec) => spec.name === name)
+export function specOf(name: BinaryName, table: readonly Component[] = components): BinarySpec {
+  const found = specsOf(componentOf(name, table)).find((spec) => spec.name === name)
   if (found === undefined) throw new Error(`no component has a binary "${name}"`)
   return found
 }

@@ -1,14 +1,25 @@
 import { isAbsolute, join } from 'node:path'
 import type { Environment } from './cache-dir.ts'
 import { runCommand } from './command.ts'
-import type { BinaryName } from './components.ts'
-import { cacheFolder, componentOf, specOf } from './components.ts'
+import type { BinaryName, BinarySpec, Component } from './components.ts'
+import { cacheFolder, componentOf, components, specOf } from './components.ts'
 import { findProgram, isExecutable, searchPath } from './find-program.ts'
 import { findVersion, isSameMinor } from './version.ts'
 
 /** Where a binary lies in the cache, built or not. */
-export function cachedPath(cacheDir: string, name: BinaryName): string {
-  return join(cacheDir, cacheFolder(componentOf(name)), name)
+export function cachedPath(
+  cacheDir: string,
+  name: BinaryName,
+  table: readonly Component[] = components,
+): string {
+  return join(cacheDir, cacheFolder(componentOf(name, table)), name)
+}
+
+export interface FindPresentOptions {
+  readonly cacheDir: string
+  readonly environment: Environment
+  /** The pinned versions; those of our clusters unless told. */
+  readonly table?: readonly Component[]
 }
 
 /**
@@ -17,27 +28,33 @@ export function cachedPath(cacheDir: string, name: BinaryName): string {
  */
 export async function findPresent(
   name: BinaryName,
-  options: { readonly cacheDir: string; readonly environment: Environment },
+  options: FindPresentOptions,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { cacheDir, environment } = options
+  const { cacheDir, environment, table = components } = options
   const assets = environment['KUBEBUILDER_ASSETS']
   const places = [assets === undefined || !isAbsolute(assets) ? [] : [assets], searchPath(environment)]
   for (const dirs of places) {
     const path = await findProgram(name, dirs)
-    if (path !== undefined && (await isOfPinnedMinor(name, path, environment, signal))) return path
+    if (path === undefined) continue
+    const program = { path, ...specOf(name, table), pinned: componentOf(name, table).version }
+    if (await isOfPinnedMinor(program, environment, signal)) return path
   }
-  const cached = cachedPath(cacheDir, name)
+  const cached = cachedPath(cacheDir, name, table)
   return (await isExecutable(cached)) ? cached : undefined
 }
 
+interface FoundProgram extends Pick<BinarySpec, 'versionArguments'> {
+  readonly path: string
+  /** As in `v1.37.2`. */
+  readonly pinned: string
+}
+
 async function isOfPinnedMinor(
-  name: BinaryName,
-  path: string,
+  { path, versionArguments, pinned }: FoundProgram,
   environment: Environment,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { versionArguments } = specOf(name)
   if (versionArguments === undefined) return false
   try {
     const { stdout, stderr } = await runCommand(
@@ -46,7 +63,7 @@ async function isOfPinnedMinor(
       { environment, timeoutMs: 20_000 },
       signal,
     )
-    return isSameMinor(findVersion(stdout || stderr), findVersion(componentOf(name).version))
+    return isSameMinor(findVersion(stdout || stderr), findVersion(pinned))
   } catch {
     signal.throwIfAborted()
     // Of a foreign architecture, or a dangling script: not what we look for.

@@ -4,6 +4,7 @@ import {
   cacheFolder,
   componentOf,
   components,
+  componentsWith,
   kubernetesVersion,
   specsOf,
 } from '../../src/dev-cluster/components.ts'
@@ -45,6 +46,15 @@ describe('the table of components', () => {
     expect(cacheFolder(componentOf('kubelet'))).toBe(`kubernetes/${kubernetesVersion}`)
     expect(cacheFolder(componentOf('ctr'))).toBe('containerd/v2.4.2')
     expect(cacheFolder(componentOf('portmap'))).toBe('cni-plugins/v1.9.1')
+  })
+
+  it('keeps an older control plane beside it, and shares the rest', () => {
+    for (const version of ['v1.30.14', kubernetesVersion]) {
+      const table = componentsWith(version)
+      expect(table.map(({ name }) => name)).toEqual(components.map(({ name }) => name))
+      expect(cacheFolder(componentOf('kube-apiserver', table))).toBe(`kubernetes/${version}`)
+      expect(componentOf('etcd', table)).toBe(componentOf('etcd'))
+    }
   })
 
   it('gives a main of ours another folder when its source changes', () => {
@@ -91,6 +101,14 @@ describe('the build plan', () => {
       '/out/kubelet',
       'k8s.io/kubernetes/cmd/kubelet',
     ])
+  })
+
+  it('stamps an older version on what is built of it', () => {
+    const [build] = planBuilds(new Set(['kube-scheduler'] as const), componentsWith('v1.30.14'))
+    if (build?.steps[0] === undefined) throw new Error('no plan')
+    expect(buildArguments(build.component, build.steps[0], '/out/kube-scheduler')).toContain(
+      '-s -w -X k8s.io/component-base/version.gitVersion=v1.30.14 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=30 -X k8s.io/component-base/version.gitTreeState=clean',
+    )
   })
 
   it('builds upstream’s tests as a test binary', () => {

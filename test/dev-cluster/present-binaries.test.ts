@@ -2,6 +2,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { componentsWith } from '../../src/dev-cluster/components.ts'
 import { cachedPath, findPresent } from '../../src/dev-cluster/present-binaries.ts'
 
 const { signal } = new AbortController()
@@ -44,6 +45,16 @@ describe('a binary that need not be built', () => {
     await program(join(dir, 'path/kube-scheduler'), 'Kubernetes v1.20.4')
     const cached = await program(cachedPath(join(dir, 'cache'), 'kube-scheduler'), 'Kubernetes v1.37.2')
     expect(await find('kube-scheduler')).toBe(cached)
+  })
+
+  it('is passed over when an older version is asked for, and the other way round', async () => {
+    const table = componentsWith('v1.30.14')
+    const options = { cacheDir: join(dir, 'cache'), environment: { PATH: join(dir, 'path') }, table }
+    await program(join(dir, 'path/kube-scheduler'), 'Kubernetes v1.37.2')
+    await program(cachedPath(options.cacheDir, 'kube-scheduler'), 'Kubernetes v1.37.2')
+    expect(await findPresent('kube-scheduler', options, signal)).toBeUndefined()
+    const older = await program(cachedPath(options.cacheDir, 'kube-scheduler', table), 'Kubernetes v1.30.14')
+    expect(await findPresent('kube-scheduler', options, signal)).toBe(older)
   })
 
   it('is not taken from PATH when it cannot tell its version', async () => {

@@ -2,6 +2,8 @@ module spillway-build
 
 go 1.26.0
 
+godebug default=go1.26
+
 require (
 	k8s.io/kubernetes v1.37.2
 	k8s.io/api v0.37.2
@@ -16,4 +18,5 @@ require (
 replace (
 	k8s.io/api => k8s.io/api v0.37.2
 	k8s.io/apimachinery => k8s.io/apimachinery v0.37.2
+	k8s.io/sample-apiserver => k8s.io/sample-apiserver v0.37.2
 )
