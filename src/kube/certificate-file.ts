@@ -1,6 +1,6 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { PemPair } from '../../model/pem-pair.ts'
+import type { PemPair } from '../model/pem-pair.ts'
 
 /**
  * Certificate and key in one file, as in kubelet's `kubelet-server-current.pem`: replaced as a whole, so that there is

@@ -2,9 +2,9 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { selfSignedCertificate } from '../../../src/kubelet-api/self-signed.ts'
-import { readPair, writePair } from '../../../src/node/certificates/certificate-file.ts'
-import { fakeEpochMs } from '../../support/fake-clock.ts'
+import { selfSignedCertificate } from '../../src/kubelet-api/self-signed.ts'
+import { readPair, writePair } from '../../src/kube/certificate-file.ts'
+import { fakeEpochMs } from '../support/fake-clock.ts'
 
 let folder: string
 
