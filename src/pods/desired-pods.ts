@@ -2,6 +2,7 @@ import type { DesiredPod } from '../lifecycle/decide.ts'
 import type { Store } from '../kube/api.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { asPodUid, type PodUid } from '../model/pod-key.ts'
+import { PodGenerations } from './pod-generations.ts'
 
 /**
  * What the API server wants of the Pods of one virtual node, by UID. Knows the difference between a Pod that was seen
@@ -13,6 +14,7 @@ export class DesiredPods {
   readonly #deleted = new Map<PodUid, Pod>()
   /** Answers to our own writes, while the watch is behind them. */
   readonly #written = new Map<PodUid, Pod>()
+  readonly #generations = new PodGenerations()
 
   constructor(store: Store<Pod>, changed: (uid: PodUid) => void) {
     this.#store = store
@@ -61,9 +63,14 @@ export class DesiredPods {
   settled(uid: PodUid): void {
     this.#deleted.delete(uid)
     this.#written.delete(uid)
+    this.#generations.settled(uid)
   }
 
   #newer(uid: PodUid, stored: Pod): Pod {
+    return this.#generations.numbered(uid, this.#latest(uid, stored))
+  }
+
+  #latest(uid: PodUid, stored: Pod): Pod {
     const written = this.#written.get(uid)
     if (!written) return stored
     if (version(written) > version(stored)) return written

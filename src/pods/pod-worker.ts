@@ -279,6 +279,7 @@ export class PodWorker {
       this.#door.settled(uid)
       this.#resizes.settled(uid)
       this.#pace.settled(uid)
+      reporter.settled(uid)
       this.#handedOver.delete(uid)
       settled(uid)
     }

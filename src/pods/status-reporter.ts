@@ -7,7 +7,7 @@ import { hasCode } from '../model/errors.ts'
 import type { Pod, PodCondition, PodStatus } from '../model/kubernetes.ts'
 import type { PendingResize } from '../lifecycle/resize-conditions.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
-import { podRef } from '../model/pod-key.ts'
+import { podRef, type PodUid } from '../model/pod-key.ts'
 
 export interface Refusal {
   readonly reason: string
@@ -33,6 +33,11 @@ export interface StatusReporterOptions {
 /** Writes Pod statuses: only what differs, only conditions of ours, only to the Pod of that UID. */
 export class StatusReporter {
   readonly #options: StatusReporterOptions
+  /**
+   * By Pod, what is still different after the last write: an older API server drops what it does not know, at every
+   * write. Written again at every look, it would be a write for each look at each Pod.
+   */
+  readonly #notKept = new Map<PodUid, Record<string, unknown>>()
 
   constructor(options: StatusReporterOptions) {
     this.#options = options
@@ -53,21 +58,30 @@ export class StatusReporter {
       nowMs: clock.wallMs(),
     })
     const changes = statusPatch(previous, next)
-    if (!changes) return undefined
     const { uid, namespace, name } = podRef(pod)
+    if (!changes || isDeepStrictEqual(changes, this.#notKept.get(uid))) return undefined
     try {
       const patch = {
         type: 'strategic',
         subresource: 'status',
         body: { metadata: { uid }, status: changes },
       } as const
-      return await api.patch(pods, { namespace, name }, patch, signal)
+      const answer = await api.patch(pods, { namespace, name }, patch, signal)
+      const left = statusPatch(answer.status ?? {}, next)
+      if (left) this.#notKept.set(uid, left)
+      else this.#notKept.delete(uid)
+      return answer
     } catch (error) {
       // Gone, or another Pod of that name: the watch will say so.
       if (hasCode(error, 'NotFound') || (hasCode(error, 'Conflict') && /uid/i.test(error.message)))
         return undefined
       throw error
     }
+  }
+
+  /** Nothing of the Pod is left on either side. */
+  settled(uid: PodUid): void {
+    this.#notKept.delete(uid)
   }
 
   /** Removes the API object of a Pod that has ended, and only that Pod's. */
