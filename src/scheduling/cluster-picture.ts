@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Namespace, Node, Pod, Service } from '../model/kubernetes.ts'
 import {
   add,
@@ -20,6 +21,8 @@ export interface NodeRoom {
   readonly portsTaken: readonly HostPort[]
   /** Pods that preemption made room for here, not bound yet: they count against Pods of no higher priority. */
   readonly nominated: readonly Pod[]
+  /** Pods that were counted in though they are not bound yet. Left out: none. */
+  readonly expected?: readonly Pod[]
 }
 
 /** The cluster as overflow sees it at one moment. */
@@ -111,6 +114,21 @@ export function withPod(room: NodeRoom, pod: Pod): NodeRoom {
     freePods: room.freePods - 1,
     portsTaken: [...room.portsTaken, ...hostPortsOf(pod)],
     nominated: room.nominated.filter((other) => other.metadata?.uid !== pod.metadata?.uid),
+    expected: [...(room.expected ?? []), pod],
+  }
+}
+
+/** The same node as the Pod itself finds it: where it was counted in, it does not stand in its own way. */
+export function roomFor(pod: Pod, room: NodeRoom): NodeRoom {
+  const counted = room.expected?.find(({ metadata }) => metadata?.uid === pod.metadata?.uid)
+  if (!counted) return room
+  // It was counted in because it fitted: these ports are nobody else's.
+  const ports = hostPortsOf(counted)
+  return {
+    ...room,
+    free: add(room.free, podRequests(counted)),
+    freePods: room.freePods + 1,
+    portsTaken: room.portsTaken.filter((taken) => !ports.some((port) => isDeepStrictEqual(port, taken))),
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Pod } from '../model/kubernetes.ts'
 import { podRequests, shortages } from '../model/resources.ts'
-import { withPod, type NodeRoom } from './cluster-picture.ts'
+import { roomFor, withPod, type NodeRoom } from './cluster-picture.ts'
 import { hostPortsOf, portsClash } from '../lifecycle/host-ports.ts'
 import { nodeMatches } from '../lifecycle/node-affinity.ts'
 import { untoleratedTaints } from '../lifecycle/tolerations.ts'
@@ -60,7 +60,7 @@ function toleratesCordon(pod: Pod): boolean {
 }
 
 function shortagesOn(pod: Pod, room: NodeRoom): string[] {
-  const left = afterNominated(pod, room)
+  const left = afterNominated(pod, roomFor(pod, room))
   const short = shortages(podRequests(pod), left.free)
   if (left.freePods < 1) short.push('pods')
   const wanted = hostPortsOf(pod)

@@ -228,6 +228,20 @@ describe('Pods that were sent and are not bound yet', () => {
     )
   })
 
+  it('do not stand in their own way: the scheduler of 1.30 waits for seconds, and they are looked at again', () => {
+    const pools = [...rules.pools, { name: 'spare', refuses: () => undefined }]
+    const small = virtualSample('burst', { cpu: '1' })
+    const picture = clusterSample(withNodes(serverSample(), small, virtualSample('spare')))
+    const hostPort = { name: 'web', ports: [{ containerPort: 80, hostPort: 8080 }] }
+    for (const spec of [{}, { containers: [{ ...hostPort, resources: { requests: { cpu: '900m' } } }] }]) {
+      const pod = withToleration(podSample({ name: 'sent', cpu: '900m', spec }), 'burst')
+      const other = withToleration(podSample({ name: 'other', cpu: '900m', spec }), 'spare')
+      expect(
+        decideOverflow(pod, withSentPods(picture, [pod, other]), { ...rules, pools }, moment),
+      ).toMatchObject({ kind: 'wait', pool: 'burst' })
+    }
+  })
+
   it('are those that may go only: the others hold nothing', () => {
     const picture = clusterSample(withNodes(virtualSample('burst', { cpu: '1' })))
     expect(withSentPods(picture, [podSample()])).toEqual(picture)
