@@ -1,6 +1,14 @@
-import { expect, test } from 'vitest'
-import type { PodStatus } from '../../src/model/kubernetes.ts'
-import { statusPatch } from '../../src/pods/status-reporter.ts'
+import { describe, expect, test } from 'vitest'
+import type { KubeApi, Patch } from '../../src/kube/api.ts'
+import type { ContainerEvidence } from '../../src/lifecycle/pod-actions.ts'
+import type { Pod, PodStatus } from '../../src/model/kubernetes.ts'
+import { podRef } from '../../src/model/pod-key.ts'
+import { StatusReporter, statusPatch } from '../../src/pods/status-reporter.ts'
+import { observed, running } from '../lifecycle/observations.ts'
+import { aPod } from '../support/builders.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+
+const never = new AbortController().signal
 
 const ready = { type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' }
 const scheduled = { type: 'PodScheduled', status: 'True' }
@@ -70,4 +78,43 @@ test('resources merge by name in a strategic patch, so they are replaced as a wh
 test('where there were no resources there is nothing to replace, and the API server drops what stands beside a directive', () => {
   const after = { resources: { requests: { cpu: '1' } }, allocatedResources: { cpu: '1' } }
   expect(statusPatch({}, after)).toEqual(after)
+})
+
+describe('on an API server that drops what it does not know', () => {
+  /** Keeps no users of containers, as before 1.31. */
+  function olderServer(stored: Pod): { readonly api: KubeApi; readonly writes: object[] } {
+    const writes: object[] = []
+    const patch = (_resource: unknown, _object: unknown, { body }: Patch): Promise<Pod> => {
+      writes.push(body as object)
+      const { status = {} } = structuredClone(body) as Pod
+      const containerStatuses = (status.containerStatuses ?? []).map((one) => ({ ...one, user: undefined }))
+      // As JSON has it, a field that is undefined is none.
+      stored.status = JSON.parse(
+        JSON.stringify({ ...stored.status, ...status, containerStatuses }),
+      ) as PodStatus
+      return Promise.resolve(structuredClone(stored))
+    }
+    return { api: { patch } as unknown as KubeApi, writes }
+  }
+
+  const user = { uid: 0, gid: 0, supplementalGroups: [] }
+  const none = { refusal: undefined, pendingResize: undefined, acceptedAtMs: undefined }
+
+  test('a status is written once, again when something else changes, and again for the next Pod', async () => {
+    const pod = aPod()
+    const { api, writes } = olderServer(pod)
+    const reporter = new StatusReporter({ api, nodeIps: ['192.0.2.1'], clock: new FakeClock() })
+    const look = async (over: Partial<ContainerEvidence> = {}): Promise<number> => {
+      const containers = [running('main', 10, { user, ...over })]
+      await reporter.report({ pod: structuredClone(pod), observed: observed({ containers }), ...none }, never)
+      return writes.length
+    }
+    await look()
+    const settled = await look()
+    expect(await look()).toBe(settled)
+    expect(await look({ ready: false })).toBe(settled + 1)
+    expect(await look({ ready: false })).toBe(settled + 1)
+    reporter.settled(podRef(pod).uid)
+    expect(await look({ ready: false })).toBe(settled + 2)
+  })
 })
