@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { serveAdmin } from './app/admin.ts'
+import { admissionWebhook } from './app/admission-webhook.ts'
 import { buildBackend, type BackendStack } from './app/backend-stack.ts'
 import type { House, World } from './app/house.ts'
 import { approvalTasks } from './app/node-certificates.ts'
@@ -57,6 +58,7 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
     {
       cluster: (inner) => cluster.run(inner),
       ...schedulingTasks(house, stacks),
+      'admission webhook': admissionWebhook(house),
       ...poolTasks(house, stacks, virtualNodes),
       ...(await approvalTasks(house, virtualNodes.addresses, signal)),
       ...Object.assign({}, ...stacks.map(({ tasks }) => tasks)),

@@ -4,10 +4,9 @@ import { daemonSets, selfSubjectAccessReviews } from '../kube/resources.ts'
 import { controllerRights } from '../model/controller-rights.ts'
 import { hasCode } from '../model/errors.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
-import { daemonSetPolicyName, placementPolicyName } from '../model/words.ts'
 import { checkCluster, type DaemonSet } from '../scheduling/check-cluster.ts'
+import { admissionInForce } from './admission-in-force.ts'
 import type { BackendStack } from './backend-stack.ts'
-import { hasPolicy } from './has-policy.ts'
 import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
 
@@ -19,15 +18,16 @@ export function checker(
   const { cluster } = house
   const { api } = cluster
   return async (signal) => {
-    const [policies, missingRights, sets] = await Promise.all([
-      policiesThere(api, signal),
+    const [admission, missingRights, sets] = await Promise.all([
+      admissionInForce(api, signal),
       rightsMissing(api, signal),
       listed(api, signal),
     ])
     return {
+      admission,
       findings: checkCluster({
         serverVersion: cluster.serverVersion,
-        policies,
+        admission,
         missingRights,
         daemonSets: sets,
         pools: overflowRules(house, stacks).pools,
@@ -38,12 +38,6 @@ export function checker(
       }),
     }
   }
-}
-
-async function policiesThere(api: KubeApi, signal: AbortSignal): Promise<ReadonlySet<string>> {
-  const names = [placementPolicyName, daemonSetPolicyName]
-  const there = await Promise.all(names.map((name) => hasPolicy(api, name, signal)))
-  return new Set(names.filter((_, index) => there[index]))
 }
 
 /** Without the right to list them they are told of as a right that is missing. */

@@ -5,12 +5,11 @@ import { SpillwayError } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { pictureOf } from '../scheduling/cluster-picture.ts'
 import { withSentPods } from '../scheduling/decide-overflow.ts'
-import { placementPolicyName } from '../model/words.ts'
 import { explainPod } from '../scheduling/explain-pod.ts'
 import { withPlacement } from '../scheduling/placement.ts'
 import { isUnschedulable } from '../scheduling/unschedulable.ts'
+import { admissionInForce } from './admission-in-force.ts'
 import type { BackendStack } from './backend-stack.ts'
-import { hasPolicy } from './has-policy.ts'
 import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
 
@@ -22,8 +21,9 @@ export function explainer(
   const { config, cluster, world } = house
   return async (query, signal) => {
     const written = 'pod' in query ? query.pod : findPod(house, query)
-    // A Pod that is there has been through the policy; one that is not goes through it first.
-    const goesThrough = 'pod' in query && (await hasPolicy(cluster.api, placementPolicyName, signal))
+    // A Pod that is there has been through admission; one that is not goes through it first.
+    const goesThrough =
+      'pod' in query && (await admissionInForce(cluster.api, signal)).placement !== 'nothing'
     const home = cluster.namespaces.get({ name: written.metadata?.namespace ?? '' })
     const pod = goesThrough ? withPlacement(written, home) : written
     const { namespace = 'default', name = '' } = pod.metadata ?? {}

@@ -28,7 +28,10 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
         inner,
       ),
     'missed placements': (inner) =>
-      tellMissedPlacements({ pods: allPods, nodes: allNodes, namespaces: allNamespaces, events }, inner),
+      tellMissedPlacements(
+        { pods: allPods, nodes: allNodes, namespaces: allNamespaces, events, clock: world.clock },
+        inner,
+      ),
     'scale-in': (inner) =>
       runScaleIn(
         { api, pods: allPods, nodes: allNodes, cost: config.overflow.deletionCost, ...world },

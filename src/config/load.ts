@@ -24,6 +24,8 @@ export interface Config {
   readonly clusterDomain: string
   readonly backends: readonly BackendConfig[]
   readonly pools: readonly PoolConfig[]
+  /** Where the API server asks about Pods and DaemonSets that are made, if people have applied deploy/admission-webhook.yaml. */
+  readonly admissionWebhook: { readonly address: string; readonly port: number }
   readonly overflow: { readonly enabled: boolean; readonly deletionCost: number }
 }
 
@@ -138,6 +140,10 @@ function compile(raw: RawConfig): Config {
     clusterDomain: raw.defaults?.clusterDomain ?? 'cluster.local',
     backends: raw.backends.map(({ name, kind, options }) => ({ name, kind, options: options ?? {} })),
     pools: (raw.pools ?? []).map(compilePool),
+    admissionWebhook: {
+      address: raw.admissionWebhook?.address ?? raw.nodeApi.address,
+      port: raw.admissionWebhook?.port ?? 9443,
+    },
     overflow: { enabled: raw.overflow?.enabled ?? true, deletionCost: raw.overflow?.deletionCost ?? -1000 },
   }
 }

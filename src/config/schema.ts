@@ -97,6 +97,23 @@ export const configSchema = Type.Object(
           'pools that are there from the start; where the cluster serves VirtualNodePools, each becomes one, and that one counts from then on',
       }),
     ),
+    admissionWebhook: Type.Optional(
+      Type.Object(
+        {
+          address: Type.Optional(
+            Type.String({
+              pattern: '^[0-9a-fA-F.:]+$',
+              description: 'IP address of this machine that the API server reaches (nodeApi.address)',
+            }),
+          ),
+          port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: 'its port (9443)' })),
+        },
+        {
+          additionalProperties: false,
+          description: 'where admission webhooks are served, if deploy/admission-webhook.yaml was applied',
+        },
+      ),
+    ),
     overflow: Type.Optional(
       Type.Object(
         {

@@ -70,6 +70,12 @@ export const mutatingAdmissionPolicies = grouped<KubeObject>(
   'MutatingAdmissionPolicy',
   false,
 )
+export const mutatingWebhookConfigurations = grouped<KubeObject>(
+  'admissionregistration.k8s.io',
+  'mutatingwebhookconfigurations',
+  'MutatingWebhookConfiguration',
+  false,
+)
 export const daemonSets = grouped<KubeObject>('apps', 'daemonsets', 'DaemonSet', true)
 export const selfSubjectAccessReviews = grouped<KubeObject>(
   'authorization.k8s.io',

@@ -1,4 +1,4 @@
-import { daemonSetPolicyName, placementPolicyName } from './words.ts'
+import { daemonSetPolicyName, placementPolicyName, webhookConfigurationName } from './words.ts'
 
 /** A rule of a ClusterRole. */
 export interface Right {
@@ -55,6 +55,14 @@ export const controllerRights: readonly Right[] = [
     resources: ['mutatingadmissionpolicies'],
     resourceNames: [placementPolicyName, daemonSetPolicyName],
     verbs: ['get'],
+  },
+  // Where there are no policies: our webhooks in the one configuration that people have applied for them. Neither can one
+  // be made, nor another be changed.
+  {
+    apiGroups: ['admissionregistration.k8s.io'],
+    resources: ['mutatingwebhookconfigurations'],
+    resourceNames: [webhookConfigurationName],
+    verbs: ['get', 'patch'],
   },
   // Who asks a virtual node for logs or exec, and may they.
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },

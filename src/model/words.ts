@@ -14,7 +14,7 @@ export const placementLabel = 'spillway.dev/placement'
 
 /**
  * - `auto`: a server if one has room, else a virtual node
- * - `virtual`: a virtual node; without the admission policy as soon as the scheduler has once found no server
+ * - `virtual`: a virtual node; without the admission policy or webhook as soon as the scheduler has once found no server
  * - `server`: never a virtual node
  */
 export const placements = ['auto', 'virtual', 'server'] as const
@@ -29,6 +29,12 @@ export const placementPolicyName = 'placement.spillway.dev'
 
 /** Name of the MutatingAdmissionPolicy that keeps DaemonSets off virtual nodes (deploy/admission/daemonsets.yaml). */
 export const daemonSetPolicyName = 'daemonsets.spillway.dev'
+
+/** Name of the MutatingWebhookConfiguration that our webhooks stand in where the API server has no such policies (deploy/admission-webhook.yaml). */
+export const webhookConfigurationName = 'spillway.dev'
+
+/** Their Pods belong to the servers: what kube-system runs serves the nodes themselves. */
+export const serverOnlyNamespaces: readonly string[] = ['kube-system', 'kube-node-lease', 'kube-public']
 
 /** Value of the node label `type`, by which add-ons keep off nodes that no kubelet runs. */
 export const virtualNodeType = 'virtual-kubelet'

@@ -1,13 +1,7 @@
 import { nodeMatches } from '../lifecycle/node-affinity.ts'
 import { untoleratedTaints } from '../lifecycle/tolerations.ts'
 import type { KubeObject, Namespace, Node, Pod, PodSpec, Service } from '../model/kubernetes.ts'
-import {
-  daemonSetPolicyName,
-  isPlacement,
-  placementLabel,
-  placementPolicyName,
-  placements,
-} from '../model/words.ts'
+import { isPlacement, placementLabel, placements } from '../model/words.ts'
 import { isOver, poolOf } from './cluster-picture.ts'
 import type { OverflowPool } from './decide-overflow.ts'
 import { serviceWithLocalTraffic } from './local-traffic.ts'
@@ -26,11 +20,22 @@ export interface DaemonSet extends KubeObject {
   readonly spec?: { readonly template?: { readonly metadata?: Pod['metadata']; readonly spec?: PodSpec } }
 }
 
+/**
+ * - `policy`: an admission policy of deploy/admission, evaluated by the API server
+ * - `webhook`: a webhook that Spillway serves
+ */
+export type AdmissionMeans = 'policy' | 'webhook' | 'nothing'
+
+/** By what Pods of placement `virtual` are sent out from the start, and DaemonSets are kept off virtual nodes. */
+export interface AdmissionInForce {
+  readonly placement: AdmissionMeans
+  readonly daemonSets: AdmissionMeans
+}
+
 export interface ClusterFacts {
   /** `gitVersion`, as in `v1.37.2`. */
   readonly serverVersion: string
-  /** Names of our admission policies that are there. */
-  readonly policies: ReadonlySet<string>
+  readonly admission: AdmissionInForce
   /** As in `patch pods`. */
   readonly missingRights: readonly string[]
   readonly nodes: readonly Node[]
@@ -47,7 +52,7 @@ export function checkCluster(facts: ClusterFacts): readonly Finding[] {
     ...rights(facts),
     ...nodes(facts),
     ...version(facts),
-    ...policies(facts),
+    ...admission(facts),
     ...daemonSets(facts),
     ...labels(facts),
     ...localTraffic(facts),
@@ -89,33 +94,47 @@ function version({ serverVersion }: ClusterFacts): readonly Finding[] {
   return [{ level: 'problem', finding, remedy: 'upgrade the cluster' }]
 }
 
-function policies({ serverVersion, policies: there }: ClusterFacts): readonly Finding[] {
-  const served = minorOf(serverVersion) >= policyMinor
-  const apply = (file: string): string => `kubectl apply -f deploy/admission/${file}.yaml`
+function admission({
+  serverVersion,
+  admission: { placement, daemonSets },
+}: ClusterFacts): readonly Finding[] {
   const label = `label ${placementLabel}: virtual counts only once no server has room`
   const sets = 'DaemonSets that tolerate everything are not kept off virtual nodes'
   return [
-    ...(there.has(placementPolicyName)
-      ? []
-      : [
-          note(
-            label,
-            served ? apply('placement') : 'use nodeSelector and toleration: this API server has no policies',
-          ),
-        ]),
-    ...(there.has(daemonSetPolicyName)
-      ? []
-      : [
-          note(
-            sets,
-            served ? apply('daemonsets') : 'add type NotIn [virtual-kubelet] to their node affinity',
-          ),
-        ]),
+    ...byWebhook(serverVersion, { placement, daemonSets }),
+    ...(placement === 'nothing' ? [note(label, toApply(serverVersion, 'placement'))] : []),
+    ...(daemonSets === 'nothing' ? [note(sets, toApply(serverVersion, 'daemonsets'))] : []),
   ]
 }
 
+function toApply(serverVersion: string, policy: string): string {
+  const file = servesPolicies(serverVersion)
+    ? `deploy/admission/${policy}.yaml`
+    : 'deploy/admission-webhook.yaml'
+  return `kubectl apply -f ${file}`
+}
+
+/** A webhook is the second choice: while Spillway is down it does nothing. */
+function byWebhook(serverVersion: string, { placement, daemonSets }: AdmissionInForce): readonly Finding[] {
+  if (placement !== 'webhook' && daemonSets !== 'webhook') return []
+  const finding =
+    'Pods of placement virtual and DaemonSets that are made while Spillway is down are missed by its admission webhook'
+  const remedy = servesPolicies(serverVersion)
+    ? 'kubectl apply -f deploy/admission, which takes its place'
+    : `nothing before Kubernetes 1.${policyMinor}; a Pod that was missed has event PlacementMissed`
+  return [note(finding, remedy)]
+}
+
+function servesPolicies(serverVersion: string): boolean {
+  return minorOf(serverVersion) >= policyMinor
+}
+
 /** One Pod that never becomes available on a virtual node holds up its rolling update everywhere. */
-function daemonSets({ daemonSets: all, nodes: known, policies: there }: ClusterFacts): readonly Finding[] {
+function daemonSets({
+  daemonSets: all,
+  nodes: known,
+  admission: { daemonSets: means },
+}: ClusterFacts): readonly Finding[] {
   const virtual = known.filter((node) => poolOf(node) !== undefined)
   return all
     .filter(({ spec }) => {
@@ -125,9 +144,10 @@ function daemonSets({ daemonSets: all, nodes: known, policies: there }: ClusterF
     .map(({ metadata }) => {
       const { namespace, name } = metadata ?? {}
       const finding = `DaemonSet ${namespace}/${name} wants a Pod on virtual nodes, and its updates will wait for that`
-      const remedy = there.has(daemonSetPolicyName)
-        ? `kubectl -n ${namespace} rollout restart daemonset/${name}`
-        : `add type NotIn [virtual-kubelet] to the node affinity of daemonset/${name} in ${namespace}`
+      const remedy =
+        means !== 'nothing'
+          ? `kubectl -n ${namespace} rollout restart daemonset/${name}`
+          : `add type NotIn [virtual-kubelet] to the node affinity of daemonset/${name} in ${namespace}`
       return { level: 'problem', finding, remedy }
     })
 }

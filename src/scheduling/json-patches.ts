@@ -2,6 +2,13 @@ import type { Pod } from '../model/kubernetes.ts'
 import { deletionCostAnnotation, deletionCostSetAnnotation } from '../model/words.ts'
 import { poolToleration } from './decide-overflow.ts'
 
+/** A step that only adds: what admission may do to an object. */
+export interface AddStep {
+  readonly op: 'add'
+  readonly path: string
+  readonly value: unknown
+}
+
 export interface JsonPatchStep {
   readonly op: 'add' | 'test'
   readonly path: string

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import type { Store } from '../kube/api.ts'
 import type { EventSink } from '../kube/events.ts'
+import { parseTimeMs, type Clock } from '../model/clock.ts'
 import type { Namespace, Node, Pod } from '../model/kubernetes.ts'
 import { podRef } from '../model/pod-key.ts'
-import { placementPolicyName } from '../model/words.ts'
-import { poolOf } from './cluster-picture.ts'
+import { isOver, poolOf } from './cluster-picture.ts'
 import { wantsVirtual } from './placement.ts'
 
 export interface MissedPlacementOptions {
@@ -12,29 +12,51 @@ export interface MissedPlacementOptions {
   readonly nodes: Store<Node>
   readonly namespaces: Store<Namespace>
   readonly events: EventSink
+  readonly clock: Clock
 }
 
+/** The API server forgets events after an hour: what was missed before that is old news, and told by explain. */
+const newsMs = 60 * 60_000
+
 /**
- * Tells people of a Pod that was bound to a server though its placement is virtual: the admission policy was not there,
- * or the API server let the Pod by without it. Resolves when the signal is aborted.
+ * Tells people of a Pod that was bound to a server though its placement is virtual: the admission policy or webhook was
+ * not there, or the API server let the Pod by without it. Also of those that were bound while nobody was here, since
+ * then there was no webhook either. Resolves when the signal is aborted.
  */
 export async function tellMissedPlacements(
-  { pods, nodes, namespaces, events }: MissedPlacementOptions,
+  { pods, nodes, namespaces, events, clock }: MissedPlacementOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const end = pods.subscribe(({ before, after }) => {
-    const name = after?.spec?.nodeName
-    // Only who is bound now: what was missed before we came was told then, or is told by explain.
-    if (!after || !name || !before || before.spec?.nodeName) return
-    const node = nodes.get({ name })
-    if (!node || poolOf(node) !== undefined) return
-    if (!wantsVirtual(after, namespaces.get({ name: after.metadata?.namespace ?? '' }))) return
+  const tellIfMissed = (pod: Pod): void => {
+    const name = pod.spec?.nodeName
+    const node = name ? nodes.get({ name }) : undefined
+    if (!node || poolOf(node) !== undefined || isOver(pod)) return
+    if (!wantsVirtual(pod, namespaces.get({ name: pod.metadata?.namespace ?? '' }))) return
     const message =
-      `it is on server ${name} though its placement is virtual: admission policy ${placementPolicyName} ` +
-      'is not there (deploy/admission/placement.yaml), or was passed over'
-    const object = { apiVersion: 'v1', kind: 'Pod', ...podRef(after) }
+      `it is on server ${name} though its placement is virtual: neither an admission policy ` +
+      '(deploy/admission/placement.yaml) nor the webhook (deploy/admission-webhook.yaml) is there, or it was passed over'
+    const object = { apiVersion: 'v1', kind: 'Pod', ...podRef(pod) }
     events.record({ object, type: 'Warning', reason: 'PlacementMissed', message })
+  }
+  const isNews = (pod: Pod): boolean => boundMs(pod) >= clock.wallMs() - newsMs
+  try {
+    await Promise.all([pods, nodes, namespaces].map((store) => store.whenSynced(signal)))
+  } catch (error) {
+    if (signal.aborted) return
+    throw error
+  }
+  for (const pod of pods.list()) if (isNews(pod)) tellIfMissed(pod)
+  const end = pods.subscribe(({ before, after }) => {
+    if (after && !before?.spec?.nodeName && (before || isNews(after))) tellIfMissed(after)
   })
-  if (!signal.aborted) await once(signal, 'abort')
+  await once(signal, 'abort')
   end()
+}
+
+/** When the scheduler bound it; never for one that was made with its node's name. */
+function boundMs({ status }: Pod): number {
+  const scheduled = status?.conditions?.find(
+    ({ type, status: value }) => type === 'PodScheduled' && value === 'True',
+  )
+  return scheduled?.lastTransitionTime ? parseTimeMs(scheduled.lastTransitionTime) : Number.NEGATIVE_INFINITY
 }

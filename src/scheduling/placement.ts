@@ -1,5 +1,6 @@
 import type { Namespace, Pod, Toleration } from '../model/kubernetes.ts'
 import { virtualNodeTaintKey, virtualNodeType } from '../model/words.ts'
+import type { AddStep } from './json-patches.ts'
 import { eligibility } from './unschedulable.ts'
 
 /** Whether the Pod is to be on a virtual node from the start. */
@@ -10,7 +11,7 @@ export function wantsVirtual(pod: Pod, namespace: Namespace | undefined): boolea
 
 const anyVirtualNode: Toleration = { key: virtualNodeTaintKey, operator: 'Exists', effect: 'NoSchedule' }
 
-/** The Pod as the admission policy of deploy/admission/placement.yaml lets it in. */
+/** The Pod as the admission policy of deploy/admission/placement.yaml lets it in, and the webhook on older API servers. */
 export function withPlacement(pod: Pod, namespace: Namespace | undefined): Pod {
   const { spec } = pod
   if (!spec || spec.nodeName || !wantsVirtual(pod, namespace)) return pod
@@ -24,4 +25,25 @@ export function withPlacement(pod: Pod, namespace: Namespace | undefined): Pod {
       nodeSelector: { ...nodeSelector, type: virtualNodeType },
     },
   }
+}
+
+/**
+ * The same as a patch, for the webhook. Only what is new is in it: what goes through us could lose what we cannot hold,
+ * as the 64 bits of a toleration's seconds.
+ */
+export function placementPatch(pod: Pod, namespace: Namespace | undefined): readonly AddStep[] {
+  const placed = withPlacement(pod, namespace)
+  if (placed === pod) return []
+  const { tolerations, nodeSelector } = pod.spec ?? {}
+  const grows = (placed.spec?.tolerations ?? []).length > (tolerations ?? []).length
+  return [
+    ...(grows && !tolerations ? [add('/spec/tolerations', [])] : []),
+    ...(grows ? [add('/spec/tolerations/-', anyVirtualNode)] : []),
+    ...(nodeSelector ? [] : [add('/spec/nodeSelector', {})]),
+    add('/spec/nodeSelector/type', virtualNodeType),
+  ]
+}
+
+function add(path: string, value: unknown): AddStep {
+  return { op: 'add', path, value }
 }

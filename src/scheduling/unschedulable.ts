@@ -1,6 +1,6 @@
 import { controllerOf } from '../model/controller-of.ts'
 import type { Namespace, Pod } from '../model/kubernetes.ts'
-import { isPlacement, placementLabel, placements } from '../model/words.ts'
+import { isPlacement, placementLabel, placements, serverOnlyNamespaces } from '../model/words.ts'
 
 export type Candidacy =
   | { readonly kind: 'candidate'; readonly placement: 'auto' | 'virtual'; readonly because: string }
@@ -8,9 +8,6 @@ export type Candidacy =
   | { readonly kind: 'none' }
   /** Refused by the scheduler, and never to be let out as things stand. */
   | { readonly kind: 'never'; readonly because: string }
-
-/** Their Pods belong to the servers: what kube-system runs serves the nodes themselves. */
-const serverOnlyNamespaces = ['kube-system', 'kube-node-lease', 'kube-public']
 
 /**
  * Whether the scheduler has looked at the Pod and found no node. Gates need no check of their own: a gated Pod's

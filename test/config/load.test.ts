@@ -41,6 +41,7 @@ describe('the configuration', () => {
       nodeApi: { address: '10.0.0.1', firstPort: 10260 },
       nodeIdentity: { kind: 'impersonate' },
       clusterDns: ['10.96.0.10'],
+      admissionWebhook: { address: '10.0.0.1', port: 9443 },
       overflow: { enabled: true, deletionCost: -1000 },
     })
     expect(config.pools[0]).toMatchObject({
@@ -65,6 +66,7 @@ describe('the configuration', () => {
       nodeApi: { address: "not an address", color: red }
       backends: [{ name: local, kind: podman }]
       pools: [{ name: Burst, backend: local, replicas: -1 }]
+      admissionWebhook: { address: example.com, port: 0 }
       colour: red
     `)
     expect(problems).toContain('colour: unknown field; allowed here: clusterName, kubeconfig')
@@ -73,6 +75,8 @@ describe('the configuration', () => {
     expect(problems).toContain('backends[0].kind: found "podman"; allowed: "cri", "simulator"')
     expect(problems).toContain('pools[0].replicas: found -1; it must be >= 0')
     expect(problems).toContain('pools[0].name: found "Burst"')
+    expect(problems).toContain('admissionWebhook.address: found "example.com"')
+    expect(problems).toContain('admissionWebhook.port: found 0; it must be >= 1')
   })
 
   test('names a missing field', () => {

@@ -18,6 +18,7 @@ import { nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
+import { applyAdmissionWebhook, servesPolicies, whenAdmissionInForce } from '../support/admission.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
 import { until } from '../support/until.ts'
@@ -43,11 +44,11 @@ beforeAll(async () => {
   const world = { clock: systemClock, log: silentLog(), random: Math.random, environment: process.env }
   api = createKubeClient({ ...world, credentials: explicitCredentials(admin), userAgent: 'journey' })
   await spillway.publish(api, signal)
-  await publishAdmissionPolicies(api, signal)
+  await (servesPolicies ? publishAdmissionPolicies(api, signal) : applyAdmissionWebhook(api, signal))
   for (const name of ['server-0', 'server-1'])
     await startServer(api, { name, cpu: '2', memory: '8Gi' }, signal)
   folder = mkdtempSync(join(tmpdir(), 'sw-'))
-  const [firstPort = 0] = await findFreePorts(2)
+  const [firstPort = 0, , port] = await findFreePorts(3)
   const [certificates] = spillway.nodes.values()
   const place = certificates?.certFile.replace('burst-0', '{node}')
   const file = join(folder, 'spillway.yaml')
@@ -64,6 +65,7 @@ beforeAll(async () => {
         clientCertificate: place,
         clientKey: certificates?.keyFile.replace('burst-0', '{node}'),
       },
+      admissionWebhook: { port },
       backends: [{ name: 'local', kind: 'simulator' }],
       pools: [
         { name: 'burst', backend: 'local', capacity },
@@ -74,6 +76,7 @@ beforeAll(async () => {
   app = runApp(loadConfig({ file, flags: {}, environment: {} }), world, signal)
   app.catch(() => undefined)
   await createNamespace(api, { name: namespace }, signal)
+  await whenAdmissionInForce(api, signal)
   await until(
     'all four nodes take Pods',
     async () => {

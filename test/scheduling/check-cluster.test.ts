@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { checkCluster, type ClusterFacts, type DaemonSet } from '../../src/scheduling/check-cluster.ts'
 import { boundSample, localServiceSample, podSample, serverSample, virtualSample } from './samples.ts'
 
+const nothing = { placement: 'nothing', daemonSets: 'nothing' } as const
 const fine: ClusterFacts = {
   serverVersion: 'v1.37.2',
-  policies: new Set(['placement.spillway.dev', 'daemonsets.spillway.dev']),
+  admission: { placement: 'policy', daemonSets: 'policy' },
   missingRights: [],
   nodes: [serverSample(), virtualSample()],
   pods: [],
@@ -47,16 +48,29 @@ describe('the check of a cluster', () => {
     expect(found({ serverVersion: 'v1.30.0' })).toEqual([])
   })
 
-  it('notes admission policies that are missing, with what this API server can do', () => {
-    expect(found({ policies: new Set() })).toEqual([
+  it('notes admission that is missing, with what this API server can do', () => {
+    expect(found({ admission: nothing })).toEqual([
       expect.stringMatching(
         /^note: label spillway.dev\/placement: virtual .* kubectl apply -f deploy\/admission\/placement.yaml$/,
       ),
       expect.stringMatching(/^note: DaemonSets .* kubectl apply -f deploy\/admission\/daemonsets.yaml$/),
     ])
-    expect(found({ policies: new Set(), serverVersion: 'v1.34.1' })).toEqual([
-      expect.stringContaining('use nodeSelector and toleration'),
-      expect.stringContaining('add type NotIn [virtual-kubelet]'),
+    expect(found({ admission: nothing, serverVersion: 'v1.34.1' })).toEqual([
+      expect.stringMatching(/^note: label .* kubectl apply -f deploy\/admission-webhook.yaml$/),
+      expect.stringMatching(/^note: DaemonSets .* kubectl apply -f deploy\/admission-webhook.yaml$/),
+    ])
+  })
+
+  it('notes what a webhook misses, and what would not', () => {
+    const both = { placement: 'webhook', daemonSets: 'webhook' } as const
+    expect(found({ admission: both, serverVersion: 'v1.34.1' })).toEqual([
+      expect.stringMatching(
+        /^note: .* made while Spillway is down are missed .* nothing before Kubernetes 1.36/,
+      ),
+    ])
+    const half = { placement: 'webhook', daemonSets: 'policy' } as const
+    expect(found({ admission: half })).toEqual([
+      expect.stringMatching(/^note: .* missed .* kubectl apply -f deploy\/admission, which takes its place$/),
     ])
   })
 
@@ -77,9 +91,9 @@ describe('the check of a cluster', () => {
     ).toEqual([
       'problem: DaemonSet kube-system/agent wants a Pod on virtual nodes, and its updates will wait for that → kubectl -n kube-system rollout restart daemonset/agent',
     ])
-    expect(found({ daemonSets: [everywhere], policies: new Set(['placement.spillway.dev']) })[0]).toContain(
-      'add type NotIn [virtual-kubelet] to the node affinity of daemonset/agent in kube-system',
-    )
+    expect(
+      found({ daemonSets: [everywhere], admission: { ...fine.admission, daemonSets: 'nothing' } })[0],
+    ).toContain('add type NotIn [virtual-kubelet] to the node affinity of daemonset/agent in kube-system')
   })
 
   it('finds labels that nobody can read', () => {
@@ -115,7 +129,7 @@ describe('the check of a cluster', () => {
   })
 
   it('tells problems before notes', () => {
-    const levels = found({ policies: new Set(), missingRights: ['patch pods'], serverVersion: 'v1.29.0' })
+    const levels = found({ admission: nothing, missingRights: ['patch pods'], serverVersion: 'v1.29.0' })
     expect(levels.map((line) => line.split(':')[0])).toEqual(['problem', 'problem', 'note', 'note'])
   })
 })

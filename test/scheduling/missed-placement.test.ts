@@ -3,25 +3,34 @@ import type { EventNote } from '../../src/kube/events.ts'
 import { ObjectStore } from '../../src/kube/store.ts'
 import type { Namespace, Node, Pod } from '../../src/model/kubernetes.ts'
 import { tellMissedPlacements } from '../../src/scheduling/missed-placement.ts'
+import { kubeTime } from '../../src/model/clock.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
+import { FakeClock, settled } from '../support/fake-clock.ts'
 import { boundSample, podSample, serverSample, virtualSample, type PodSample } from './samples.ts'
 
+const clock = new FakeClock()
 let pods: ObjectStore<Pod>
 let told: EventNote[]
 let ending: AbortController
 let running: Promise<void>
 
-beforeEach(() => {
+/** Comes to a cluster of these Pods. */
+async function come(there: readonly Pod[]): Promise<void> {
   const log = silentLog()
   pods = new ObjectStore<Pod>({ log })
   const nodes = new ObjectStore<Node>({ log })
   const namespaces = new ObjectStore<Namespace>({ log })
+  const events = { record: (note: EventNote): void => void told.push(note) }
+  running = tellMissedPlacements({ pods, nodes, namespaces, events, clock }, ending.signal)
+  pods.replaceAll(there)
   nodes.replaceAll([serverSample(), virtualSample()])
   namespaces.replaceAll([{ metadata: { name: 'out', labels: { 'spillway.dev/placement': 'virtual' } } }])
+  await settled()
+}
+
+beforeEach(() => {
   told = []
   ending = new AbortController()
-  const events = { record: (note: EventNote): void => void told.push(note) }
-  running = tellMissedPlacements({ pods, nodes, namespaces, events }, ending.signal)
 })
 afterEach(async () => {
   ending.abort()
@@ -36,7 +45,15 @@ function bind(node: string, sample: PodSample): void {
   pods.put({ ...bound, metadata: { ...bound.metadata, resourceVersion: '8' } })
 }
 
-it('tells of a Pod of placement virtual that was bound to a server, once', () => {
+/** One that the scheduler bound so long ago. */
+function boundAgo(minutes: number, sample: PodSample = {}): Pod {
+  const lastTransitionTime = kubeTime(clock.wallMs() - minutes * 60_000)
+  const conditions = [{ type: 'PodScheduled', status: 'True', lastTransitionTime }]
+  return boundSample('server-0', { ...virtual, ...sample, status: { conditions, ...sample.status } })
+}
+
+it('tells of a Pod of placement virtual that was bound to a server, once', async () => {
+  await come([])
   bind('server-0', virtual)
   const again = boundSample('server-0', virtual)
   pods.put({ ...again, metadata: { ...again.metadata, resourceVersion: '9' } })
@@ -50,12 +67,14 @@ it('tells of a Pod of placement virtual that was bound to a server, once', () =>
   ])
 })
 
-it('counts the namespace’s placement', () => {
+it('counts the namespace’s placement', async () => {
+  await come([])
   bind('server-0', { namespace: 'out' })
   expect(told).toHaveLength(1)
 })
 
-it('says nothing of one that is where it belongs, or that may be anywhere', () => {
+it('says nothing of one that is where it belongs, or that may be anywhere', async () => {
+  await come([])
   bind('burst-0', virtual)
   bind('server-0', {})
   bind('server-0', { ...virtual, owner: 'DaemonSet' })
@@ -64,7 +83,20 @@ it('says nothing of one that is where it belongs, or that may be anywhere', () =
   expect(told).toEqual([])
 })
 
-it('says nothing of one that was there before', () => {
-  pods.replaceAll([boundSample('server-0', virtual)])
-  expect(told).toEqual([])
+it('tells of those that were bound while nobody was here, and not of old news', async () => {
+  await come([
+    boundAgo(5, { name: 'missed' }),
+    boundAgo(61, { name: 'old' }),
+    boundAgo(5, { name: 'over', status: { phase: 'Succeeded' } }),
+    boundAgo(5, { name: 'meant', labels: { 'spillway.dev/placement': 'server' } }),
+    // Made with its node's name: no scheduler has bound it.
+    boundSample('server-0', { name: 'pinned', ...virtual }),
+  ])
+  expect(told.map(({ object }) => object.name)).toEqual(['missed'])
+})
+
+it('tells of one that was made and bound while the watch was broken', async () => {
+  await come([])
+  pods.replaceAll([boundAgo(1), boundAgo(61, { name: 'old' })])
+  expect(told.map(({ object }) => object.name)).toEqual(['web-1'])
 })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { getBinaries } from '../../src/dev-cluster/binaries.ts'
 import { findInvoker, userCacheDir } from '../../src/dev-cluster/cache-dir.ts'
+import { componentsWith, kubernetesVersion } from '../../src/dev-cluster/components.ts'
 import {
   startControlPlane,
   type ControlPlane,
@@ -11,6 +12,16 @@ import {
 import { silentProgress } from '../../src/dev-cluster/progress.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
+
+/** Of the control planes under test, as in `v1.30.14`: `npm run versions` runs the journeys on older ones. */
+export const planeVersion = process.env['SPILLWAY_KUBERNETES_VERSION'] ?? kubernetesVersion
+
+export const controlPlanePrograms = [
+  'etcd',
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-scheduler',
+] as const
 
 export interface TestControlPlane extends AsyncDisposable {
   readonly controlPlane: ControlPlane
@@ -25,8 +36,8 @@ export async function startTestControlPlane(
   const invoker = await findInvoker(environment, process.getuid?.() ?? 0, never)
   const cacheDir = userCacheDir(environment, invoker)
   const binaries = await getBinaries(
-    ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'],
-    { cacheDir, environment, invoker, progress: silentProgress },
+    controlPlanePrograms,
+    { cacheDir, environment, invoker, progress: silentProgress, table: componentsWith(planeVersion) },
     never,
   )
   const stateDir = await mkdtemp(join(tmpdir(), 'spillway-cp-'))

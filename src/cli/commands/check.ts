@@ -21,8 +21,8 @@ export function checkCommand(context: CliContext, exit: (code: number) => void):
     })
 }
 
-/** One paragraph a finding, problems first, and how many there are. */
-export function formatCheck({ findings }: CheckView, output: Pick<Output, 'style'>): string {
+/** One paragraph a finding, problems first; what admission does and by what; how many findings there are. */
+export function formatCheck({ admission, findings }: CheckView, output: Pick<Output, 'style'>): string {
   const paragraphs = findings.map(({ level, finding, remedy }) => {
     const word = output.style(level === 'problem' ? 'red' : 'yellow', level.padEnd('problem'.length))
     return `${word}  ${finding}\n         → ${remedy}\n`
@@ -30,8 +30,18 @@ export function formatCheck({ findings }: CheckView, output: Pick<Output, 'style
   const problems = findings.filter(({ level }) => level === 'problem').length
   const notes = findings.length - problems
   const sum = `${counted(problems, 'problem')}, ${counted(notes, 'note')}.\n`
-  return [...paragraphs, sum].join('\n')
+  return [...paragraphs, `${admissionLine(admission)}\n${sum}`].join('\n')
 }
+
+function admissionLine({ placement, daemonSets }: CheckView['admission']): string {
+  return `Admission: placement virtual by ${means[placement]}, DaemonSets kept off by ${means[daemonSets]}.`
+}
+
+const means = {
+  policy: 'a policy of the API server',
+  webhook: 'a webhook of Spillway',
+  nothing: 'nothing',
+} as const
 
 function counted(number: number, word: string): string {
   return `${number === 0 ? 'no' : number} ${word}${number === 1 ? '' : 's'}`

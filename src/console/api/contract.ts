@@ -106,8 +106,12 @@ export interface SizeView {
   readonly unusedPercent: { readonly cpu: number; readonly memory: number }
 }
 
+export type AdmissionMeans = 'policy' | 'webhook' | 'nothing'
+
 /** What on the cluster will not work with virtual nodes. Problems first. */
 export interface CheckView {
+  /** By what objects are changed as they are created, if at all. */
+  readonly admission: { readonly placement: AdmissionMeans; readonly daemonSets: AdmissionMeans }
   readonly findings: readonly {
     readonly level: 'problem' | 'note'
     readonly finding: string

@@ -12,13 +12,18 @@ it('gives each finding with its remedy, and counts them', () => {
     },
     { level: 'note', finding: 'Service shop/front keeps its Pods', remedy: 'set it to Cluster' },
   ] as const
-  expect(formatCheck({ findings }, plain)).toBe(`problem  the controller may not patch pods
+  const admission = { placement: 'policy', daemonSets: 'webhook' } as const
+  expect(formatCheck({ admission, findings }, plain)).toBe(`problem  the controller may not patch pods
          → kubectl apply -f deploy/rbac.yaml
 
 note     Service shop/front keeps its Pods
          → set it to Cluster
 
+Admission: placement virtual by a policy of the API server, DaemonSets kept off by a webhook of Spillway.
 1 problem, 1 note.
 `)
-  expect(formatCheck({ findings: [] }, plain)).toBe('no problems, no notes.\n')
+  const nothing = { placement: 'nothing', daemonSets: 'nothing' } as const
+  expect(formatCheck({ admission: nothing, findings: [] }, plain)).toBe(
+    'Admission: placement virtual by nothing, DaemonSets kept off by nothing.\nno problems, no notes.\n',
+  )
 })

@@ -51,7 +51,11 @@ const model: AdminReadModel = {
     if ('pod' in query) return Promise.resolve(explanation)
     return Promise.reject(new SpillwayError('NotFound', 'Pod shop/web is not there'))
   },
-  check: () => Promise.resolve({ findings: [{ level: 'note', finding: 'f', remedy: 'r' }] }),
+  check: () =>
+    Promise.resolve({
+      admission: { placement: 'policy', daemonSets: 'policy' },
+      findings: [{ level: 'note', finding: 'f', remedy: 'r' }],
+    }),
   metrics: () => Promise.resolve('a 1\n'),
 }
 
@@ -112,6 +116,7 @@ test('a Pod to explain is sent whole, and one of the cluster by name', async () 
 
 test('what the check found is answered', async () => {
   expect(await askAdmin({ target: socket }, '/v1/check', {}, never)).toEqual({
+    admission: { placement: 'policy', daemonSets: 'policy' },
     findings: [{ level: 'note', finding: 'f', remedy: 'r' }],
   })
 })
