@@ -7,6 +7,7 @@ import { pictureOf } from '../scheduling/cluster-picture.ts'
 import { withSentPods } from '../scheduling/decide-overflow.ts'
 import { explainPod } from '../scheduling/explain-pod.ts'
 import { withPlacement } from '../scheduling/placement.ts'
+import { storedPod } from '../scheduling/stored-pod.ts'
 import { isUnschedulable } from '../scheduling/unschedulable.ts'
 import { admissionInForce } from './admission-in-force.ts'
 import type { BackendStack } from './backend-stack.ts'
@@ -20,7 +21,11 @@ export function explainer(
 ): (query: ExplainQuery, signal: AbortSignal) => Promise<ExplainView> {
   const { config, cluster, world } = house
   return async (query, signal) => {
-    const written = 'pod' in query ? query.pod : findPod(house, query)
+    // A Pod that is there is as it is stored; of one that is not, an older API server may drop something.
+    const { pod: written, dropped } =
+      'pod' in query
+        ? storedPod(query.pod, cluster.serverVersion)
+        : { pod: findPod(house, query), dropped: [] }
     // A Pod that is there has been through admission; one that is not goes through it first.
     const goesThrough =
       'pod' in query && (await admissionInForce(cluster.api, signal)).placement !== 'nothing'
@@ -54,6 +59,7 @@ export function explainer(
       name,
       overflow: config.overflow.enabled,
       ...explainPod(pod, picture, rules, moment),
+      ...(dropped.length > 0 && { dropped }),
       prices: pools.flatMap(({ name: pool, priceBook }) => {
         const book = shippedPriceBook(priceBook)
         return book ? [{ pool, ...explainPrice(pod, book, nowWallMs) }] : []

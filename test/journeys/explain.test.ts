@@ -149,6 +149,16 @@ test('what it costs is told for each pool by its own book, and for one alone whe
   await expect(explain({ namespace, name: 'nobody' })).rejects.toThrow('Pod explained/nobody is not there')
 })
 
+test('a Pod is judged as this API server keeps it', async () => {
+  const pod = podOf('whole', { cpu: 400, placement: 'server', selector: {} })
+  const requests = { cpu: '1500m' }
+  const written = { ...pod, spec: { containers: [], ...pod.spec, resources: { requests } } }
+  const { dropped, prices } = await explain({ pod: written })
+  const stored = await api.create(pods, written, signal)
+  expect(dropped).toEqual(stored.spec?.resources ? undefined : ['spec.resources'])
+  expect(prices[0]?.steps[0]).toMatch(stored.spec?.resources ? '1.5' : '0.4')
+})
+
 function podOf(
   name: string,
   {

@@ -77,7 +77,7 @@ const verdicts: Readonly<Record<ExplainView['outcome'], string>> = {
 
 /** The answer in a sentence, then the rules, the nodes and the prices. */
 export function formatExplanation(view: ExplainView): string {
-  const { namespace, name, outcome, because, pool, nodes, overflow, leaves } = view
+  const { namespace, name, outcome, because, pool, nodes, overflow, leaves, dropped = [] } = view
   const where = [
     pool !== undefined && `pool ${pool}`,
     nodes.length > 0 && outcome !== 'bound' && `likely ${nodes.join(' or ')}`,
@@ -86,6 +86,9 @@ export function formatExplanation(view: ExplainView): string {
   const head = [
     `Pod ${namespace}/${name}: ${verdicts[outcome]}${place && ` (${place})`}`,
     `  ${because}`,
+    ...(dropped.length > 0
+      ? [`  without ${dropped.join(', ')}, which this API server is too old to keep`]
+      : []),
     ...(overflow || outcome !== 'virtual' ? [] : ['  but overflow is turned off: nobody lets it out']),
   ]
   const rules = formatTable(

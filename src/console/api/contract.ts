@@ -84,6 +84,8 @@ export interface ExplainView {
     readonly answer: string
   }[]
   readonly leaves: string
+  /** Fields of a Pod that is not there yet that the cluster's API server is too old to keep. Left out: it keeps all. */
+  readonly dropped?: readonly string[]
   readonly prices: readonly PriceView[]
 }
 

@@ -88,3 +88,9 @@ When scaled in: nobody scales it: it stays until it ends or is deleted
 it('says that nobody lets it out while overflow is turned off', () => {
   expect(formatExplanation({ ...view, overflow: false })).toContain('but overflow is turned off')
 })
+
+it('says what the API server will drop', () => {
+  expect(formatExplanation({ ...view, dropped: ['spec.resources'] })).toContain(
+    '\n  without spec.resources, which this API server is too old to keep\n',
+  )
+})
