@@ -16,7 +16,7 @@ import { silentLog } from '../../src/telemetry/log.ts'
 import { BackendWatch } from '../../src/node/backend-watch.ts'
 import { keepNode, type NodeShape } from '../../src/node/keep-node.ts'
 import { capabilities } from './builders.ts'
-import type { TestControlPlane } from './control-plane.ts'
+import { planeVersion, type TestControlPlane } from './control-plane.ts'
 
 export type TestClient = KubeApi & { close(): Promise<void> }
 
@@ -145,7 +145,7 @@ export function startVirtualNode(
         machineId: '0123456789abcdef',
       },
       capabilities: () => capabilities(),
-      versions: { server: 'v1.37.2', spillway: '0.1.0' },
+      versions: { server: planeVersion, spillway: '0.1.0' },
       ...partOptions,
     },
     signal,
