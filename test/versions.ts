@@ -21,6 +21,8 @@ const allVersions: readonly string[] = ['v1.30.14', 'v1.34.12', kubernetesVersio
 /** What a row of the table is called, and its journey. */
 const allStories = {
   'overflow and scale-in': 'overflow',
+  'pools of virtual nodes': 'pools',
+  'wrong fields of pools': 'pool-fields',
   placement: 'placement',
   'admission webhook': 'admission',
   DaemonSets: 'daemonsets',

@@ -10,7 +10,6 @@ import { askAdmin } from '../../src/cli/admin-client.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { ExplainQuery, ExplainView } from '../../src/console/api/contract.ts'
 import { findFreePorts } from '../../src/dev-cluster/free-ports.ts'
-import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
 import type { KubeApi } from '../../src/kube/api.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
@@ -18,7 +17,7 @@ import { nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
-import { applyAdmissionWebhook, servesPolicies, whenAdmissionInForce } from '../support/admission.ts'
+import { applyAdmission, whenAdmissionInForce } from '../support/admission.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
 import { until } from '../support/until.ts'
@@ -44,7 +43,7 @@ beforeAll(async () => {
   const world = { clock: systemClock, log: silentLog(), random: Math.random, environment: process.env }
   api = createKubeClient({ ...world, credentials: explicitCredentials(admin), userAgent: 'journey' })
   await spillway.publish(api, signal)
-  await (servesPolicies ? publishAdmissionPolicies(api, signal) : applyAdmissionWebhook(api, signal))
+  await applyAdmission(api, signal)
   for (const name of ['server-0', 'server-1'])
     await startServer(api, { name, cpu: '2', memory: '8Gi' }, signal)
   folder = mkdtempSync(join(tmpdir(), 'sw-'))

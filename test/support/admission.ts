@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parse } from 'yaml'
+import { parseAllDocuments } from 'yaml'
 import { admissionWebhook } from '../../src/app/admission-webhook.ts'
 import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
 import { findFreePorts } from '../../src/dev-cluster/free-ports.ts'
 import { isAtLeast, findVersion } from '../../src/dev-cluster/version.ts'
-import type { KubeApi } from '../../src/kube/api.ts'
+import type { KubeApi, Resource } from '../../src/kube/api.ts'
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts'
-import { mutatingWebhookConfigurations, pods } from '../../src/kube/resources.ts'
+import { mutatingAdmissionPolicies, mutatingWebhookConfigurations, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { KubeObject } from '../../src/model/kubernetes.ts'
 import { until } from './until.ts'
@@ -22,11 +22,42 @@ export const servesPolicies = isAtLeast(findVersion(planeVersion), [1, 36, 0])
 /** What the API server under test can be made to do admission by. */
 export const servedMeans: readonly Means[] = servesPolicies ? ['policy', 'webhook'] : ['webhook']
 
+/** Of deploy/admission what the API server under test serves, and the webhook in place of the rest, as people apply them. */
+export async function applyAdmission(admin: KubeApi, signal: AbortSignal): Promise<void> {
+  if (servesPolicies) return await publishAdmissionPolicies(admin, signal)
+  await apply(admin, 'admission/deletions.yaml', signal)
+  await applyAdmissionWebhook(admin, signal)
+}
+
 /** What people apply so that Spillway's webhooks are asked. */
 export async function applyAdmissionWebhook(admin: KubeApi, signal: AbortSignal): Promise<void> {
-  const file = join(import.meta.dirname, '../../deploy/admission-webhook.yaml')
-  const object = parse(await readFile(file, 'utf8')) as KubeObject
-  await admin.create(mutatingWebhookConfigurations, object, signal)
+  await apply(admin, 'admission-webhook.yaml', signal)
+}
+
+const kinds = new Map<string, Resource<KubeObject>>(
+  [
+    mutatingWebhookConfigurations,
+    {
+      ...mutatingAdmissionPolicies,
+      kind: 'ValidatingAdmissionPolicy',
+      plural: 'validatingadmissionpolicies',
+    },
+    {
+      ...mutatingAdmissionPolicies,
+      kind: 'ValidatingAdmissionPolicyBinding',
+      plural: 'validatingadmissionpolicybindings',
+    },
+  ].map((resource) => [resource.kind, resource]),
+)
+
+async function apply(admin: KubeApi, path: string, signal: AbortSignal): Promise<void> {
+  const text = await readFile(join(import.meta.dirname, '../../deploy', path), 'utf8')
+  for (const document of parseAllDocuments(text)) {
+    const object = document.toJS() as KubeObject
+    const resource = kinds.get(object.kind ?? '')
+    if (!resource) throw new Error(`${path} has an object of an unexpected kind: ${object.kind}`)
+    await admin.create(resource, object, signal)
+  }
 }
 
 /**

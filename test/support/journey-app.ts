@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { runApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
 import { publishDefinitions } from '../../src/dev-cluster/definitions.ts'
 import { findFreePorts } from '../../src/dev-cluster/free-ports.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
+import { applyAdmission } from './admission.ts'
 import { startTestControlPlane, type TestControlPlane } from './control-plane.ts'
 import { testClient, type TestClient } from './small-cluster.ts'
 
@@ -30,6 +30,7 @@ export class JourneyApp implements AsyncDisposable {
   readonly configFile: string
   readonly #options: JourneyAppOptions
   #firstPort = 0
+  #webhookPort = 0
   #running: { readonly ending: AbortController; readonly ended: Promise<void> } | undefined
 
   private constructor(plane: TestControlPlane, options: JourneyAppOptions) {
@@ -44,10 +45,11 @@ export class JourneyApp implements AsyncDisposable {
     const journey = new JourneyApp(await startTestControlPlane(), options)
     const { spillway } = journey.plane.controlPlane
     await spillway.publish(journey.api, signal)
-    await publishAdmissionPolicies(journey.api, signal)
+    await applyAdmission(journey.api, signal)
     await publishDefinitions(journey.api, systemClock, signal)
-    const [firstPort = 0] = await findFreePorts(1)
+    const [firstPort = 0, webhookPort = 0] = await findFreePorts(2)
     journey.#firstPort = firstPort
+    journey.#webhookPort = webhookPort
     journey.begin()
     return journey
   }
@@ -65,6 +67,7 @@ export class JourneyApp implements AsyncDisposable {
         run: this.folder,
         nodeApi: { address: '127.0.0.1', firstPort: this.#firstPort, servingCertificate: 'self-signed' },
         nodeIdentity: 'csr',
+        admissionWebhook: { port: this.#webhookPort },
         backends,
         pools,
         ...more,
