@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { getBinaries } from '../src/dev-cluster/binaries.ts'
 import { findInvoker, userCacheDir } from '../src/dev-cluster/cache-dir.ts'
-import { componentsWith, kubernetesVersion } from '../src/dev-cluster/components.ts'
+import { componentOf, componentsWith, kubernetesVersion } from '../src/dev-cluster/components.ts'
 import { createTerminalProgress } from '../src/dev-cluster/progress.ts'
 import { systemClock } from '../src/model/clock.ts'
 import { controlPlanePrograms } from './support/control-plane.ts'
@@ -131,13 +131,9 @@ function table(results: ReadonlyMap<string, readonly Result[]>): string {
 const heading = '## Results\n'
 
 function record(text: string): void {
-  const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], {
-    cwd: root,
-    encoding: 'utf8',
-  }).stdout.trim()
   const date = new Date(systemClock.wallMs()).toISOString().slice(0, 10)
   const [above] = readFileSync(page, 'utf8').split(heading)
-  writeFileSync(page, `${above}${heading}\n${date}, at \`${commit}\`:\n\n${text}`)
+  writeFileSync(page, `${above}${heading}\n${date}, etcd ${componentOf('etcd').version.slice(1)}:\n\n${text}`)
 }
 
 const ending = new AbortController()

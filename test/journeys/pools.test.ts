@@ -154,9 +154,15 @@ describe('a node that has to go with Pods on it', () => {
       async () => (await toldOf('extra')).includes('DrainBlocked'),
       signal,
     )
-    const { reason, message } = await stateOf('extra')
-    expect(reason).toBe('ScalingDown')
-    expect(message).toContain('disruption budget')
+    // The event comes first, the status when all of it is known.
+    await until(
+      'the pool says it, too',
+      async () => {
+        const { reason, message } = await stateOf('extra')
+        return reason === 'ScalingDown' && message.includes('disruption budget')
+      },
+      signal,
+    )
     expect((await nodesOf('extra')).length).toBe(2)
 
     // In the middle of it Spillway ends and comes back: the same node goes.

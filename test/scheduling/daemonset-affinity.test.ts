@@ -9,6 +9,8 @@ import { applyJsonPatch } from '../support/apply-json-patch.ts'
 import { serverSample, virtualSample } from './samples.ts'
 
 const servers = [serverSample(), serverSample({ name: 'server-1', labels: { disk: 'ssd', type: 'own' } })]
+// Of the second a term is met that says nothing of virtual nodes.
+const virtualNodes = [virtualSample(), virtualSample('fast', { labels: { disk: 'ssd' } })]
 
 it('keeps every DaemonSet off virtual nodes, and off no server', () => {
   fc.assert(
@@ -19,12 +21,31 @@ it('keeps every DaemonSet off virtual nodes, and off no server', () => {
         const pod = { spec: set.spec.template.spec }
         return nodeMatches(pod, node) && untoleratedTaints(pod, node).length === 0
       }
-      expect(wanted(kept, virtualSample())).toBe(false)
+      for (const virtual of virtualNodes) expect(wanted(kept, virtual)).toBe(false)
       for (const server of servers) expect(wanted(kept, server)).toBe(wanted(written, server))
       // It may come back through us as often as it likes.
       expect(keepOffPatch(kept)).toEqual([])
     }),
   )
+})
+
+it('adds to each term, of which one that is kept off already is no reason to stop', () => {
+  const keptOff = { key: 'type', operator: 'NotIn', values: ['virtual-kubelet'] }
+  const ssd = { key: 'disk', operator: 'In', values: ['ssd'] }
+  const nodeSelectorTerms = [{ matchExpressions: [keptOff] }, { matchExpressions: [ssd] }]
+  const affinity = {
+    nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } },
+  }
+  const written = daemonSetOfWish({ tolerations: [{ operator: 'Exists' }], affinity }, 'agent')
+  expect(keepOffPatch(written)).toEqual([
+    {
+      op: 'add',
+      path: '/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution',
+      value: {
+        nodeSelectorTerms: [{ matchExpressions: [keptOff, keptOff] }, { matchExpressions: [ssd, keptOff] }],
+      },
+    },
+  ])
 })
 
 it('leaves those as they are that do not come', () => {

@@ -25,6 +25,7 @@ let port: number
 let stored: WebhookConfiguration | undefined
 let purposes: Set<WebhookPurpose>
 let failWith: SpillwayError | undefined
+let mayWrite: boolean
 
 /** One configuration, as the API server keeps it. */
 const api = {
@@ -35,6 +36,7 @@ const api = {
         ? Promise.resolve(stored)
         : Promise.reject(new SpillwayError('NotFound', 'it is not there')),
   patch: (_resource: unknown, _name: unknown, { body }: { body: unknown }) => {
+    if (!mayWrite) return Promise.reject(new SpillwayError('Forbidden', 'may not patch'))
     const { metadata, webhooks } = body as WebhookConfiguration
     if (metadata?.resourceVersion !== stored?.metadata?.resourceVersion) {
       return Promise.reject(new SpillwayError('Conflict', 'it has changed'))
@@ -56,6 +58,7 @@ beforeEach(async () => {
   stored = { metadata: { resourceVersion: '1' } }
   purposes = new Set(['placement', 'daemonsets'])
   failWith = undefined
+  mayWrite = true
 })
 afterEach(async () => {
   ending.abort()
@@ -133,6 +136,24 @@ describe('the webhooks', () => {
     failWith = undefined
     await lookAgain()
     expect(names()).toEqual(entries)
+  })
+
+  it('are written once we may: a right that is missing ends nothing', async () => {
+    mayWrite = false
+    start()
+    await looked()
+    await lookAgain()
+    expect(names()).toBeUndefined()
+    mayWrite = true
+    await lookAgain()
+    expect(names()).toEqual(entries)
+  })
+
+  it('are nowhere, and nothing is served, where we may not even look', async () => {
+    failWith = new SpillwayError('Forbidden', 'may not get')
+    start()
+    await looked()
+    expect([names(), await isTaken()]).toEqual([undefined, false])
   })
 
   it('are not asked for where nobody can listen, so that no Pod waits', async () => {
