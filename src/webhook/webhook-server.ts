@@ -18,7 +18,7 @@ export interface WebhookServerOptions {
 /** The largest object that etcd takes is 1.5 MiB; an update comes with the old one beside the new. */
 const longestBody = 8 << 20
 
-// Longer than the API server keeps idle connections (90 s, apiserver's http2 and http transports): the side that closes
+// Longer than the API server keeps idle connections (90 s, apimachinery SetTransportDefaults): the side that closes
 // first must be the one that asks, else a review is lost with the connection that it was sent on.
 const keepAliveTimeout = 120_000
 
