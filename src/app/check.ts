@@ -1,7 +1,7 @@
 import type { CheckView } from '../console/api/contract.ts'
 import type { KubeApi } from '../kube/api.ts'
 import { daemonSets, selfSubjectAccessReviews } from '../kube/resources.ts'
-import { controllerRights } from '../model/controller-rights.ts'
+import { controllerRights, moveBackRights, type Right } from '../model/controller-rights.ts'
 import { hasCode } from '../model/errors.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
 import { checkCluster, type DaemonSet } from '../scheduling/check-cluster.ts'
@@ -17,10 +17,12 @@ export function checker(
 ): (signal: AbortSignal) => Promise<CheckView> {
   const { cluster } = house
   const { api } = cluster
+  const extra = house.config.moveBack.enabled ? moveBackRights : []
   return async (signal) => {
-    const [admission, missingRights, sets] = await Promise.all([
+    const [admission, missingRights, missingMoveBackRights, sets] = await Promise.all([
       admissionInForce(api, signal),
-      rightsMissing(api, signal),
+      rightsMissing(api, controllerRights, signal),
+      rightsMissing(api, extra, signal),
       listed(api, signal),
     ])
     return {
@@ -29,6 +31,7 @@ export function checker(
         serverVersion: cluster.serverVersion,
         admission,
         missingRights,
+        missingMoveBackRights,
         daemonSets: sets,
         pools: overflowRules(house, stacks).pools,
         nodes: cluster.nodes.list(),
@@ -55,8 +58,12 @@ interface AccessReview extends KubeObject {
   readonly status?: { readonly allowed: boolean }
 }
 
-async function rightsMissing(api: KubeApi, signal: AbortSignal): Promise<readonly string[]> {
-  const wanted = controllerRights.flatMap(({ apiGroups, resources, resourceNames = [''], verbs }) =>
+async function rightsMissing(
+  api: KubeApi,
+  rights: readonly Right[],
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const wanted = rights.flatMap(({ apiGroups, resources, resourceNames = [''], verbs }) =>
     apiGroups.flatMap((group) =>
       resources.flatMap((path) =>
         resourceNames.flatMap((name) => verbs.map((verb) => ({ group, path, name, verb }))),

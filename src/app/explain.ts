@@ -1,10 +1,12 @@
 import { explainPrice } from '../billing/explain-price.ts'
 import { shippedPriceBook } from '../billing/shipped-price-books.ts'
+import { deployments, replicaSets } from '../kube/resources.ts'
 import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
-import { pictureOf } from '../scheduling/cluster-picture.ts'
+import { pictureOf, type ClusterPicture } from '../scheduling/cluster-picture.ts'
 import { withSentPods } from '../scheduling/decide-overflow.ts'
+import { explainMoveBack } from '../scheduling/decide-move-back.ts'
 import { explainPod } from '../scheduling/explain-pod.ts'
 import { withPlacement } from '../scheduling/placement.ts'
 import { storedPod } from '../scheduling/stored-pod.ts'
@@ -12,6 +14,7 @@ import { isUnschedulable } from '../scheduling/unschedulable.ts'
 import { admissionInForce } from './admission-in-force.ts'
 import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
+import { moveBackPolicy, pricePerHour } from './move-back-tasks.ts'
 import { overflowRules } from './overflow-rules.ts'
 
 /** Answers `spillway explain`, from the same stores and by the same rules as overflow. */
@@ -60,12 +63,36 @@ export function explainer(
       overflow: config.overflow.enabled,
       ...explainPod(pod, picture, rules, moment),
       ...(dropped.length > 0 && { dropped }),
+      movesBack: await movesBack(house, pod, pictureOf(objects), signal),
       prices: pools.flatMap(({ name: pool, priceBook }) => {
         const book = shippedPriceBook(priceBook)
         return book ? [{ pool, ...explainPrice(pod, book, nowWallMs) }] : []
       }),
     }
   }
+}
+
+/** Asks for what is watched only where Pods are moved back. */
+async function movesBack(
+  house: House,
+  pod: Pod,
+  picture: ClusterPicture,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { api, pods } = house.cluster
+  const namespace = pod.metadata?.namespace ?? ''
+  const policy = moveBackPolicy(house)
+  const isAsked = pod.spec?.nodeName !== undefined && policy.rulesOf(pod) !== undefined
+  const [sets, owners] = isAsked
+    ? await Promise.all([
+        api.list(replicaSets, { namespace }, signal),
+        api.list(deployments, { namespace }, signal),
+      ])
+    : [{ items: [] }, { items: [] }]
+  const view = { picture, pods: pods.list(), replicaSets: sets.items, deployments: owners.items }
+  const answer = explainMoveBack(pod, view, policy, house.world.clock.wallMs())
+  const price = answer && isAsked ? pricePerHour(house, pod) : undefined
+  return price === undefined ? answer : `${answer}; it costs ${price} an hour out there`
 }
 
 function findPod({ cluster }: House, { namespace, name }: { namespace: string; name: string }): Pod {

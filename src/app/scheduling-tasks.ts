@@ -4,9 +4,10 @@ import { runOverflow } from '../scheduling/overflow.ts'
 import { runScaleIn } from '../scheduling/scale-in.ts'
 import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
+import { moveBackTasks } from './move-back-tasks.ts'
 import { overflowRules } from './overflow-rules.ts'
 
-/** Overflow and scale-in over all pools; none when the configuration turns them off. */
+/** Overflow, scale-in and moving back over all pools; none when the configuration turns them off. */
 export function schedulingTasks(house: House, stacks: readonly BackendStack[]): Record<string, Task> {
   const { config, world, cluster, events, pools } = house
   if (!config.overflow.enabled) return {}
@@ -37,5 +38,6 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
         { api, pods: allPods, nodes: allNodes, cost: config.overflow.deletionCost, ...world },
         inner,
       ),
+    ...moveBackTasks(house),
   }
 }

@@ -27,6 +27,13 @@ export interface Config {
   /** Where the API server asks about Pods and DaemonSets that are made, if people have applied deploy/admission-webhook.yaml. */
   readonly admissionWebhook: { readonly address: string; readonly port: number }
   readonly overflow: { readonly enabled: boolean; readonly deletionCost: number }
+  readonly moveBack: {
+    readonly enabled: boolean
+    readonly afterMs: number
+    readonly reservePercent: number
+    readonly perMinute: number
+    readonly giveUpMs: number
+  }
 }
 
 export type NodeIdentity =
@@ -145,6 +152,17 @@ function compile(raw: RawConfig): Config {
       port: raw.admissionWebhook?.port ?? 9443,
     },
     overflow: { enabled: raw.overflow?.enabled ?? true, deletionCost: raw.overflow?.deletionCost ?? -1000 },
+    moveBack: compileMoveBack(raw.moveBack),
+  }
+}
+
+function compileMoveBack(raw: RawConfig['moveBack'] = {}): Config['moveBack'] {
+  return {
+    enabled: raw.enabled ?? false,
+    afterMs: (raw.afterSeconds ?? 300) * 1000,
+    reservePercent: raw.reservePercent ?? 10,
+    perMinute: raw.perMinute ?? 6,
+    giveUpMs: (raw.giveUpAfterSeconds ?? 300) * 1000,
   }
 }
 

@@ -131,6 +131,42 @@ export const configSchema = Type.Object(
         { additionalProperties: false },
       ),
     ),
+    moveBack: Type.Optional(
+      Type.Object(
+        {
+          enabled: Type.Optional(
+            Type.Boolean({
+              description: 'bring Pods that overflow sent out back to servers that have room again (false)',
+            }),
+          ),
+          afterSeconds: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 86_400,
+              description: 'how long servers have to have had room, and the workload its size (300)',
+            }),
+          ),
+          reservePercent: Type.Optional(
+            Type.Integer({
+              minimum: 0,
+              maximum: 90,
+              description: 'percent of a server’s processors and memory that stay free after a move (10)',
+            }),
+          ),
+          perMinute: Type.Optional(
+            Type.Integer({ minimum: 1, maximum: 1000, description: 'most moves begun in a minute (6)' }),
+          ),
+          giveUpAfterSeconds: Type.Optional(
+            Type.Integer({
+              minimum: 10,
+              maximum: 3600,
+              description: 'how long a Pod’s twin on a server may take to become available (300)',
+            }),
+          ),
+        },
+        { additionalProperties: false },
+      ),
+    ),
   },
   { additionalProperties: false },
 )

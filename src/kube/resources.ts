@@ -3,12 +3,14 @@ import type {
   ClusterTrustBundle,
   ConfigMap,
   CoreEvent,
+  Deployment,
   KubeObject,
   Lease,
   Namespace,
   Node,
   Pod,
   PodCertificateRequest,
+  ReplicaSet,
   RuntimeClass,
   Secret,
   Service,
@@ -76,6 +78,8 @@ export const mutatingWebhookConfigurations = grouped<KubeObject>(
   'MutatingWebhookConfiguration',
   false,
 )
+export const replicaSets = grouped<ReplicaSet>('apps', 'replicasets', 'ReplicaSet', true)
+export const deployments = grouped<Deployment>('apps', 'deployments', 'Deployment', true)
 export const daemonSets = grouped<KubeObject>('apps', 'daemonsets', 'DaemonSet', true)
 export const selfSubjectAccessReviews = grouped<KubeObject>(
   'authorization.k8s.io',

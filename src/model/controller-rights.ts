@@ -77,3 +77,9 @@ export const controllerRights: readonly Right[] = [
     verbs: ['approve'],
   },
 ]
+
+/** What moving Pods back takes besides, where it is on (deploy/move-back.yaml). Evictions are only asked about, never made. */
+export const moveBackRights: readonly Right[] = [
+  { apiGroups: [''], resources: ['pods'], verbs: ['create', 'delete'] },
+  { apiGroups: [''], resources: ['pods/eviction'], verbs: ['create'] },
+]

@@ -32,6 +32,12 @@ import type {
   CertificateSigningRequest,
   CertificateSigningRequestCondition,
 } from 'kubernetes-types/certificates/v1.d.ts'
+import type {
+  Deployment as V130Deployment,
+  DeploymentSpec as V130DeploymentSpec,
+  ReplicaSet as V130ReplicaSet,
+  ReplicaSetSpec as V130ReplicaSetSpec,
+} from 'kubernetes-types/apps/v1.d.ts'
 import type { Lease } from 'kubernetes-types/coordination/v1.d.ts'
 import type { RuntimeClass } from 'kubernetes-types/node/v1.d.ts'
 import type { LabelSelector, ListMeta, ObjectMeta, OwnerReference } from 'kubernetes-types/meta/v1.d.ts'
@@ -129,6 +135,19 @@ export interface PodStatus extends Omit<
 export interface Pod extends Omit<V130Pod, 'spec' | 'status'> {
   spec?: PodSpec
   status?: PodStatus
+}
+
+export interface PodTemplate {
+  metadata?: ObjectMeta
+  spec?: PodSpec
+}
+
+export interface ReplicaSet extends Omit<V130ReplicaSet, 'spec'> {
+  spec?: Omit<V130ReplicaSetSpec, 'template'> & { template?: PodTemplate }
+}
+
+export interface Deployment extends Omit<V130Deployment, 'spec'> {
+  spec?: Omit<V130DeploymentSpec, 'template'> & { template?: PodTemplate }
 }
 
 /** 1.27+, v1 since 1.37. Cluster-scoped. */

@@ -48,6 +48,21 @@ export const deletionCostSetAnnotation = 'spillway.dev/deletion-cost-set'
 /** Kubernetes' own (KEP-2255). */
 export const deletionCostAnnotation = 'controller.kubernetes.io/pod-deletion-cost'
 
+/**
+ * Label of a twin that is to take the place of a Pod on a virtual node: the UID of that Pod. Gone once its ReplicaSet may
+ * have it.
+ */
+export const twinLabel = 'spillway.dev/twin-of'
+
+/** Annotation of a Pod that was a twin: the name of the Pod whose place it took. */
+export const movedBackAnnotation = 'spillway.dev/moved-back-from'
+
+/** Annotation of a Pod on a virtual node: not moved back before that time (RFC 3339), since it was tried in vain. */
+export const moveBackAfterAnnotation = 'spillway.dev/move-back-after'
+
+/** Annotation of a Pod on a virtual node: how often it was to be moved back in vain. */
+export const moveBackTriesAnnotation = 'spillway.dev/move-back-tries'
+
 /** Node annotation: keys of the labels and taints that we put there, so that what a pool drops goes away again. */
 export const appliedAnnotation = 'spillway.dev/applied'
 

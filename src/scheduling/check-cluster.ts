@@ -38,6 +38,8 @@ export interface ClusterFacts {
   readonly admission: AdmissionInForce
   /** As in `patch pods`. */
   readonly missingRights: readonly string[]
+  /** Of those that moving back takes besides; none while it is off. */
+  readonly missingMoveBackRights: readonly string[]
   readonly nodes: readonly Node[]
   readonly pods: readonly Pod[]
   readonly namespaces: readonly Namespace[]
@@ -61,10 +63,12 @@ export function checkCluster(facts: ClusterFacts): readonly Finding[] {
   return findings.sort((a, b) => Number(a.level === 'note') - Number(b.level === 'note'))
 }
 
-function rights({ missingRights }: ClusterFacts): readonly Finding[] {
-  if (missingRights.length === 0) return []
-  const finding = `the controller may not ${missingRights.join(', ')}`
-  return [{ level: 'problem', finding, remedy: 'kubectl apply -f deploy/rbac.yaml' }]
+function rights({ missingRights, missingMoveBackRights }: ClusterFacts): readonly Finding[] {
+  const missing = (list: readonly string[], file: string): readonly Finding[] => {
+    const finding = `the controller may not ${list.join(', ')}`
+    return list.length === 0 ? [] : [{ level: 'problem', finding, remedy: `kubectl apply -f deploy/${file}` }]
+  }
+  return [...missing(missingRights, 'rbac.yaml'), ...missing(missingMoveBackRights, 'move-back.yaml')]
 }
 
 function nodes({ nodes: all }: ClusterFacts): readonly Finding[] {

@@ -45,7 +45,8 @@ export function deletionCostPatch(pod: Pod, cost: number): JsonPatchStep[] {
   return [...unchanged(pod), ...steps]
 }
 
-function unchanged({ metadata }: Pod): JsonPatchStep[] {
+/** Tests that the Pod is the one that was decided about, in the form that was. */
+export function unchanged({ metadata }: Pod): JsonPatchStep[] {
   return [
     { op: 'test', path: '/metadata/uid', value: metadata?.uid },
     { op: 'test', path: '/metadata/resourceVersion', value: metadata?.resourceVersion },

@@ -7,6 +7,7 @@ const fine: ClusterFacts = {
   serverVersion: 'v1.37.2',
   admission: { placement: 'policy', daemonSets: 'policy' },
   missingRights: [],
+  missingMoveBackRights: [],
   nodes: [serverSample(), virtualSample()],
   pods: [],
   namespaces: [{ metadata: { name: 'shop' } }],
@@ -33,6 +34,12 @@ describe('the check of a cluster', () => {
   it('finds rights that the controller lacks', () => {
     expect(found({ missingRights: ['patch pods', 'create leases'] })).toEqual([
       'problem: the controller may not patch pods, create leases → kubectl apply -f deploy/rbac.yaml',
+    ])
+  })
+
+  it('finds those that moving back takes, where it is on', () => {
+    expect(found({ missingMoveBackRights: ['create pods'] })).toEqual([
+      'problem: the controller may not create pods → kubectl apply -f deploy/move-back.yaml',
     ])
   })
 

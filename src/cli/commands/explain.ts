@@ -77,7 +77,7 @@ const verdicts: Readonly<Record<ExplainView['outcome'], string>> = {
 
 /** The answer in a sentence, then the rules, the nodes and the prices. */
 export function formatExplanation(view: ExplainView): string {
-  const { namespace, name, outcome, because, pool, nodes, overflow, leaves, dropped = [] } = view
+  const { namespace, name, outcome, because, pool, nodes, overflow, leaves, movesBack, dropped = [] } = view
   const where = [
     pool !== undefined && `pool ${pool}`,
     nodes.length > 0 && outcome !== 'bound' && `likely ${nodes.join(' or ')}`,
@@ -106,6 +106,7 @@ export function formatExplanation(view: ExplainView): string {
     view.prices.length > 0 && priceTable(view.prices),
     view.prices.length > 0 && priceDetails(view.prices),
     `When scaled in: ${leaves}\n`,
+    movesBack !== undefined && `Moved back: ${movesBack}\n`,
   ]
   return parts.filter(Boolean).join('\n')
 }

@@ -151,5 +151,12 @@ async function simulatedConfig({ spillway }: ControlPlane, stateDir: string): Pr
     pools: [compilePool({ name: virtualPoolName, replicas: 2, backend: 'simulated' })],
     admissionWebhook: { address: '127.0.0.1', port: 9443 },
     overflow: { enabled: true, deletionCost: -1000 },
+    moveBack: {
+      enabled: false,
+      afterMs: 300_000,
+      reservePercent: 10,
+      perMinute: 6,
+      giveUpMs: 300_000,
+    },
   }
 }

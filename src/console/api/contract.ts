@@ -86,6 +86,8 @@ export interface ExplainView {
   readonly leaves: string
   /** Fields of a Pod that is not there yet that the cluster's API server is too old to keep. Left out: it keeps all. */
   readonly dropped?: readonly string[]
+  /** When it goes back to a server, or why never; undefined: it is on no virtual node. */
+  readonly movesBack: string | undefined
   readonly prices: readonly PriceView[]
 }
 

@@ -20,6 +20,7 @@ const view: ExplainView = {
     { node: 'burst-0', pool: 'burst', answer: 'has room' },
   ],
   leaves: 'nobody scales it: it stays until it ends or is deleted',
+  movesBack: undefined,
   prices: [
     {
       pool: 'burst',

@@ -27,6 +27,7 @@ const explanation: ExplainView = {
   rules: [],
   says: [],
   leaves: 'never',
+  movesBack: undefined,
   prices: [],
 }
 const model: AdminReadModel = {

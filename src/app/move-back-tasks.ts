@@ -1,0 +1,63 @@
+import { explainPrice } from '../billing/explain-price.ts'
+import { shippedPriceBook } from '../billing/shipped-price-books.ts'
+import { defaultBackoff, jitteredBackoff } from '../control/backoff.ts'
+import type { Task } from '../control/tasks.ts'
+import type { Resource } from '../kube/api.ts'
+import { reflect } from '../kube/reflector.ts'
+import { deployments, replicaSets } from '../kube/resources.ts'
+import { ObjectStore } from '../kube/store.ts'
+import type { Deployment, KubeObject, Pod, ReplicaSet } from '../model/kubernetes.ts'
+import { poolOf } from '../scheduling/cluster-picture.ts'
+import type { MoveBackPolicy } from '../scheduling/decide-move-back.ts'
+import { runMoveBack } from '../scheduling/move-back.ts'
+import type { House } from './house.ts'
+
+/** The rules of moving back: of who does it, and of who explains it. */
+export function moveBackPolicy({ config }: House): MoveBackPolicy {
+  const { enabled, perMinute, ...rules } = config.moveBack
+  return { rulesOf: () => (enabled ? rules : undefined), perMinute }
+}
+
+/** What a Pod on a virtual node costs by the book of its pool. */
+export function pricePerHour({ config, cluster, world }: House, pod: Pod): string | undefined {
+  const node = cluster.nodes.get({ name: pod.spec?.nodeName ?? '' })
+  const pool = node && config.pools.find(({ name }) => name === poolOf(node))
+  const book = pool && shippedPriceBook(pool.priceBook)
+  if (!book) return undefined
+  const { size, currency } = explainPrice(pod, book, world.clock.wallMs())
+  return size && `${size.perHour} ${currency}`
+}
+
+/** Moving back, with the watches that nobody else needs; none when the configuration does not turn it on. */
+export function moveBackTasks(house: House): Record<string, Task> {
+  const { config, world, cluster, events } = house
+  if (!config.moveBack.enabled) return {}
+  const { api, pods, nodes, namespaces } = cluster
+  const sets = new ObjectStore<ReplicaSet>(world)
+  const owners = new ObjectStore<Deployment>(world)
+  const backoff = jitteredBackoff(defaultBackoff, world.random)
+  const watch =
+    <T extends KubeObject>(resource: Resource<T>, store: ObjectStore<T>): Task =>
+    (inner) =>
+      reflect<T>({ api, resource, selection: {}, store, backoff, ...world }, inner)
+  return {
+    'watch of ReplicaSets': watch(replicaSets, sets),
+    'watch of Deployments': watch(deployments, owners),
+    'move back': (inner) =>
+      runMoveBack(
+        {
+          api,
+          pods,
+          nodes,
+          namespaces,
+          replicaSets: sets,
+          deployments: owners,
+          policy: moveBackPolicy(house),
+          pricePerHour: (pod) => pricePerHour(house, pod),
+          events,
+          ...world,
+        },
+        inner,
+      ),
+  }
+}
