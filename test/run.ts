@@ -187,6 +187,7 @@ function soak(): Outcome[] {
   process.env['SPILLWAY_OUTAGE_SECONDS'] ??= '60'
   process.env['SPILLWAY_ODD_PODS'] ??= '1000'
   process.env['SPILLWAY_FIT_PODS'] ??= '1000'
+  process.env['SPILLWAY_SCALE_IN_RUNS'] ??= '100'
   const stories = ['scale-in', 'faults', 'batch-job', 'odd-pods'].map(
     (name) => `test/stories/${name}.test.ts`,
   )
@@ -196,7 +197,10 @@ function soak(): Outcome[] {
   const fit = suite(`fit check: ${process.env['SPILLWAY_FIT_PODS']} Pods`, 'journeys', [
     'test/journeys/fit.test.ts',
   ])
-  return [prepared, soaked, fit]
+  const scaleIn = suite(`who leaves first: ${process.env['SPILLWAY_SCALE_IN_RUNS']} runs`, 'journeys', [
+    'test/journeys/scale-in.test.ts',
+  ])
+  return [prepared, soaked, fit, scaleIn]
 }
 
 const linesOfFailure = 6

@@ -51,7 +51,7 @@ beforeAll(async () => {
   stores = startStores(controller, signal)
   for (const name of ['server-0', 'server-1'])
     await startServer(admin, { name, cpu: '1', memory: '4Gi' }, signal)
-  startFakeKubelets(admin, stores.pods, signal)
+  startFakeKubelets(admin, { pods: stores.pods }, signal)
   startSpillway()
   await until('all three nodes take Pods', () => {
     const open = stores.nodes

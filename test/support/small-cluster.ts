@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { BackendHealth } from '../../src/backends/backend.ts'
 import { jitteredBackoff, defaultBackoff } from '../../src/control/backoff.ts'
-import type { KubeApi, Resource, Selection } from '../../src/kube/api.ts'
+import type { KubeApi, Resource } from '../../src/kube/api.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
 import { explicitCredentials, type Credentials } from '../../src/kube/credentials.ts'
 import { loadKubeconfig } from '../../src/kube/kubeconfig.ts'
@@ -59,21 +59,33 @@ export async function openClients(
   }
 }
 
+/** A reflector of all objects of a kind, until the signal is aborted. */
+export function follow<T extends KubeObject>(
+  api: KubeApi,
+  resource: Resource<T>,
+  signal: AbortSignal,
+): ObjectStore<T> {
+  const store = new ObjectStore<T>({ log: partOptions.log })
+  const backoff = jitteredBackoff(defaultBackoff, Math.random)
+  void reflect({ api, resource, selection: {}, store, backoff, ...partOptions }, signal)
+  return store
+}
+
 /** Reflectors of all that overflow reads, until the signal is aborted. */
 export function startStores(api: KubeApi, signal: AbortSignal): Stores {
-  const start = <T extends KubeObject>(resource: Resource<T>, selection: Selection = {}): ObjectStore<T> => {
-    const store = new ObjectStore<T>({ log: partOptions.log })
-    const backoff = jitteredBackoff(defaultBackoff, Math.random)
-    void reflect({ api, resource, selection, store, backoff, ...partOptions }, signal)
-    return store
-  }
+  const start = <T extends KubeObject>(resource: Resource<T>): ObjectStore<T> => follow(api, resource, signal)
   return { pods: start(pods), nodes: start(nodes), namespaces: start(namespaces), services: start(services) }
 }
 
 /** A Node that is there, Ready and leased, and has nobody behind it. */
 export async function startServer(
   admin: KubeApi,
-  { name, cpu, memory }: { name: string; cpu: string; memory: string },
+  {
+    name,
+    cpu,
+    memory,
+    labels = {},
+  }: { name: string; cpu: string; memory: string; labels?: Record<string, string> },
   signal: AbortSignal,
 ): Promise<void> {
   const resources = { cpu, memory, 'ephemeral-storage': '10Gi', pods: '110' }
@@ -82,7 +94,7 @@ export async function startServer(
   const node = await admin.create(
     nodes,
     {
-      metadata: { name, labels: { 'kubernetes.io/hostname': name } },
+      metadata: { name, labels: { 'kubernetes.io/hostname': name, ...labels } },
       status: {
         capacity: resources,
         allocatable: resources,
@@ -152,26 +164,41 @@ export function startVirtualNode(
   )
 }
 
+export interface FakeKubelets {
+  readonly pods: ObjectStore<Pod>
+  /** How long a bound Pod takes until it is Running and Ready; at once when left out. */
+  readonly startMs?: number
+  /** Whether a Pod is theirs; all are when left out. */
+  readonly owns?: (pod: Pod) => boolean
+}
+
 /**
- * In place of every kubelet, with no containers: a bound Pod is Running and Ready at once, a deleted one is gone at
- * once. `ready` may hold some back.
+ * In place of every kubelet, with no containers: a bound Pod is Running and Ready after `startMs`, a deleted one is gone
+ * at once.
  */
-export function startFakeKubelets(admin: KubeApi, store: ObjectStore<Pod>, signal: AbortSignal): void {
+export function startFakeKubelets(
+  admin: KubeApi,
+  { pods: store, startMs = 0, owns = () => true }: FakeKubelets,
+  signal: AbortSignal,
+): void {
+  const starting = new Set<string>()
   const look = async (pod: Pod): Promise<void> => {
-    const object = { namespace: pod.metadata?.namespace ?? '', name: pod.metadata?.name ?? '' }
-    if (pod.metadata?.deletionTimestamp) {
-      await admin.delete(pods, object, { graceSeconds: 0, uid: pod.metadata.uid ?? '' }, signal)
-    } else if (pod.spec?.nodeName && pod.status?.phase === 'Pending') {
-      await admin.patch(
-        pods,
-        object,
-        { type: 'strategic', subresource: 'status', body: { status: runningStatus(pod) } },
-        signal,
-      )
+    const { namespace = '', name = '', uid = '', deletionTimestamp } = pod.metadata ?? {}
+    if (deletionTimestamp) {
+      await admin.delete(pods, { namespace, name }, { graceSeconds: 0, uid }, signal)
+    } else if (pod.spec?.nodeName && pod.status?.phase === 'Pending' && !starting.has(uid)) {
+      starting.add(uid)
+      if (startMs > 0) await systemClock.sleep(startMs, signal)
+      const patch = {
+        type: 'strategic',
+        subresource: 'status',
+        body: { status: runningStatus(pod) },
+      } as const
+      await admin.patch(pods, { namespace, name }, patch, signal)
     }
   }
   store.subscribe(({ after }) => {
-    if (!after) return
+    if (!after || !owns(after)) return
     look(after).catch((error: unknown) => {
       if (!signal.aborted && !hasCode(error, 'NotFound') && !hasCode(error, 'Conflict')) throw error
     })
