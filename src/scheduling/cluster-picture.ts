@@ -11,6 +11,7 @@ import {
 } from '../model/resources.ts'
 import { poolLabel, virtualNodeType } from '../model/words.ts'
 import { hostPortsOf, type HostPort } from '../lifecycle/host-ports.ts'
+import { Neighbours, type KeptOff } from './neighbours.ts'
 
 /** A node and what is left on it. */
 export interface NodeRoom {
@@ -23,6 +24,8 @@ export interface NodeRoom {
   readonly nominated: readonly Pod[]
   /** Pods that were counted in though they are not bound yet. Left out: none. */
   readonly expected?: readonly Pod[]
+  /** Whom the Pods that are here and elsewhere keep off. Without those that this moment is about to place. */
+  readonly keepOff?: (pod: Pod) => KeptOff | undefined
 }
 
 /** The cluster as overflow sees it at one moment. */
@@ -76,15 +79,18 @@ export function pictureOf(objects: ClusterObjects): ClusterPicture {
     if (nodeName) hold(heldOn(nodeName), pod)
     else if (pod.status?.nominatedNodeName) heldOn(pod.status.nominatedNodeName).nominated.push(pod)
   }
+  const namespaces = new Map(objects.namespaces.map((found) => [found.metadata?.name ?? '', found]))
+  const bound = objects.pods.filter((pod) => pod.spec?.nodeName && !isOver(pod))
+  const neighbours = new Neighbours({ nodes: objects.nodes, pods: bound, namespaces })
   const servers: NodeRoom[] = []
   const virtualNodes = new Map<string, NodeRoom[]>()
   for (const node of objects.nodes) {
-    const room = roomOf(node, heldOn(node.metadata?.name ?? ''))
+    const keepOff = (pod: Pod): KeptOff | undefined => neighbours.keepOff(pod, node)
+    const room = { ...roomOf(node, heldOn(node.metadata?.name ?? '')), keepOff }
     const pool = poolOf(node)
     if (pool !== undefined) virtualNodes.set(pool, [...(virtualNodes.get(pool) ?? []), room])
     else if (isServer(node)) servers.push(room)
   }
-  const namespaces = new Map(objects.namespaces.map((found) => [found.metadata?.name ?? '', found]))
   return { servers, virtualNodes, namespaces, services: objects.services }
 }
 

@@ -8,7 +8,8 @@ import { untoleratedTaints } from '../lifecycle/tolerations.ts'
 /**
  * What a node says to a Pod.
  * - `fits`
- * - `full`: meant for it, and lacks room; `lacking` in the words of resource names, `pods`, `ports`
+ * - `full`: meant for it, and lacks room; `lacking` in the words of resource names, `pods`, `ports`, or the rule by which
+ *   those who are there keep it off
  * - `away`: meant for it, and takes nothing just now (cordoned, not ready, under pressure)
  * - `mismatch`: not meant for it, however empty
  */
@@ -19,15 +20,17 @@ export type Fit =
   | { readonly kind: 'mismatch'; readonly why: string }
 
 /**
- * The filters that can be told from the objects alone. The scheduler stays the judge: what is missing here (volumes,
- * spread, inter-Pod affinity, devices by claim) makes us wait or lets it refuse, and never sends a Pod out by mistake.
+ * The filters that can be told from Pods and nodes alone. The scheduler stays the judge: what is missing here (volumes,
+ * devices by claim) makes us wait or lets it refuse, and never sends a Pod out by mistake.
  */
 export function fitOn(pod: Pod, room: NodeRoom): Fit {
   const why = mismatch(pod, room)
   if (why) return { kind: 'mismatch', why }
   const away = unavailable(pod, room)
   if (away) return { kind: 'away', why: away }
-  const lacking = shortagesOn(pod, room)
+  const kept = room.keepOff?.(pod)
+  if (kept?.isForGood) return { kind: 'mismatch', why: kept.why }
+  const lacking = [...shortagesOn(pod, room), ...(kept ? [`a place by ${kept.why}`] : [])]
   return lacking.length > 0 ? { kind: 'full', lacking } : { kind: 'fits' }
 }
 

@@ -41,7 +41,14 @@ function waits(pod: Pod): boolean {
 function fitsWhenEmpty(pod: Pod, room: NodeRoom): boolean {
   const { allocatable = {} } = room.node.status ?? {}
   const free = parseResources(allocatable)
-  const empty = { ...room, free, freePods: Number(allocatable['pods'] ?? '0'), portsTaken: [], nominated: [] }
+  const { keepOff: _, ...alone } = room
+  const empty = {
+    ...alone,
+    free,
+    freePods: Number(allocatable['pods'] ?? '0'),
+    portsTaken: [],
+    nominated: [],
+  }
   return fitOn(pod, empty).kind === 'fits'
 }
 

@@ -55,7 +55,8 @@ test(
   { timeout: 900_000 },
   async () => {
     const differences: unknown[] = []
-    const outcomes = { bound: 0, refused: 0, refusedByMore: 0 }
+    const none = { bound: 0, refused: 0 }
+    const outcomes = { ...none, spread: { ...none }, company: { ...none } }
     const bound: string[] = []
     for (const [index, made] of fc.sample(somePod, { seed, numRuns: count }).entries()) {
       const pod = podOf(`pod-${index}`, made)
@@ -65,12 +66,12 @@ test(
       const stored = await api.create(pods, pod, signal)
       const fitting = rooms.filter((room) => fitOn(stored, room).kind === 'fits').map((room) => room.name)
       const chosen = await decided(name)
-      // What we do not look at may only keep a Pod off: spread, and who else is there.
-      const isMore = made.spread || made.alone
-      const agrees = chosen === undefined ? fitting.length === 0 || isMore : fitting.includes(chosen)
+      const agrees = chosen === undefined ? fitting.length === 0 : fitting.includes(chosen)
       if (!agrees) differences.push({ pod: stored.spec, fitting, chosen: chosen ?? 'none' })
-      if (chosen === undefined) outcomes[fitting.length > 0 ? 'refusedByMore' : 'refused'] += 1
-      else outcomes.bound += 1
+      const kind = chosen === undefined ? 'refused' : 'bound'
+      outcomes[kind] += 1
+      if (made.spread !== undefined) outcomes.spread[kind] += 1
+      if (made.company !== undefined) outcomes.company[kind] += 1
       if (chosen === undefined) await remove(name)
       else bound.push(name)
       if (bound.length > mostBound) await remove(bound.shift() ?? '')
@@ -80,6 +81,10 @@ test(
     // The sample was one that asks.
     expect(outcomes.bound).toBeGreaterThan(count / 5)
     expect(outcomes.refused).toBeGreaterThan(count / 20)
+    for (const { bound: yes, refused: no } of [outcomes.spread, outcomes.company]) {
+      expect(yes).toBeGreaterThan(count / 50)
+      expect(no).toBeGreaterThan(count / 50)
+    }
   },
 )
 
@@ -122,6 +127,7 @@ const someNode = fc.record({
   disk: fc.constantFrom('ssd', 'hdd'),
   size: fc.constantFrom('1', '5', '10'),
   zone: fc.constantFrom('a', 'b'),
+  rack: fc.constantFrom(undefined, '1', '2'),
   device: fc.integer({ min: 0, max: 2 }),
   kind: fc.constantFrom('plain', 'plain', 'plain', 'dedicated', 'cordoned', 'virtual', 'virtual', 'evicting'),
 })
@@ -138,7 +144,7 @@ const taints: Readonly<Record<string, readonly Taint[]>> = {
 
 function nodeOf(
   name: string,
-  { cpu, memoryGi, pods: places, disk, size, zone, device, kind }: SomeNode,
+  { cpu, memoryGi, pods: places, disk, size, zone, rack, device, kind }: SomeNode,
 ): Node {
   const resources = {
     cpu: String(cpu),
@@ -155,6 +161,7 @@ function nodeOf(
       labels: {
         'kubernetes.io/hostname': name,
         'topology.kubernetes.io/zone': zone,
+        ...(rack && { rack }),
         disk,
         size,
         ...(kind === 'virtual' && { type: 'virtual-kubelet', 'spillway.dev/pool': 'burst' }),
@@ -198,6 +205,10 @@ const toleration = fc.constantFrom<Toleration[]>(
   { key: 'node.kubernetes.io/unschedulable', operator: 'Exists', effect: 'NoSchedule' },
   { key: 'maintenance', operator: 'Exists', effect: 'NoExecute' },
 )
+function seldom<T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary })
+}
+
 const millis = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 1500 }))
 const mebi = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 3000 }))
 const somePod = fc.record({
@@ -213,23 +224,42 @@ const somePod = fc.record({
   hostPort: fc.oneof(fc.constant(0), fc.constant(0), fc.constantFrom(8080, 8081)),
   protocol: fc.constantFrom('TCP', 'UDP'),
   hostIP: fc.constantFrom('', '10.0.0.1', '10.0.0.2'),
-  spread: fc.integer({ max: 9, min: 0 }).map((value) => value === 0),
-  alone: fc.integer({ max: 9, min: 0 }).map((value) => value === 0),
+  app: fc.constantFrom('one', 'two'),
+  spread: seldom(
+    fc.record({
+      topologyKey: fc.constantFrom('kubernetes.io/hostname', 'topology.kubernetes.io/zone', 'rack'),
+      maxSkew: fc.integer({ min: 1, max: 2 }),
+      nodeTaintsPolicy: fc.constantFrom('Honor', 'Ignore'),
+      nodeAffinityPolicy: fc.constantFrom('Honor', 'Ignore'),
+      minDomains: fc.constantFrom(1, 3),
+    }),
+  ),
+  company: seldom(
+    fc.record({
+      kind: fc.constantFrom('podAffinity', 'podAntiAffinity'),
+      topologyKey: fc.constantFrom('kubernetes.io/hostname', 'topology.kubernetes.io/zone', 'rack'),
+      to: fc.constantFrom('one', 'two'),
+    }),
+  ),
 })
 type SomePod = ReturnType<typeof somePod.generate>['value']
 
 function podOf(name: string, made: SomePod): Pod {
-  const { terms, tolerations, selector, spread, alone, cpu, initCpu, sidecarCpu, wholeCpu } = made
+  const { terms, tolerations, selector, spread, company, cpu, initCpu, sidecarCpu, wholeCpu, app } = made
   const required = { nodeSelectorTerms: terms.map((matchExpressions) => ({ matchExpressions })) }
-  const labels = { app: 'fit' }
-  const here = { labelSelector: { matchLabels: labels }, topologyKey: 'kubernetes.io/hostname' }
+  const labels = { app }
   const affinity = {
     ...(terms.length > 0 && { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: required } }),
-    ...(alone && { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [here] } }),
+    ...(company && {
+      [company.kind]: {
+        requiredDuringSchedulingIgnoredDuringExecution: [
+          { labelSelector: { matchLabels: { app: company.to } }, topologyKey: company.topologyKey },
+        ],
+      },
+    }),
   }
-  const across = {
-    maxSkew: 1,
-    topologyKey: 'topology.kubernetes.io/zone',
+  const across = spread && {
+    ...spread,
     whenUnsatisfiable: 'DoNotSchedule',
     labelSelector: { matchLabels: labels },
   }
@@ -239,11 +269,11 @@ function podOf(name: string, made: SomePod): Pod {
     tolerations,
     ...(selector !== undefined && { nodeSelector: { disk: selector } }),
     ...(Object.keys(affinity).length > 0 && { affinity }),
-    ...(spread && { topologySpreadConstraints: [across] }),
+    ...(across && { topologySpreadConstraints: [across] }),
     // More than all of its containers together, which is the least that is allowed.
     ...(wholeCpu > 0 && { resources: { requests: { cpu: `${cpu + initCpu + sidecarCpu + wholeCpu}m` } } }),
   }
-  return { metadata: { namespace, name, labels: alone || spread ? labels : {} }, spec }
+  return { metadata: { namespace, name, labels }, spec }
 }
 
 const image = 'registry.k8s.io/pause:3.10.2'

@@ -62,7 +62,17 @@ beforeAll(async () => {
   })
   void recorder.run(signal)
   const rules = { ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }
-  void runOverflow({ api: controller, ...stores, rules, events: recorder, ...partOptions }, signal)
+  void runOverflow(
+    {
+      api: controller,
+      ...stores,
+      rules: () => rules,
+      onRules: () => () => undefined,
+      events: recorder,
+      ...partOptions,
+    },
+    signal,
+  )
   void runScaleIn({ api: controller, ...stores, ...partOptions }, signal)
   await until(
     'all three nodes take Pods',
