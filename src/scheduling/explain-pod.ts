@@ -67,7 +67,8 @@ export function explainPod(
   const unasked = asked === pod ? [] : likely(pod, servers)
   if (unasked.length > 0) {
     // Nothing of ours is asked before the scheduler has refused it, whatever its labels say.
-    const because = `${unasked[0]} has room for it, and the scheduler finds that by itself`
+    const room = `${unasked[0]} has room for it, and the scheduler finds that by itself`
+    const because = hasClaim(pod) ? `${room}; where its volumes may be is not looked at` : room
     const rule = { rule: 'servers', passes: false, evidence: because } as const
     return { outcome: 'server', because, pool: undefined, nodes: unasked, rules: [rule], ...common }
   }
@@ -81,10 +82,17 @@ export function explainPod(
   if (decision.kind === 'wait' && decision.pool !== undefined) {
     return { outcome: 'virtual', ...letIn(asked, picture), ...judged }
   }
-  if (decision.kind === 'wait' && lines.at(-1)?.rule === 'servers') {
+  // The scheduler has refused a Pod that waits for more than its next look; with a volume mostly for the volume's place.
+  if (decision.kind === 'wait' && lines.at(-1)?.rule === 'servers' && !hasClaim(pod)) {
     return { outcome: 'server', pool: undefined, nodes: likely(asked, servers), ...judged }
   }
   return { outcome: decision.kind === 'wait' ? 'waits' : 'stays', pool: undefined, nodes: [], ...judged }
+}
+
+function hasClaim({ spec }: Pod): boolean {
+  return (spec?.volumes ?? []).some(
+    ({ persistentVolumeClaim, ephemeral }) => persistentVolumeClaim ?? ephemeral,
+  )
 }
 
 /** Where the scheduler puts a Pod that needs nobody's leave: it may choose among all pools whose taint is tolerated. */

@@ -87,6 +87,20 @@ describe('a Pod is explained', () => {
     expect(explain(podSample({ labels }), roomy)).toMatchObject({ outcome: 'virtual', nodes: ['burst-0'] })
   })
 
+  it('that has a volume: without saying where that may be, and as waiting once it was refused', () => {
+    const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }]
+    const roomy = { nodes: [serverSample({ cpu: '4' }), virtualSample()] }
+    const pod = podSample({ spec: { volumes } })
+    expect(explain(unseen(pod), roomy)).toMatchObject({
+      outcome: 'server',
+      because: expect.stringMatching(/finds that by itself; where its volumes may be is not looked at$/),
+    })
+    expect(explain(pod, roomy)).toMatchObject({
+      outcome: 'waits',
+      because: expect.stringContaining('another reason than room'),
+    })
+  })
+
   it('that stays, with the rule that keeps it in', () => {
     const labels = { 'spillway.dev/placement': 'server' }
     const told = explain(unseen(podSample({ labels })), full)
