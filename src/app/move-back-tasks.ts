@@ -19,9 +19,9 @@ export function moveBackPolicy({ config }: House): MoveBackPolicy {
 }
 
 /** What a Pod on a virtual node costs by the book of its pool. */
-export function pricePerHour({ config, cluster, world }: House, pod: Pod): string | undefined {
+export function pricePerHour({ pools, cluster, world }: House, pod: Pod): string | undefined {
   const node = cluster.nodes.get({ name: pod.spec?.nodeName ?? '' })
-  const pool = node && config.pools.find(({ name }) => name === poolOf(node))
+  const pool = node && pools.get(poolOf(node) ?? '')?.config
   const book = pool && shippedPriceBook(pool.priceBook)
   if (!book) return undefined
   const { size, currency } = explainPrice(pod, book, world.clock.wallMs())

@@ -1,10 +1,10 @@
 /** VirtualNodePools on a real control plane: made, scaled, changed, drained and deleted, with simulated containers. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Resource } from '../../src/kube/api.ts'
 import { events, nodes, pods, virtualNodePools } from '../../src/kube/resources.ts'
 import { errorMessage, hasCode } from '../../src/model/errors.ts'
-import type { KubeObject, Node, Pod } from '../../src/model/kubernetes.ts'
+import type { Node, Pod } from '../../src/model/kubernetes.ts'
 import type { VirtualNodePool } from '../../src/model/virtual-node-pool.ts'
+import { budget, budgets } from '../support/budgets.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
 import { JourneyApp } from '../support/journey-app.ts'
 import { until } from '../support/until.ts'
@@ -16,14 +16,6 @@ const backends = [
   { name: 'local', kind: 'simulator', options: { sandboxMs: 10, pullMs: 10, startMs: 10 } },
   { name: 'other', kind: 'simulator', options: { cpu: '64' } },
 ]
-const budgets: Resource<KubeObject & { readonly spec: object }> = {
-  group: 'policy',
-  version: 'v1',
-  plural: 'poddisruptionbudgets',
-  kind: 'PodDisruptionBudget',
-  namespaced: true,
-}
-
 let journey: JourneyApp
 const made: string[] = []
 
@@ -128,22 +120,11 @@ describe('a pool that people make', () => {
 
 describe('a node that has to go with Pods on it', () => {
   test('waits for PodDisruptionBudgets, says so, and goes when they let it', async () => {
-    await journey.api.create(
-      budgets,
-      {
-        apiVersion: 'policy/v1',
-        kind: 'PodDisruptionBudget',
-        metadata: { namespace, name: 'all' },
-        spec: { minAvailable: 2, selector: {} },
-      },
-      signal,
-    )
+    await journey.api.create(budgets, budget({ namespace, name: 'all' }, 2), signal)
     await until(
       'the budget counts',
       async () => {
-        const { status } = (await journey.api.get(budgets, { namespace, name: 'all' }, signal)) as {
-          status?: { expectedPods?: number }
-        }
+        const { status } = await journey.api.get(budgets, { namespace, name: 'all' }, signal)
         return status?.expectedPods === 2
       },
       signal,

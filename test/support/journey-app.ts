@@ -5,6 +5,7 @@ import { stringify } from 'yaml'
 import { runApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { publishDefinitions } from '../../src/dev-cluster/definitions.ts'
+import type { ControlPlaneOptions } from '../../src/dev-cluster/control-plane.ts'
 import { findFreePorts } from '../../src/dev-cluster/free-ports.ts'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 import { systemClock } from '../../src/model/clock.ts'
@@ -19,6 +20,8 @@ export interface JourneyAppOptions {
   readonly pools: readonly object[]
   /** Further fields of the configuration file. */
   readonly more?: object
+  /** Of the control plane's programs, as in its own options. */
+  readonly extraArguments?: ControlPlaneOptions['extraArguments']
 }
 
 /** The whole of Spillway on a real control plane of its own, with rights and definitions as a user applies them. */
@@ -42,7 +45,9 @@ export class JourneyApp implements AsyncDisposable {
   }
 
   static async start(options: JourneyAppOptions, signal: AbortSignal): Promise<JourneyApp> {
-    const journey = new JourneyApp(await startTestControlPlane(), options)
+    const { extraArguments } = options
+    const plane = await startTestControlPlane({ ...(extraArguments && { extraArguments }) })
+    const journey = new JourneyApp(plane, options)
     const { spillway } = journey.plane.controlPlane
     await spillway.publish(journey.api, signal)
     await applyAdmission(journey.api, signal)
@@ -65,7 +70,11 @@ export class JourneyApp implements AsyncDisposable {
         kubeconfig: this.plane.controlPlane.spillway.kubeconfig,
         state: this.folder,
         run: this.folder,
-        nodeApi: { address: '127.0.0.1', firstPort: this.#firstPort, servingCertificate: 'self-signed' },
+        nodeApi: {
+          address: '127.0.0.1',
+          firstPort: this.#firstPort,
+          clientCa: this.plane.controlPlane.spillway.caFile,
+        },
         nodeIdentity: 'csr',
         admissionWebhook: { port: this.#webhookPort },
         backends,
@@ -80,6 +89,17 @@ export class JourneyApp implements AsyncDisposable {
     const ended = runApp(config, world, ending.signal)
     ended.catch(() => undefined)
     this.#running = { ending, ended }
+  }
+
+  /** Whether Spillway has not ended by itself. */
+  async runs(): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    void this.#running?.ended.then(
+      () => resolve(false),
+      () => resolve(false),
+    )
+    setImmediate(() => resolve(this.#running !== undefined))
+    return await promise
   }
 
   /** Ends Spillway; the cluster goes on. */
