@@ -1,15 +1,7 @@
 import { Type } from 'typebox'
+import { conditionsSchema } from '../config/conditions-schema.ts'
 import { customResourceDefinition, type CustomResourceDefinition } from '../config/custom-resource.ts'
 import { longestPoolName, poolSpecSchema } from '../config/pool-schema.ts'
-
-const conditionSchema = Type.Object({
-  type: Type.String(),
-  status: Type.String(),
-  reason: Type.String(),
-  message: Type.String(),
-  observedGeneration: Type.Optional(Type.Integer({ format: 'int64' })),
-  lastTransitionTime: Type.String({ format: 'date-time' }),
-})
 
 const statusSchema = Type.Object({
   observedGeneration: Type.Optional(
@@ -23,9 +15,7 @@ const statusSchema = Type.Object({
   retiringReplicas: Type.Optional(Type.Integer({ description: 'nodes that are being emptied, and go then' })),
   pods: Type.Optional(Type.Integer({ description: 'Pods on its nodes that have not ended' })),
   selector: Type.Optional(Type.String({ description: 'of its Nodes, for the scale subresource' })),
-  conditions: Type.Optional(
-    Type.Array(conditionSchema, { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] }),
-  ),
+  conditions: Type.Optional(conditionsSchema),
 })
 
 /** deploy/crds/virtualnodepools.yaml; a test keeps the two the same. */
