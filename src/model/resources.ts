@@ -1,4 +1,4 @@
-import type { Container, ContainerStatus, Pod, ResourceRequirements } from './kubernetes.ts'
+import type { Container, ContainerStatus, Pod, PodSpec, ResourceRequirements } from './kubernetes.ts'
 import { compareQuantities, formatBytes, formatCpu, parseBytes, parseCpuMillis } from './quantity.ts'
 
 /** What a Pod asks for, or a node has. Everything that is not cpu, memory or ephemeral-storage is in `extended`. */
@@ -98,8 +98,15 @@ export function isSidecar(container: Container): boolean {
  * top.
  */
 export function podRequests(pod: Pod): Resources {
-  return withWholeRequests(pod, sumOfContainers(pod, requestsOf), pod.spec?.resources)
+  const known = pod.spec && requestsBySpec.get(pod.spec)
+  if (known) return known
+  const requests = withWholeRequests(pod, sumOfContainers(pod, requestsOf), pod.spec?.resources)
+  if (pod.spec) requestsBySpec.set(pod.spec, requests)
+  return requests
 }
+
+/** Objects of the API are never changed in place, and each Pod is held against every node again and again. */
+const requestsBySpec = new WeakMap<PodSpec, Resources>()
 
 /**
  * What the scheduler counts for a Pod on a node. While a resize is under way the Pod holds the largest of what it
