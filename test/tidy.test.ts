@@ -99,6 +99,7 @@ describe('the rooms', () => {
     visit('src/config/reference.ts')
     // deploy/crds is made from it, by its own test.
     visit('src/pools/pool-definition.ts')
+    visit('src/scheduling/burst/burst-definitions.ts')
     expect(sources.filter((file) => !reached.has(file))).toEqual([])
   })
 })
