@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { serveAdmin } from './app/admin.ts'
 import { admissionWebhook } from './app/admission-webhook.ts'
 import { buildBackend, type BackendStack } from './app/backend-stack.ts'
+import { burstTasks, liveBursts } from './app/burst-policies.ts'
 import type { House, World } from './app/house.ts'
 import { approvalTasks } from './app/node-certificates.ts'
 import { meteredNode } from './app/metered-node.ts'
@@ -45,10 +46,13 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
       clock: world.clock,
       log: world.log,
       nodeFacts: (node) => meteredNode(pools, node),
+      // Burst policies of later days select by labels that nobody knows of yet.
+      labels: 'all',
     },
     signal,
   )
-  const house: House = { config, world, cluster, ledger, meter, events, pools, ground }
+  const bursts = liveBursts(cluster, ledger, world)
+  const house: House = { config, world, cluster, ledger, meter, events, pools, bursts, ground }
   const stacks: BackendStack[] = []
   for (const backend of config.backends) stacks.push(await buildBackend(house, backend.name, signal))
   const virtualNodes = new VirtualNodes(house, stacks)
@@ -59,6 +63,7 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
       cluster: (inner) => cluster.run(inner),
       ...schedulingTasks(house, stacks),
       'admission webhook': admissionWebhook(house),
+      ...burstTasks(house, stacks),
       ...poolTasks(house, stacks, virtualNodes),
       ...(await approvalTasks(house, virtualNodes.addresses, signal)),
       ...Object.assign({}, ...stacks.map(({ tasks }) => tasks)),

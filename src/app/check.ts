@@ -34,6 +34,7 @@ export function checker(
         missingMoveBackRights,
         daemonSets: sets,
         pools: overflowRules(house, stacks).pools,
+        bursts: house.bursts.facts().policies,
         nodes: cluster.nodes.list(),
         pods: cluster.pods.list(),
         namespaces: cluster.namespaces.list(),

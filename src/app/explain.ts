@@ -5,12 +5,11 @@ import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { pictureOf, type ClusterPicture } from '../scheduling/cluster-picture.ts'
-import { withSentPods } from '../scheduling/decide-overflow.ts'
 import { explainMoveBack } from '../scheduling/decide-move-back.ts'
 import { explainPod } from '../scheduling/explain-pod.ts'
+import { overflowPicture, refusedPods } from '../scheduling/overflow-picture.ts'
 import { withPlacement } from '../scheduling/placement.ts'
 import { storedPod } from '../scheduling/stored-pod.ts'
-import { isUnschedulable } from '../scheduling/unschedulable.ts'
 import { admissionInForce } from './admission-in-force.ts'
 import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
@@ -41,11 +40,8 @@ export function explainer(
       const known = allPools.map(({ name: pool }) => pool).join(', ')
       throw new SpillwayError('NotFound', `pool: found "${query.pool}"; allowed: ${known}`)
     }
-    const allRules = overflowRules(house, stacks)
-    const rules = {
-      ...allRules,
-      pools: allRules.pools.filter(({ name: pool }) => pools.some((one) => one.name === pool)),
-    }
+    const every = overflowRules(house, stacks)
+    const rules = { ...every, ...(query.pool !== undefined && { only: query.pool }) }
     const all = cluster.pods.list()
     const objects = {
       pods: all,
@@ -53,9 +49,12 @@ export function explainer(
       namespaces: cluster.namespaces.list(),
       services: cluster.services.list(),
     }
-    const others = all.filter((other) => isUnschedulable(other) && other.metadata?.uid !== pod.metadata?.uid)
-    const picture = withSentPods(pictureOf(objects), others)
     const nowWallMs = world.clock.wallMs()
+    const picture = overflowPicture(objects, {
+      refused: refusedPods(all),
+      rules,
+      nowWallMs,
+    })
     const moment = { nowWallMs, nominatedSinceMs: pod.status?.nominatedNodeName ? nowWallMs : undefined }
     return {
       namespace,

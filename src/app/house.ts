@@ -5,6 +5,7 @@ import type { Cluster } from '../kube/cluster.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { KnownPools } from '../pools/known-pools.ts'
 import type { Clock } from '../model/clock.ts'
+import type { LiveBursts } from '../scheduling/burst/live-bursts.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /** What the house gets from the world around it. */
@@ -25,6 +26,7 @@ export interface House {
   readonly meter: LedgerMeter
   readonly events: EventRecorder
   readonly pools: KnownPools
+  readonly bursts: LiveBursts
   /** Closed in reverse when the house comes down. */
   readonly ground: AsyncDisposableStack
 }

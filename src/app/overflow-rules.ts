@@ -2,6 +2,7 @@ import type { PoolConfig } from '../config/pool.ts'
 import { handlerRefusal, refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { chooseSpec } from '../model/spec.ts'
+import { rateOfPod } from '../billing/rate.ts'
 import { shippedPriceBook } from '../billing/shipped-price-books.ts'
 import type { OverflowPool, OverflowRules } from '../scheduling/decide-overflow.ts'
 import { defaultOverflowRules } from '../scheduling/overflow.ts'
@@ -11,13 +12,17 @@ import type { House } from './house.ts'
 /** The rules of overflow over all pools of now: of who sends Pods out, and of who explains it. */
 export function overflowRules(house: House, stacks: readonly BackendStack[]): OverflowRules {
   const pools = house.pools.configs().map((pool) => overflowPool(house, stacks, pool))
-  return { ...defaultOverflowRules, pools }
+  return { ...defaultOverflowRules, pools, bursts: house.bursts }
 }
 
 function overflowPool({ cluster }: House, stacks: readonly BackendStack[], pool: PoolConfig): OverflowPool {
   const backend = stacks.find(({ name }) => name === pool.backend)?.backend
   return {
     name: pool.name,
+    rate: (pod, atMs) => {
+      const book = shippedPriceBook(pool.priceBook)
+      return book && rateOfPod(pod, book, atMs)
+    },
     refuses: (pod) => {
       const capabilities = backend?.capabilities()
       if (!capabilities) return `backend ${pool.backend} is not there`

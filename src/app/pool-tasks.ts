@@ -6,7 +6,7 @@ import { nodeCapacity } from '../node/capacity.ts'
 import { nodeObject } from '../node/node-object.ts'
 import { thisPlace } from '../node/place.ts'
 import { runPools } from '../pools/run-pools.ts'
-import { pictureOf } from '../scheduling/cluster-picture.ts'
+import { overflowPicture } from '../scheduling/overflow-picture.ts'
 import { podsWaitingFor } from '../scheduling/waiting-pods.ts'
 import { version } from '../model/version.ts'
 import type { BackendStack } from './backend-stack.ts'
@@ -50,15 +50,17 @@ function waitingFor(house: House, stacks: readonly BackendStack[], name: string)
   const config = pools.get(name)?.config
   if (!pool || !config) return []
   const pods = cluster.pods.list()
-  const picture = pictureOf({
+  const objects = {
     pods,
     nodes: cluster.nodes.list(),
     namespaces: cluster.namespaces.list(),
     services: cluster.services.list(),
-  })
+  }
+  const nowWallMs = world.clock.wallMs()
+  const picture = overflowPicture(objects, { refused: [], rules, nowWallMs })
   const node = oneMore(house, stacks, config)
   if (!node) return []
-  return podsWaitingFor({ pods, picture, rules, pool, node, nowWallMs: world.clock.wallMs() })
+  return podsWaitingFor({ pods, picture, rules, pool, node, nowWallMs })
 }
 
 /** A node as the pool would get one more. */

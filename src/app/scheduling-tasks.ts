@@ -5,11 +5,12 @@ import { runScaleIn } from '../scheduling/scale-in.ts'
 import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
 import { moveBackTasks } from './move-back-tasks.ts'
+import { policyOf } from './burst-policies.ts'
 import { overflowRules } from './overflow-rules.ts'
 
 /** Overflow, scale-in and moving back over all pools; none when the configuration turns them off. */
 export function schedulingTasks(house: House, stacks: readonly BackendStack[]): Record<string, Task> {
-  const { config, world, cluster, events, pools } = house
+  const { config, world, cluster, events, pools, bursts } = house
   if (!config.overflow.enabled) return {}
   const { api, pods: allPods, nodes: allNodes, namespaces: allNamespaces, services: allServices } = cluster
   return {
@@ -22,7 +23,10 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
           namespaces: allNamespaces,
           services: allServices,
           rules: () => overflowRules(house, stacks),
-          onRules: (listener) => pools.subscribe(listener),
+          onRules: (listener) => {
+            const ends = [pools.subscribe(listener), bursts.subscribe(listener)]
+            return () => ends.forEach((end) => end())
+          },
           events,
           ...world,
         },
@@ -35,7 +39,14 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
       ),
     'scale-in': (inner) =>
       runScaleIn(
-        { api, pods: allPods, nodes: allNodes, cost: config.overflow.deletionCost, ...world },
+        {
+          api,
+          pods: allPods,
+          nodes: allNodes,
+          cost: config.overflow.deletionCost,
+          isLeftAlone: (pod) => policyOf(house, pod)?.spec.scaleIn === 'None',
+          ...world,
+        },
         inner,
       ),
     ...moveBackTasks(house),

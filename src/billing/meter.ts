@@ -28,8 +28,8 @@ export interface MeterOptions {
   readonly log: Log
   /** For a sandbox whose INTENT is missing: the facts of the virtual node that it was made for. */
   readonly nodeFacts: (nodeName: string) => MeteredNode
-  /** Names of the Pod labels that bills can group by. Default: the recommended application labels. */
-  readonly labels?: readonly string[]
+  /** Names of the Pod labels that are kept, or all of them. Default: the recommended application labels. */
+  readonly labels?: readonly string[] | 'all'
   /** Default one minute. */
   readonly heartbeatMs?: number
 }

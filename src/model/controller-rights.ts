@@ -30,12 +30,18 @@ export const controllerRights: readonly Right[] = [
   // get: whether what runs here and is in no list is really gone. patch: the toleration that lets a Pod overflow, and the
   // deletion cost that makes it leave first.
   { apiGroups: [''], resources: ['pods'], verbs: ['get', ...follow, 'patch'] },
-  // Emptying a node; the second only for a pool that is deleted by force, after its drainTimeoutSeconds.
+  // Emptying a node, and burst policies that say atCap: Stop; the second only for a pool that is deleted by force, after its drainTimeoutSeconds.
   { apiGroups: [''], resources: ['pods/eviction'], verbs: ['create'] },
   { apiGroups: [''], resources: ['pods'], verbs: ['delete'] },
   // create: of the pools in the configuration file.
   { apiGroups: ['spillway.dev'], resources: ['virtualnodepools'], verbs: [...follow, 'create', 'patch'] },
   { apiGroups: ['spillway.dev'], resources: ['virtualnodepools/status'], verbs: ['patch'] },
+  { apiGroups: ['spillway.dev'], resources: ['burstpolicies', 'clusterburstpolicies'], verbs: follow },
+  {
+    apiGroups: ['spillway.dev'],
+    resources: ['burstpolicies/status', 'clusterburstpolicies/status'],
+    verbs: ['patch'],
+  },
   { apiGroups: [''], resources: ['nodes'], verbs: ['get', ...follow, 'create', 'patch', 'delete'] },
   { apiGroups: [''], resources: ['namespaces'], verbs: ['get', ...follow] },
   { apiGroups: [''], resources: ['services'], verbs: follow },

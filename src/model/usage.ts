@@ -167,13 +167,13 @@ export interface BilledPodOptions {
   readonly clusterUid: string
   readonly pool: string
   readonly node: string
-  /** Names of the labels that bills group by. */
-  readonly labels: readonly string[]
+  /** Names of the labels that are kept, or all of them. */
+  readonly labels: readonly string[] | 'all'
 }
 
 export function billedPod(pod: Pod, { clusterUid, pool, node, labels }: BilledPodOptions): BilledPod {
-  const kept: Record<string, string> = {}
-  for (const name of labels) {
+  const kept: Record<string, string> = labels === 'all' ? { ...pod.metadata?.labels } : {}
+  for (const name of labels === 'all' ? [] : labels) {
     const value = pod.metadata?.labels?.[name]
     if (value !== undefined) kept[name] = value
   }

@@ -2,6 +2,8 @@ import { nodeMatches } from '../lifecycle/node-affinity.ts'
 import { untoleratedTaints } from '../lifecycle/tolerations.ts'
 import type { KubeObject, Namespace, Node, Pod, PodSpec, Service } from '../model/kubernetes.ts'
 import { isPlacement, placementLabel, placements } from '../model/words.ts'
+import type { BurstPolicy } from './burst/burst-policy.ts'
+import { unknownPools } from './burst/burst-status.ts'
 import { isOver, poolOf } from './cluster-picture.ts'
 import type { OverflowPool } from './decide-overflow.ts'
 import { serviceWithLocalTraffic } from './local-traffic.ts'
@@ -46,6 +48,8 @@ export interface ClusterFacts {
   readonly services: readonly Service[]
   readonly daemonSets: readonly DaemonSet[]
   readonly pools: readonly OverflowPool[]
+  /** Undefined: not known yet. */
+  readonly bursts: readonly BurstPolicy[] | undefined
 }
 
 /** All findings, problems first. Pure. */
@@ -59,6 +63,7 @@ export function checkCluster(facts: ClusterFacts): readonly Finding[] {
     ...labels(facts),
     ...localTraffic(facts),
     ...unfitPods(facts),
+    ...burstPolicies(facts),
   ]
   return findings.sort((a, b) => Number(a.level === 'note') - Number(b.level === 'note'))
 }
@@ -208,6 +213,20 @@ function unfitPods({ pods, namespaces, pools }: ClusterFacts): readonly Finding[
       'they stay on servers; nothing has to be done for that',
     ),
   )
+}
+
+function burstPolicies({ bursts = [], pools }: ClusterFacts): readonly Finding[] {
+  const names = pools.map(({ name }) => name)
+  return bursts.flatMap(({ title, spec, problems }): Finding[] => {
+    if (problems.length > 0) {
+      const finding = `${title} cannot be read, and keeps on servers what it selects: ${problems[0]}`
+      return [{ level: 'problem', finding, remedy: 'kubectl apply -f deploy/crds, and write it anew' }]
+    }
+    const unknown = unknownPools(spec.pools, names)
+    if (unknown.length === 0) return []
+    const finding = `${title} names pools that are not there: ${unknown.join(', ')}`
+    return [{ level: 'problem', finding, remedy: `there are: ${names.join(', ') || 'none'}` }]
+  })
 }
 
 function note(finding: string, remedy: string): Finding {

@@ -12,6 +12,7 @@ import {
 import { poolLabel, virtualNodeType } from '../model/words.ts'
 import { hostPortsOf, type HostPort } from '../lifecycle/host-ports.ts'
 import { Neighbours, type KeptOff } from './neighbours.ts'
+import type { BurstPicture } from './burst/burst-picture.ts'
 
 /** A node and what is left on it. */
 export interface NodeRoom {
@@ -35,6 +36,15 @@ export interface ClusterPicture {
   readonly virtualNodes: ReadonlyMap<string, readonly NodeRoom[]>
   readonly namespaces: ReadonlyMap<string, Namespace>
   readonly services: readonly Service[]
+  /** Where room is counted as taken by Pods that may go to virtual nodes and are not bound yet. By Pod UID. */
+  readonly sent?: ReadonlyMap<string, SentTo>
+  /** Left out where nobody reads burst policies. */
+  readonly bursts?: BurstPicture
+}
+
+export interface SentTo {
+  readonly pool: string
+  readonly node: string
 }
 
 export interface ClusterObjects {
@@ -51,7 +61,7 @@ export function poolOf(node: Node): string | undefined {
 }
 
 /** Virtual nodes of other makers are no servers: that they have room keeps nobody in. */
-function isServer(node: Node): boolean {
+export function isServer(node: Node): boolean {
   return node.metadata?.labels?.['type'] !== virtualNodeType
 }
 

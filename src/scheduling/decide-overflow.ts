@@ -1,17 +1,38 @@
 import { parseTimeMs } from '../model/clock.ts'
 import type { Pod, Toleration } from '../model/kubernetes.ts'
 import { virtualNodeTaintKey } from '../model/words.ts'
+import type { BurstSource } from './burst/burst-source.ts'
+import type { PricedPool } from './burst/burst-picture.ts'
+import {
+  budgetRefusal,
+  policyAnswer,
+  quietAnswer,
+  replicasAnswer,
+  rulingOn,
+  type BudgetRefusal,
+  type Ruling,
+} from './burst/burst-rules.ts'
 import { withPod, type ClusterPicture, type NodeRoom } from './cluster-picture.ts'
 import { describeFits } from './describe-fits.ts'
 import { fitOn, isServerFor, type Fit } from './fit.ts'
 import { serviceWithLocalTraffic } from './local-traffic.ts'
 import { nodeMatches, selectsNodes } from '../lifecycle/node-affinity.ts'
 import { untoleratedTaints } from '../lifecycle/tolerations.ts'
+import {
+  lookAgainMs,
+  never,
+  notable,
+  stopped,
+  wait,
+  type Answer,
+  type Judgement,
+  type OverflowDecision,
+  type RuleLine,
+} from './judgement.ts'
 import { candidacy, type Candidacy } from './unschedulable.ts'
 
 /** A pool as overflow sees it, in the order in which pools are tried. */
-export interface OverflowPool {
-  readonly name: string
+export interface OverflowPool extends PricedPool {
   /** Why Pods like this one cannot run there (a feature that the backend lacks), undefined when they can. */
   refuses(pod: Pod): string | undefined
 }
@@ -24,44 +45,16 @@ export interface OverflowRules {
   readonly nominatedWaitMs: number
   /** Let Pods out that a Service of `externalTrafficPolicy: Local` selects. */
   readonly allowLocalTraffic: boolean
+  /** All that is asked about one pool alone. */
+  readonly only?: string
+  /** Left out: there are no burst policies. */
+  readonly bursts?: BurstSource
 }
 
 export interface OverflowMoment {
   readonly nowWallMs: number
   /** Since when the Pod has had its `nominatedNodeName`, on the same clock; undefined when it has none. */
   readonly nominatedSinceMs: number | undefined
-}
-
-/** `because` is a sentence for people: of events, and of `explain`. */
-export type OverflowDecision =
-  | { readonly kind: 'send'; readonly pool: string; readonly because: string }
-  /** Looked at again on every change of the cluster, and after that time at the latest. */
-  | Wait
-  /** As things stand; a changed label, node or Service may change it. `notable`: worth an event on the Pod. */
-  | { readonly kind: 'never'; readonly because: string; readonly notable: boolean }
-
-interface Wait {
-  readonly kind: 'wait'
-  readonly afterMs: number
-  readonly because: string
-  /** It waits for the scheduler alone, and may go there. */
-  readonly pool?: string
-}
-
-/** The condition is not rewritten on every attempt of the scheduler's, so the next look needs a timer of ours. */
-const lookAgainMs = 5_000
-
-/** One rule that was asked, in order; the first that does not pass decides. */
-export interface RuleLine {
-  readonly rule: 'eligible' | 'preemption' | 'waiting time' | 'servers' | 'local traffic' | `pool ${string}`
-  readonly passes: boolean
-  /** What was seen, a sentence for people. */
-  readonly evidence: string
-}
-
-export interface Judgement {
-  readonly decision: OverflowDecision
-  readonly rules: readonly RuleLine[]
 }
 
 /** May this Pod go to a virtual node now, and of which pool? */
@@ -81,11 +74,12 @@ export function judgeOverflow(
   rules: OverflowRules,
   moment: OverflowMoment,
 ): Judgement {
-  const candidate = candidacy(pod, picture.namespaces.get(pod.metadata?.namespace ?? ''))
-  let question: Question = { pod, picture, rules, moment, candidate, because: '' }
+  let question = questionOf(pod, picture, rules, moment)
   const asked: RuleLine[] = []
-  for (const ask of [eligible, afterPreemption, waitingTime, noServer, localTraffic]) {
-    const { rule, stop, evidence } = ask(question)
+  for (const ask of inTurn) {
+    const answer = ask(question)
+    if (!answer) continue
+    const { rule, stop, evidence } = answer
     asked.push({ rule, passes: stop === undefined, evidence })
     if (stop) return { decision: stop, rules: asked }
     if (rule === 'servers') question = { ...question, because: evidence }
@@ -100,16 +94,42 @@ interface Question {
   readonly rules: OverflowRules
   readonly moment: OverflowMoment
   readonly candidate: Candidacy
+  /** What burst policies come to for it; undefined where nobody reads them. */
+  readonly ruling: Ruling | undefined
+  /** By label, or else by policy. */
+  readonly placement: 'auto' | 'virtual'
   /** Why no server takes it, once that has been asked. */
   readonly because: string
 }
 
-/** With `stop` the rule decides, and nothing is asked after it. */
-type Answer = Omit<RuleLine, 'passes'> & { readonly stop?: OverflowDecision }
-
-function stopped(rule: RuleLine['rule'], stop: OverflowDecision): Answer {
-  return { rule, stop, evidence: stop.because }
+function questionOf(
+  pod: Pod,
+  picture: ClusterPicture,
+  rules: OverflowRules,
+  moment: OverflowMoment,
+): Question {
+  const home = picture.namespaces.get(pod.metadata?.namespace ?? '')
+  const candidate = candidacy(pod, home)
+  const said = candidate.kind === 'candidate' ? candidate : { placement: 'auto' as const, labelled: false }
+  const { placement, labelled } = said
+  const ruling = picture.bursts && rulingOn({ pod, home, labelled, bursts: picture.bursts })
+  const isAlways = !labelled && ruling?.applied?.spec.mode === 'Always'
+  const common = { pod, picture, rules, moment, candidate, ruling, because: '' }
+  return { ...common, placement: isAlways ? 'virtual' : placement }
 }
+
+/** The rules before the pools, in the order in which they are asked. One that has nothing to say makes no line. */
+const inTurn: readonly ((question: Question) => Answer | undefined)[] = [
+  eligible,
+  ({ ruling, picture }) => ruling && picture.bursts && policyAnswer(ruling, picture.bursts),
+  ({ ruling, moment }) => ruling && quietAnswer(ruling, moment.nowWallMs),
+  afterPreemption,
+  waitingTime,
+  noServer,
+  localTraffic,
+  ({ ruling, pod, placement, picture: { bursts } }) =>
+    ruling && bursts && replicasAnswer(ruling, { pod, placement, bursts }),
+]
 
 function eligible({ candidate }: Question): Answer {
   const rule = 'eligible'
@@ -128,8 +148,10 @@ function afterPreemption({ pod, rules, moment }: Question): Answer {
   return stopped(rule, wait(leftMs, `preemption makes room for it on ${node}`))
 }
 
-function waitingTime({ pod, rules: { waitMs }, moment: { nowWallMs } }: Question): Answer {
+function waitingTime({ pod, rules, ruling, placement, moment: { nowWallMs } }: Question): Answer {
   const rule = 'waiting time'
+  if (placement === 'virtual') return { rule, evidence: 'none for who is to be on a virtual node' }
+  const waitMs = ruling?.applied ? ruling.applied.spec.waitSeconds * 1000 : rules.waitMs
   if (waitMs === 0) return { rule, evidence: 'there is none' }
   const since = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled')?.lastTransitionTime
   const leftMs = (since ? parseTimeMs(since) : nowWallMs) + waitMs - nowWallMs
@@ -137,20 +159,21 @@ function waitingTime({ pod, rules: { waitMs }, moment: { nowWallMs } }: Question
   return stopped(rule, wait(leftMs, `it goes out ${waitMs / 1000} s after the scheduler refused it`))
 }
 
-function noServer({ pod, picture, candidate }: Question): Answer {
+function noServer({ pod, picture, candidate, placement }: Question): Answer {
   const rule = 'servers'
-  if (candidate.kind === 'candidate' && candidate.placement === 'virtual') {
-    return { rule, evidence: 'its placement is virtual' }
-  }
+  if (placement === 'virtual') return { rule, evidence: virtualBecause(candidate) }
   const servers = decideByServers(pod, picture)
   return servers.kind === 'out' ? { rule, evidence: servers.because } : stopped(rule, servers)
 }
 
-function localTraffic({ pod, picture, rules, candidate, because }: Question): Answer {
+function virtualBecause(candidate: Candidacy): string {
+  const isByLabel = candidate.kind === 'candidate' && candidate.placement === 'virtual'
+  return isByLabel ? 'its placement is virtual' : 'its policy says Always'
+}
+
+function localTraffic({ pod, picture, rules, candidate, placement, because }: Question): Answer {
   const rule = 'local traffic'
-  if (candidate.kind === 'candidate' && candidate.placement === 'virtual') {
-    return { rule, evidence: 'its placement is virtual' }
-  }
+  if (placement === 'virtual') return { rule, evidence: virtualBecause(candidate) }
   if (rules.allowLocalTraffic) return { rule, evidence: 'is allowed' }
   const service = serviceWithLocalTraffic(pod, picture.services)
   if (!service) return { rule, evidence: 'no Service of externalTrafficPolicy Local selects it' }
@@ -190,21 +213,56 @@ function virtualRooms(picture: ClusterPicture): NodeRoom[] {
   return [...picture.virtualNodes.values()].flat()
 }
 
-function choosePool({ pod, picture, rules: { pools }, because }: Question): Judgement {
+function choosePool(question: Question): Judgement {
+  const { pod, picture, because } = question
   const rules: RuleLine[] = []
   let mayChange = false
-  for (const pool of pools) {
-    const rooms = picture.virtualNodes.get(pool.name) ?? []
-    const refusal = pool.refuses(pod)
-    const fits = refusal === undefined ? rooms.map((room) => fitOn(withToleration(pod, pool.name), room)) : []
-    const passes = fits.some(({ kind }) => kind === 'fits')
-    rules.push({ rule: `pool ${pool.name}`, passes, evidence: refusal ?? describePool(fits) })
-    if (passes) return { decision: goTo(pool.name, isLetIn(pod, rooms), because), rules }
+  let tooDear: BudgetRefusal | undefined
+  for (const { name, pool } of poolsInOrder(question)) {
+    const rooms = picture.virtualNodes.get(name) ?? []
+    const refusal = pool ? pool.refuses(pod) : 'there is no such pool'
+    const asking = withToleration(pod, name)
+    const fits = refusal === undefined ? rooms.map((room) => fitOn(asking, room)) : []
+    // The room that it takes itself must not send it on to the next pool.
+    const isItsOwn = picture.sent?.get(pod.metadata?.uid ?? '')?.pool === name
+    const hasRoom = isItsOwn || fits.some(({ kind }) => kind === 'fits')
+    const letIn = hasRoom && isLetIn(pod, rooms)
+    // Whoever may go there already is counted, and cannot be kept from it.
+    const budget = pool && hasRoom && !letIn ? refusedByBudget(question, pool) : undefined
+    const room = isItsOwn ? 'room there is kept for it' : describePool(fits)
+    const evidence = refusal ?? budget?.evidence ?? room
+    const passes = hasRoom && !budget
+    rules.push({ rule: `pool ${name}`, passes, evidence })
+    if (passes) return { decision: goTo(name, letIn, because), rules }
+    tooDear ??= budget
     mayChange ||= refusal === undefined && fits.every(({ kind }) => kind !== 'mismatch')
   }
   const reasons = rules.map(({ rule, evidence }) => `${rule}: ${evidence}`).join('; ')
   const all = `${because}, and no virtual node takes it (${reasons || 'there is no pool'})`
+  if (tooDear) return { decision: { ...wait(lookAgainMs, all), heldBy: tooDear.heldBy }, rules }
   return { decision: mayChange ? wait(lookAgainMs, all) : notable(all), rules }
+}
+
+interface NamedPool {
+  readonly name: string
+  /** Undefined: a policy names it, and there is none. */
+  readonly pool: OverflowPool | undefined
+}
+
+/** All in their order; or those that the policy names, in its. */
+function poolsInOrder({ rules, ruling }: Question): readonly NamedPool[] {
+  const names = ruling?.applied?.spec.pools ?? rules.pools.map(({ name }) => name)
+  return names
+    .filter((name) => rules.only === undefined || name === rules.only)
+    .map((name) => ({ name, pool: rules.pools.find((pool) => pool.name === name) }))
+}
+
+function refusedByBudget(
+  { pod, ruling, picture: { bursts }, moment }: Question,
+  pool: OverflowPool,
+): BudgetRefusal | undefined {
+  if (!ruling || !bursts) return undefined
+  return budgetRefusal(ruling, pool, { pod, bursts, nowMs: moment.nowWallMs })
 }
 
 function goTo(pool: string, letIn: boolean, because: string): OverflowDecision {
@@ -242,6 +300,7 @@ export function withToleration(pod: Pod, pool: string): Pod {
  */
 export function withSentPods(picture: ClusterPicture, unbound: readonly Pod[]): ClusterPicture {
   const virtualNodes = new Map(picture.virtualNodes)
+  const sent = new Map(picture.sent)
   for (const pod of unbound) {
     for (const [pool, rooms] of virtualNodes) {
       const at = rooms.findIndex((room) => isLetIn(pod, [room]) && fitOn(pod, room).kind === 'fits')
@@ -250,20 +309,9 @@ export function withSentPods(picture: ClusterPicture, unbound: readonly Pod[]): 
         pool,
         rooms.map((room, index) => (index === at ? withPod(room, pod) : room)),
       )
+      sent.set(pod.metadata?.uid ?? '', { pool, node: rooms[at]?.name ?? '' })
       break
     }
   }
-  return { ...picture, virtualNodes }
-}
-
-function wait(afterMs: number, because: string): Wait {
-  return { kind: 'wait', afterMs, because }
-}
-
-function never(because: string): OverflowDecision {
-  return { kind: 'never', because, notable: false }
-}
-
-function notable(because: string): OverflowDecision {
-  return { kind: 'never', because, notable: true }
+  return { ...picture, virtualNodes, ...(sent.size > 0 && { sent }) }
 }

@@ -3,16 +3,11 @@ import type { Pod } from '../model/kubernetes.ts'
 import { parseResources, podRequests, type Resources } from '../model/resources.ts'
 import { deletionCostAnnotation, deletionCostSetAnnotation } from '../model/words.ts'
 import { isOver, type ClusterPicture, type NodeRoom } from './cluster-picture.ts'
-import {
-  judgeOverflow,
-  withToleration,
-  type OverflowMoment,
-  type OverflowRules,
-  type RuleLine,
-} from './decide-overflow.ts'
+import { judgeOverflow, withToleration, type OverflowMoment, type OverflowRules } from './decide-overflow.ts'
 import { honoursCost } from './deletion-cost.ts'
 import { describeFits } from './describe-fits.ts'
 import { fitOn, isServerFor } from './fit.ts'
+import type { RuleLine } from './judgement.ts'
 
 /**
  * Where a Pod goes.
@@ -96,13 +91,17 @@ function hasClaim({ spec }: Pod): boolean {
 }
 
 /** Where the scheduler puts a Pod that needs nobody's leave: it may choose among all pools whose taint is tolerated. */
-function letIn(pod: Pod, { virtualNodes }: ClusterPicture): Pick<PodExplanation, 'pool' | 'nodes'> {
-  const open = [...virtualNodes].filter(([, rooms]) => rooms.some((room) => fitOn(pod, room).kind === 'fits'))
+function letIn(pod: Pod, { virtualNodes, sent }: ClusterPicture): Pick<PodExplanation, 'pool' | 'nodes'> {
+  const own = sent?.get(pod.metadata?.uid ?? '')
+  const open = [...virtualNodes].filter(
+    ([pool, rooms]) => pool === own?.pool || rooms.some((room) => fitOn(pod, room).kind === 'fits'),
+  )
   const nodes = likely(
     pod,
     open.flatMap(([, rooms]) => rooms),
   )
-  return { pool: open.length === 1 ? open[0]?.[0] : undefined, nodes }
+  const kept = own && nodes.length === 0 ? [own.node] : nodes
+  return { pool: open.length === 1 ? open[0]?.[0] : undefined, nodes: kept }
 }
 
 /** The Pod as it is once the scheduler has found no server for it. */

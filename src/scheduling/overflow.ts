@@ -1,7 +1,7 @@
 import { backoffMs, type BackoffPolicy } from '../control/backoff.ts'
 import { runController } from '../control/controller.ts'
 import { KeyQueue } from '../control/queue.ts'
-import type { KubeApi, Store, StoreChange } from '../kube/api.ts'
+import type { KubeApi, ObjectName, Store, StoreChange } from '../kube/api.ts'
 import type { EventSink } from '../kube/events.ts'
 import { pods as podResource } from '../kube/resources.ts'
 import type { Clock } from '../model/clock.ts'
@@ -9,20 +9,16 @@ import { errorMessage, hasCode } from '../model/errors.ts'
 import type { KubeObject, Namespace, Node, Pod, Service } from '../model/kubernetes.ts'
 import { podRef } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
-import { isOver, pictureOf, type ClusterPicture } from './cluster-picture.ts'
-import {
-  decideOverflow,
-  withSentPods,
-  withToleration,
-  type OverflowDecision,
-  type OverflowRules,
-} from './decide-overflow.ts'
+import { isOver, type ClusterPicture } from './cluster-picture.ts'
+import { decideOverflow, type OverflowRules } from './decide-overflow.ts'
 import { tolerationPatch } from './json-patches.ts'
+import type { HeldBy, OverflowDecision } from './judgement.ts'
+import { overflowPicture, refusedPods, withSentPod, type PictureOptions } from './overflow-picture.ts'
 import { isUnschedulable } from './unschedulable.ts'
 import { WrittenPods } from './written-pods.ts'
 
 export interface OverflowOptions {
-  readonly api: Pick<KubeApi, 'patch'>
+  readonly api: Pick<KubeApi, 'get' | 'patch'>
   /** All Pods of the cluster, of one watch: bindings then come before the refusals that they caused. */
   readonly pods: Store<Pod>
   readonly nodes: Store<Node>
@@ -99,7 +95,7 @@ const roundKey = 'round'
 const settleMs = 20
 
 /** More wait for the next round, which knows what this one's writes have changed. */
-const mostSentAtOnce = 32
+export const mostSentAtOnce = 32
 
 const conflictBackoff: BackoffPolicy = { firstMs: 20, longestMs: 30_000, factor: 4, jitter: 0.2 }
 
@@ -116,6 +112,8 @@ interface Memory {
 class Overflow {
   readonly #options: OverflowOptions
   readonly #written = new WrittenPods()
+  /** Whose patch may have been taken or not: no answer came. By Pod UID. */
+  readonly #unclear = new Map<string, ObjectName>()
   /** By Pod UID; only of Pods that are Unschedulable now. */
   #memories = new Map<string, Memory>()
 
@@ -130,14 +128,21 @@ class Overflow {
 
   /** Decides every Unschedulable Pod and sends those that may go. */
   async round(signal: AbortSignal): Promise<{ afterMs?: number }> {
-    const all = this.#written.over(this.#options.pods.list())
-    const refused = all.filter(isUnschedulable).sort(byUrgency)
-    this.#remember(refused)
-    if (refused.length === 0) return {}
-    const sends: Promise<void>[] = []
-    let nextMs = Number.POSITIVE_INFINITY
-    let picture = withSentPods(this.#picture(all), refused)
+    await this.#clearUp(signal)
+    const { clock } = this.#options
     const rules = this.#options.rules()
+    const all = this.#written.over(this.#options.pods.list())
+    const refused = refusedPods(all)
+    this.#remember(refused)
+    if (refused.length === 0) {
+      rules.bursts?.tellHeld([])
+      return {}
+    }
+    const sends: Promise<void>[] = []
+    const held: HeldBy[] = []
+    let nextMs = Number.POSITIVE_INFINITY
+    const now = { rules, nowWallMs: clock.wallMs() }
+    let picture = this.#picture(all, { refused, ...now })
     for (const pod of refused) {
       if (sends.length >= mostSentAtOnce) {
         // Whoever comes after is decided in the next round, and would have to be decided again there.
@@ -145,13 +150,20 @@ class Overflow {
         break
       }
       const leftMs = this.#memoryOf(pod).notBeforeMs - this.#options.clock.monotonicMs()
-      const decision = leftMs > 0 ? undefined : this.#decide(pod, picture, rules)
+      const decision = leftMs > 0 ? undefined : this.#decide(pod, picture, now)
       if (!decision || decision.kind === 'wait') nextMs = Math.min(nextMs, decision?.afterMs ?? leftMs)
-      else if (decision.kind === 'send') {
-        picture = withSentPods(picture, [withToleration(pod, decision.pool)])
+      if (decision?.kind === 'send') {
+        picture = withSentPod(picture, { pod, pool: decision.pool }, now)
         sends.push(this.#send(pod, decision, signal))
-      } else if (decision.notable) this.#tell(pod, 'OverflowRefused', decision.because)
+      } else if (decision?.heldBy) {
+        held.push(decision.heldBy)
+        this.#tell(pod, 'OverflowHeld', decision.heldBy.told)
+      } else if (decision?.kind === 'never' && decision.notable) {
+        this.#tell(pod, 'OverflowRefused', decision.because)
+      }
     }
+    // With more to come it is not all.
+    if (nextMs > 0) rules.bursts?.tellHeld(held)
     await settleAll(sends)
     for (const { notBeforeMs, failures } of this.#memories.values()) {
       if (failures > 0)
@@ -160,20 +172,38 @@ class Overflow {
     return Number.isFinite(nextMs) ? { afterMs: nextMs } : {}
   }
 
-  #picture(pods: readonly Pod[]): ClusterPicture {
+  /** A Pod that went without our knowing would be counted out of its policy's caps, and another one sent in its place. */
+  async #clearUp(signal: AbortSignal): Promise<void> {
+    for (const [uid, object] of this.#unclear) {
+      try {
+        const pod = await this.#options.api.get(podResource, object, signal)
+        if (pod.metadata?.uid === uid) this.#written.add(pod)
+      } catch (error) {
+        if (!hasCode(error, 'NotFound')) throw error
+      }
+      this.#unclear.delete(uid)
+    }
+  }
+
+  #picture(pods: readonly Pod[], options: PictureOptions): ClusterPicture {
     const { nodes, namespaces, services } = this.#options
-    return pictureOf({
+    const objects = {
       pods,
       nodes: nodes.list(),
       namespaces: namespaces.list(),
       services: services.list(),
-    })
+    }
+    return overflowPicture(objects, options)
   }
 
-  #decide(pod: Pod, picture: ClusterPicture, rules: OverflowRules): OverflowDecision {
-    const { clock, log } = this.#options
+  #decide(
+    pod: Pod,
+    picture: ClusterPicture,
+    { rules, nowWallMs }: Omit<PictureOptions, 'refused'>,
+  ): OverflowDecision {
+    const { log } = this.#options
     const nominatedSinceMs = this.#memoryOf(pod).nominated?.sinceMs
-    const decision = decideOverflow(pod, picture, rules, { nowWallMs: clock.wallMs(), nominatedSinceMs })
+    const decision = decideOverflow(pod, picture, rules, { nowWallMs, nominatedSinceMs })
     log.debug({ pod: podRef(pod), ...decision }, 'overflow decided')
     return decision
   }
@@ -197,7 +227,10 @@ class Overflow {
       if (hasCode(error, 'NotFound')) return
       // A test of the patch that fails is answered 422 (Invalid): the Pod is not the one that was decided about. It is
       // decided anew when its new form comes in, or after the back-off; so is one whose patch can never succeed.
-      if (!hasCode(error, 'Conflict') && !hasCode(error, 'Invalid')) throw error
+      if (!hasCode(error, 'Conflict') && !hasCode(error, 'Invalid')) {
+        this.#unclear.set(podRef(pod).uid, { namespace, name })
+        throw error
+      }
       memory.failures += 1
       memory.notBeforeMs = clock.monotonicMs() + backoffMs(conflictBackoff, memory.failures, random())
       log.debug(
@@ -234,13 +267,6 @@ class Overflow {
     if (!memory) throw new Error('a Pod is decided that was not remembered')
     return memory
   }
-}
-
-/** As the scheduler's queue: priority first, then age. */
-function byUrgency(a: Pod, b: Pod): number {
-  const byPriority = (b.spec?.priority ?? 0) - (a.spec?.priority ?? 0)
-  if (byPriority !== 0) return byPriority
-  return (a.metadata?.creationTimestamp ?? '').localeCompare(b.metadata?.creationTimestamp ?? '')
 }
 
 /** Lets all end before the first error goes up, so that no write is left running behind the round's back. */

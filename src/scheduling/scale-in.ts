@@ -19,6 +19,8 @@ export interface ScaleInOptions {
   readonly nodes: Store<Node>
   /** 32-bit; default -1000. With Karpenter's PodDeletionCostManagement (it writes the same key) -2147483648. */
   readonly cost?: number
+  /** Whether a policy leaves the order of this Pod's workload to Kubernetes. Default: none does. */
+  readonly isLeftAlone?: (pod: Pod) => boolean
   readonly clock: Clock
   /** In [0, 1). */
   readonly random: () => number
@@ -86,12 +88,12 @@ function virtualNodeNames(nodes: Store<Node>): ReadonlySet<string> {
 }
 
 async function setCost(
-  { api, pods, nodes, cost = defaultDeletionCost, log }: ScaleInOptions,
+  { api, pods, nodes, cost = defaultDeletionCost, isLeftAlone, log }: ScaleInOptions,
   uid: string,
   signal: AbortSignal,
 ): Promise<void> {
   const pod = pods.byUid(uid)
-  if (!pod || !wantsDeletionCost(pod, virtualNodeNames(nodes))) return
+  if (!pod || !wantsDeletionCost(pod, virtualNodeNames(nodes)) || isLeftAlone?.(pod)) return
   const { namespace, name } = podRef(pod)
   try {
     await api.patch(

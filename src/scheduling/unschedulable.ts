@@ -3,7 +3,13 @@ import type { Namespace, Pod } from '../model/kubernetes.ts'
 import { isPlacement, placementLabel, placements, serverOnlyNamespaces } from '../model/words.ts'
 
 export type Candidacy =
-  | { readonly kind: 'candidate'; readonly placement: 'auto' | 'virtual'; readonly because: string }
+  | {
+      readonly kind: 'candidate'
+      readonly placement: 'auto' | 'virtual'
+      /** Whether a label says so: it counts before every burst policy. */
+      readonly labelled: boolean
+      readonly because: string
+    }
   /** Nothing for overflow to decide: scheduled, not refused by the scheduler yet, or on its way out. */
   | { readonly kind: 'none' }
   /** Refused by the scheduler, and never to be let out as things stand. */
@@ -55,9 +61,9 @@ function byPlacement(
     return never(`label ${placementLabel} of ${where} is "${said}"; allowed: ${placements.join(', ')}`)
   }
   if (said === 'server') return never(`label ${placementLabel} of ${where} says server`)
-  const source =
-    (ofPod ?? ofNamespace) ? `label ${placementLabel} of ${where} says ${said}` : 'nothing keeps it in'
-  return { kind: 'candidate', placement: said, because: source }
+  const labelled = (ofPod ?? ofNamespace) !== undefined
+  const source = labelled ? `label ${placementLabel} of ${where} says ${said}` : 'nothing keeps it in'
+  return { kind: 'candidate', placement: said, labelled, because: source }
 }
 
 function never(because: string): Extract<Candidacy, { readonly kind: 'never' }> {

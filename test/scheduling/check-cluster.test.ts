@@ -13,6 +13,7 @@ const fine: ClusterFacts = {
   namespaces: [{ metadata: { name: 'shop' } }],
   services: [],
   daemonSets: [],
+  bursts: [],
   pools: [{ name: 'burst', refuses: () => undefined }],
 }
 

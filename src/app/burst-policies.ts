@@ -1,0 +1,61 @@
+import { SpendReader } from '../billing/spend-reader.ts'
+import type { LedgerStore } from '../billing/ledger.ts'
+import { defaultBackoff, jitteredBackoff } from '../control/backoff.ts'
+import type { Task } from '../control/tasks.ts'
+import type { Cluster } from '../kube/cluster.ts'
+import { drainPods } from '../pools/drain-pods.ts'
+import { keepPolicies } from '../scheduling/burst/keep-policies.ts'
+import { LiveBursts } from '../scheduling/burst/live-bursts.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import { selectedOf } from '../scheduling/burst/burst-picture.ts'
+import { selects, type BurstPolicy } from '../scheduling/burst/burst-policy.ts'
+import type { BackendStack } from './backend-stack.ts'
+import type { House, World } from './house.ts'
+import { overflowRules } from './overflow-rules.ts'
+
+/** The burst policies of the cluster, with the ledger's word on what was spent. */
+export function liveBursts(
+  { api, pods }: Cluster,
+  ledger: LedgerStore,
+  { clock, log, random }: World,
+): LiveBursts {
+  const reader = new SpendReader(ledger, clock)
+  return new LiveBursts({
+    api,
+    readSpend: (signal) => reader.read(signal),
+    pods,
+    clock,
+    backoff: jitteredBackoff(defaultBackoff, random),
+    log,
+  })
+}
+
+/** Follows the policies, and tells people what becomes of them. */
+export function burstTasks(house: House, stacks: readonly BackendStack[]): Record<string, Task> {
+  const { cluster, bursts, events, world } = house
+  const { api, pods, nodes, namespaces } = cluster
+  return {
+    'burst policies': (inner) => bursts.run(inner),
+    'status of burst policies': (inner) =>
+      keepPolicies(
+        {
+          api,
+          bursts,
+          pods,
+          nodes,
+          namespaces,
+          pools: () => overflowRules(house, stacks).pools,
+          evict: (victims, signal) => drainPods({ api, pods: victims, by: 'eviction' }, signal),
+          events,
+          ...world,
+        },
+        inner,
+      ),
+  }
+}
+
+/** The policy that says how the Pod goes; undefined also while they are not known. */
+export function policyOf({ bursts, cluster }: House, pod: Pod): BurstPolicy | undefined {
+  const home = cluster.namespaces.get({ name: pod.metadata?.namespace ?? '' })
+  return bursts.facts().policies?.find((policy) => selects(policy, selectedOf(pod), home))
+}

@@ -1,0 +1,30 @@
+import type { Pod } from '../model/kubernetes.ts'
+import { nanoScale, type Rational } from '../model/money.ts'
+import type { PriceBook } from '../model/price-book.ts'
+import { chooseSpec, type Spec } from '../model/spec.ts'
+import { billedResources } from './charges.ts'
+import { hourlyPrice } from './spending.ts'
+
+/** What a size costs while it is held. */
+export interface Rate {
+  readonly currency: string
+  readonly perHour: Rational
+  /** Nano-units that rounding adds to the lines of one UTC hour at most. */
+  readonly roundingNanos: bigint
+}
+
+/** By the prices of that instant. */
+export function rateOfSpec(spec: Spec, book: PriceBook, atMs: number): Rate {
+  const line = 10n ** BigInt(nanoScale - book.lineRounding.scale)
+  return {
+    currency: book.currency,
+    perHour: hourlyPrice(spec, book, atMs),
+    roundingNanos: line * BigInt(billedResources.length),
+  }
+}
+
+/** Of a Pod that is not billed yet. Undefined: the book has no size for it. */
+export function rateOfPod(pod: Pod, book: PriceBook, atMs: number): Rate | undefined {
+  const choice = chooseSpec(pod, book)
+  return choice.ok ? rateOfSpec(choice.spec, book, atMs) : undefined
+}

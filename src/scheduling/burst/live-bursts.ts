@@ -1,0 +1,145 @@
+import type { BurstPolicyKind } from '../../config/burst-policy.ts'
+import type { KubeApi, Store } from '../../kube/api.ts'
+import { OptionalKind } from '../../kube/optional-kind.ts'
+import type { Clock } from '../../model/clock.ts'
+import { errorMessage } from '../../model/errors.ts'
+import type { Pod } from '../../model/kubernetes.ts'
+import type { Log } from '../../telemetry/log.ts'
+import { isOver } from '../cluster-picture.ts'
+import type { HeldBy } from '../judgement.ts'
+import type { BurstFacts } from './burst-picture.ts'
+import { burstPolicyOf, inOrder, type BurstPolicy } from './burst-policy.ts'
+import { burstResources, type BurstPolicyObject } from './burst-policy-object.ts'
+import type { BurstSource } from './burst-source.ts'
+import type { SpendSnapshot } from './spend.ts'
+import { toleratesVirtualNodes } from './workload-counts.ts'
+
+export interface LiveBurstsOptions {
+  readonly api: Pick<KubeApi, 'list' | 'watch' | 'getText'>
+  /** What the ledger says; asked every few seconds while a policy has caps. */
+  readonly readSpend: (signal: AbortSignal) => Promise<SpendSnapshot>
+  readonly pods: Store<Pod>
+  readonly clock: Clock
+  /** Milliseconds to wait after that many failures of a watch in a row. */
+  readonly backoff: (failures: number) => number
+  readonly log: Log
+}
+
+/** What ended in the meantime is given back to a cap that late; what began is counted from the Pods at once. */
+const spendAgeMs = 5_000
+const tickMs = 500
+
+/** The policies of the cluster, and what was spent on whom they select, as they are now. */
+export class LiveBursts implements BurstSource {
+  readonly #options: LiveBurstsOptions
+  readonly #kinds: Readonly<Record<BurstPolicyKind, OptionalKind<BurstPolicyObject>>>
+  readonly #listeners = new Set<() => void>()
+  #policies: readonly BurstPolicy[] | undefined
+  #spend: SpendSnapshot | undefined
+  #held: readonly HeldBy[] = []
+  /** With the wall time at which each had ended. */
+  #gone: readonly { readonly pod: Pod; readonly atMs: number }[] = []
+
+  constructor(options: LiveBurstsOptions) {
+    this.#options = options
+    const kind = (name: BurstPolicyKind): OptionalKind<BurstPolicyObject> =>
+      new OptionalKind({ ...options, resource: burstResources[name] })
+    this.#kinds = { BurstPolicy: kind('BurstPolicy'), ClusterBurstPolicy: kind('ClusterBurstPolicy') }
+    for (const each of Object.values(this.#kinds)) each.subscribe(() => this.#policiesChanged())
+  }
+
+  facts(): BurstFacts {
+    this.#policies ??= this.#read()
+    return { policies: this.#policies, spend: this.#spend, gone: this.#gone.map(({ pod }) => pod) }
+  }
+
+  subscribe(listener: () => void): () => void {
+    const own = (): void => listener()
+    this.#listeners.add(own)
+    return () => void this.#listeners.delete(own)
+  }
+
+  tellHeld(held: readonly HeldBy[]): void {
+    this.#held = held
+  }
+
+  /** Of the last look at all Pods that wait. */
+  get held(): readonly HeldBy[] {
+    return this.#held
+  }
+
+  /** As the API server has it now; undefined: gone. */
+  objectOf({ kind, uid }: BurstPolicy): BurstPolicyObject | undefined {
+    return this.#kinds[kind].store.byUid(uid)
+  }
+
+  /** Follows policies and money until the signal is aborted, then resolves. */
+  async run(signal: AbortSignal): Promise<void> {
+    const end = this.#options.pods.subscribe(({ before, after }) => {
+      if (before && !isOver(before) && (!after || isOver(after))) this.#noteEnd(before)
+    })
+    signal.addEventListener('abort', end, { once: true })
+    await Promise.all([
+      ...Object.values(this.#kinds).map((kind) => kind.run(signal)),
+      this.#followSpend(signal),
+    ])
+  }
+
+  #noteEnd(pod: Pod): void {
+    const isWanted = this.#policies?.some(({ spec }) => spec.spend)
+    if (!isWanted || !pod.spec?.nodeName || !toleratesVirtualNodes(pod)) return
+    this.#gone = [...this.#gone, { pod, atMs: this.#options.clock.wallMs() }]
+  }
+
+  #read(): readonly BurstPolicy[] | undefined {
+    const kinds = Object.entries(this.#kinds) as [BurstPolicyKind, OptionalKind<BurstPolicyObject>][]
+    if (kinds.some(([, kind]) => !kind.known)) return undefined
+    return inOrder(
+      kinds.flatMap(([name, kind]) => kind.store.list().map((object) => burstPolicyOf(name, object))),
+    )
+  }
+
+  #policiesChanged(): void {
+    const before = this.#policies
+    this.#policies = this.#read()
+    // A status that we have written changes nothing.
+    if (before && this.#policies && sameSpecs(before, this.#policies)) return
+    this.#tell()
+  }
+
+  async #followSpend(signal: AbortSignal): Promise<void> {
+    const { clock, readSpend, log } = this.#options
+    let readAtMs = Number.NEGATIVE_INFINITY
+    while (!signal.aborted) {
+      try {
+        const isWanted = this.facts().policies?.some(({ spec }) => spec.spend)
+        if (isWanted && clock.monotonicMs() - readAtMs >= spendAgeMs) {
+          readAtMs = clock.monotonicMs()
+          const spend = await readSpend(signal)
+          this.#spend = spend
+          this.#gone = this.#gone.filter(({ atMs }) => atMs >= spend.atMs)
+          this.#tell()
+        }
+        await clock.sleep(tickMs, signal)
+      } catch (error) {
+        if (signal.aborted) return
+        // What was read last counts on: it only knows of more than runs by now, never of less.
+        log.warn({ error: errorMessage(error) }, 'what was spent so far cannot be read')
+      }
+    }
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+function sameSpecs(before: readonly BurstPolicy[], after: readonly BurstPolicy[]): boolean {
+  return (
+    before.length === after.length &&
+    before.every((policy, index) => {
+      const now = after[index]
+      return policy.uid === now?.uid && policy.generation === now.generation
+    })
+  )
+}

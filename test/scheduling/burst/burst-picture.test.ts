@@ -1,0 +1,287 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Pod } from '../../../src/model/kubernetes.ts'
+import { kubeTime } from '../../../src/model/clock.ts'
+import {
+  burstPictureOf,
+  withBurstPod,
+  type BurstPicture,
+} from '../../../src/scheduling/burst/burst-picture.ts'
+import { budgetRefusal, rulingOn } from '../../../src/scheduling/burst/burst-rules.ts'
+import {
+  costOf,
+  periodAt,
+  type Rate,
+  type SpendRecord,
+  type SpendSnapshot,
+} from '../../../src/scheduling/burst/spend.ts'
+import { poolToleration } from '../../../src/scheduling/decide-overflow.ts'
+import { boundSample, podSample, serverSample, virtualSample } from '../samples.ts'
+import { dollars, policySample } from './samples.ts'
+
+const nowMs = Date.parse('2026-03-10T10:30:00Z')
+const nodes = [serverSample(), virtualSample()]
+const pool = { name: 'burst', rate: () => dollars(2n) }
+const capped = policySample('capped', { spec: { spend: { currency: 'USD', perHour: '10' } } })
+
+function pictureOf(pods: readonly Pod[], spend: SpendSnapshot | undefined = { atMs: nowMs, records: [] }) {
+  const objects = { pods, nodes, namespaces: new Map(), pools: [pool], nowMs }
+  return burstPictureOf({ policies: [capped], spend, gone: [] }, objects)
+}
+
+function owned(name: string, more: Partial<Parameters<typeof podSample>[0]> = {}): Pod {
+  return podSample({ name, owner: 'StatefulSet', ...more })
+}
+
+const tolerated = { tolerations: [poolToleration('burst')] }
+
+describe('the Pods of a workload', () => {
+  const count = (...pods: Pod[]) => pictureOf(pods).counts.get('shop/StatefulSet/it')
+
+  test('count where they are, and as virtual as soon as they may go there', () => {
+    const running = { phase: 'Running', conditions: [] }
+    expect(
+      count(
+        owned('a', { spec: { nodeName: 'burst-0' }, status: running }),
+        owned('b', { spec: tolerated }),
+        owned('c', { spec: { nodeName: 'server-0', ...tolerated }, status: running }),
+        owned('d'),
+        owned('e', { spec: { nodeName: 'burst-0' }, status: { phase: 'Succeeded' } }),
+      ),
+    ).toEqual({ virtual: 2, server: 1 })
+  })
+
+  test('on their way out hold their place on a virtual node, and none on a server', () => {
+    const leaving = (nodeName: string): Pod => {
+      const pod = owned('a', { spec: { nodeName }, status: { phase: 'Running' } })
+      return { ...pod, metadata: { ...pod.metadata, deletionTimestamp: '2026-03-10T10:00:00Z' } }
+    }
+    expect(count(leaving('burst-0'))).toEqual({ virtual: 1, server: 0 })
+    expect(count(leaving('server-0'))).toBeUndefined()
+  })
+
+  test('hold their place too while the Node object is gone for a moment', () => {
+    const lost = owned('a', { spec: { nodeName: 'burst-7', ...tolerated }, status: { phase: 'Running' } })
+    expect(count(lost)).toEqual({ virtual: 1, server: 0 })
+  })
+})
+
+describe('an account', () => {
+  const billed: SpendRecord = {
+    namespace: 'shop',
+    labels: {},
+    currency: 'USD',
+    spent: { hour: 7n, day: 8n, month: 9n },
+    open: { uid: 'uid-of-a', rate: dollars(4n) },
+  }
+  const hourOf = (picture: BurstPicture) => picture.accounts.get(capped.uid)?.commitment
+
+  test('has what is billed once, and the rest of the hour of what is not yet', () => {
+    const pods = [
+      boundSample('burst-0', { name: 'a' }),
+      boundSample('burst-0', { name: 'b' }),
+      podSample({ name: 'c', spec: tolerated }),
+    ]
+    const records = [{ ...billed, open: { uid: 'uid-a', rate: dollars(4n) } }]
+    expect(hourOf(pictureOf(pods, { atMs: nowMs, records }))).toMatchObject({
+      spent: { hour: 7n },
+      // 4 $ of a, half of 2 $ each of b and c: for half an hour.
+      reserved: { hour: 2_000_000_000n + 2n * 1_000_000_000n },
+    })
+  })
+
+  test('leaves out other namespaces, other currencies and Pods that the policy does not select', () => {
+    const records = [
+      { ...billed, namespace: 'yard' },
+      { ...billed, currency: 'EUR' },
+    ]
+    expect(hourOf(pictureOf([], { atMs: nowMs, records }))).toMatchObject({
+      spent: { hour: 0n },
+      reserved: { hour: 0n },
+    })
+  })
+
+  test('takes a Pod’s own reservation for granted when that Pod is asked about again', () => {
+    const rate = (perHour: bigint) => ({ name: 'burst', rate: () => dollars(perHour) })
+    const pod = podSample({ name: 'c', spec: tolerated })
+    const picture = pictureOf([pod])
+    const ruling = rulingOn({ pod, home: undefined, labelled: false, bursts: picture })
+    expect(budgetRefusal(ruling, rate(20n), { pod, bursts: picture, nowMs })).toBeUndefined()
+    const refused = budgetRefusal(ruling, rate(21n), { pod, bursts: picture, nowMs })
+    expect(refused?.evidence).toBe(
+      'BurstPolicy shop/capped: until the end of the hour it costs up to $10.50, and of $10.00 per hour $0.00 are spent and $0.00 reserved',
+    )
+  })
+
+  test('refuses what it cannot reckon: money not known yet, no price, another currency', () => {
+    const pod = podSample()
+    const why = (picture: BurstPicture, rate: Rate | undefined) => {
+      const ruling = rulingOn({ pod, home: undefined, labelled: false, bursts: picture })
+      return budgetRefusal(ruling, { name: 'burst', rate: () => rate }, { pod, bursts: picture, nowMs })
+        ?.evidence
+    }
+    const known = pictureOf([])
+    expect(why({ ...known, spend: undefined }, dollars(1n))).toContain(
+      'what was spent so far is not known yet',
+    )
+    expect(why(known, undefined)).toContain('has no price for the Pod')
+    expect(why(known, { ...dollars(1n), currency: 'CNY' })).toContain(
+      'its cap is in USD, and pool burst has prices in CNY',
+    )
+    expect(why(known, dollars(1n))).toBeUndefined()
+  })
+})
+
+/** An hour, a day and a month that end together, so that all three caps are at stake. */
+const beginMs = Date.parse('2026-03-31T20:00:00Z')
+const minuteMs = 60_000
+
+interface Life {
+  readonly perHour: bigint
+  readonly deadlineSeconds: number | undefined
+  readonly startsAfterMinutes: number
+  readonly lastsMinutes: number
+}
+
+interface Out extends Life {
+  readonly uid: string
+  readonly sentMs: number
+}
+
+const lives = fc.record({
+  perHour: fc.bigInt({ min: 1n, max: 40n }),
+  deadlineSeconds: fc.option(fc.integer({ min: 60, max: 7200 }), { nil: undefined }),
+  startsAfterMinutes: fc.integer({ min: 0, max: 20 }),
+  lastsMinutes: fc.integer({ min: 1, max: 300 }),
+})
+
+function runOf({ sentMs, startsAfterMinutes, lastsMinutes, deadlineSeconds }: Out): {
+  fromMs: number
+  toMs: number
+} {
+  const fromMs = sentMs + startsAfterMinutes * minuteMs
+  const longest = deadlineSeconds === undefined ? Infinity : (deadlineSeconds + 30) * 1000
+  return { fromMs, toMs: fromMs + Math.min(lastsMinutes * minuteMs, longest) }
+}
+
+/** A book that rounds each hour's line up to cents: the worst that rounding can do. */
+const cent = 10_000_000n
+function billOf(out: Out, fromMs: number, toMs: number): bigint {
+  const run = runOf(out)
+  let sum = 0n
+  for (let hour = Math.floor(run.fromMs / 3_600_000) * 3_600_000; hour < run.toMs; hour += 3_600_000) {
+    const [from, to] = [Math.max(run.fromMs, hour), Math.min(run.toMs, hour + 3_600_000)]
+    const seen = { fromMs: Math.max(from, fromMs), toMs: Math.min(to, toMs) }
+    if (hour < fromMs || hour >= toMs || seen.toMs <= seen.fromMs) continue
+    const exact = costOf(dollars(out.perHour), seen)
+    sum += ((exact + cent - 1n) / cent) * cent
+  }
+  return sum
+}
+
+test('what is let out in a period never takes it over its cap, however Pods come, start, end and are billed', () => {
+  const caps = { hour: 50n, day: 90n, month: 120n }
+  const spend = { currency: 'USD', perHour: '50', perDay: '90', perMonth: '120' }
+  const policy = policySample('bound', { spec: { spend } })
+  let letOut = 0
+  let refusals = 0
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 0, max: 45 }), lives), { minLength: 5, maxLength: 25 }),
+      fc.integer({ min: 1, max: 15 }),
+      (arrivals, lagMinutes) => {
+        const outs: Out[] = []
+        let at = beginMs
+        for (const [index, [afterMinutes, life]] of arrivals.entries()) {
+          at += afterMinutes * minuteMs
+          const rate: Rate = { ...dollars(life.perHour), roundingNanos: cent }
+          // The ledger was last read some time ago.
+          const readMs = Math.max(beginMs, at - (index % lagMinutes) * minuteMs)
+          const picture = pictureAt(outs, policy, { at, readMs })
+          const pod = podSample({
+            name: `p${index}`,
+            ...(life.deadlineSeconds !== undefined && {
+              spec: { activeDeadlineSeconds: life.deadlineSeconds },
+            }),
+          })
+          const ruling = rulingOn({ pod, home: undefined, labelled: false, bursts: picture })
+          const asked = { pod, bursts: picture, nowMs: at }
+          if (budgetRefusal(ruling, { name: 'burst', rate: () => rate }, asked)) refusals += 1
+          else {
+            letOut += 1
+            outs.push({ ...life, uid: `uid-p${index}`, sentMs: at })
+          }
+        }
+        for (const period of ['hour', 'day', 'month'] as const) {
+          for (let now = beginMs; now < at + 6 * 3_600_000; now = periodAt(period, now).toMs) {
+            const { fromMs, toMs } = periodAt(period, now)
+            const cost = (some: readonly Out[]): bigint =>
+              some.reduce((sum, out) => sum + billOf(out, fromMs, toMs), 0n)
+            const carried = cost(outs.filter(({ sentMs }) => sentMs < fromMs))
+            const cap = caps[period] * 1_000_000_000n
+            expect(cost(outs)).toBeLessThanOrEqual(cap > carried ? cap : carried)
+          }
+        }
+      },
+    ),
+    { numRuns: 300, seed: 20261129 },
+  )
+  expect(Math.min(letOut, refusals)).toBeGreaterThan(500)
+})
+
+/** What the controller sees: a ledger that it has read some time ago, and the Pods as they are now. */
+function pictureAt(
+  outs: readonly Out[],
+  policy: ReturnType<typeof policySample>,
+  { at, readMs }: { readonly at: number; readonly readMs: number },
+): BurstPicture {
+  const records: SpendRecord[] = outs.flatMap((out) => {
+    const run = runOf(out)
+    if (run.fromMs > readMs) return []
+    const since = (period: 'hour' | 'day' | 'month'): bigint =>
+      billOf(out, periodAt(period, readMs).fromMs, readMs)
+    const spent = { hour: since('hour'), day: since('day'), month: since('month') }
+    const rate: Rate = { ...dollars(out.perHour), roundingNanos: cent }
+    const named = { namespace: 'shop', labels: {}, currency: 'USD', spent }
+    return [run.toMs <= readMs ? named : { ...named, open: { uid: out.uid, rate } }]
+  })
+  const gone: Pod[] = []
+  const pods = outs.flatMap((out): Pod[] => {
+    const run = runOf(out)
+    if (run.toMs <= readMs) return []
+    const name = out.uid.slice(4)
+    const deadline = out.deadlineSeconds === undefined ? {} : { activeDeadlineSeconds: out.deadlineSeconds }
+    if (run.fromMs > at) return [podSample({ name, spec: { ...tolerated, ...deadline } })]
+    const bound = { type: 'PodScheduled', status: 'True', lastTransitionTime: kubeTime(run.fromMs) }
+    const pod = boundSample('burst-0', {
+      name,
+      spec: { ...tolerated, ...deadline },
+      status: { startTime: kubeTime(run.fromMs), conditions: [bound] },
+    })
+    if (run.toMs > at) return [pod]
+    gone.push(pod)
+    return []
+  })
+  const rateOf = (pod: Pod): Rate => {
+    const out = outs.find(({ uid }) => uid === pod.metadata?.uid)
+    return { ...dollars(out?.perHour ?? 0n), roundingNanos: cent }
+  }
+  const objects = { pods, nodes, namespaces: new Map(), pools: [{ name: 'burst', rate: rateOf }], nowMs: at }
+  return burstPictureOf({ policies: [policy], spend: { atMs: readMs, records }, gone }, objects)
+}
+
+test('a Pod that is let out is counted and reserved for at once, for the next of the same round', () => {
+  const before = pictureOf([])
+  const pod = owned('a')
+  const after = withBurstPod(before, pod, { rate: dollars(2n), home: undefined, nowMs })
+  expect(after.counts.get('shop/StatefulSet/it')).toEqual({ virtual: 1, server: 0 })
+  expect(after.accounts.get(capped.uid)?.commitment.reserved.hour).toBe(1_000_000_000n)
+  // Let onto a second pool it is still one Pod.
+  const again = withBurstPod(after, owned('a', { spec: tolerated }), {
+    rate: dollars(4n),
+    home: undefined,
+    nowMs,
+  })
+  expect(again.counts.get('shop/StatefulSet/it')).toEqual({ virtual: 1, server: 0 })
+  expect(again.accounts.get(capped.uid)?.commitment.reserved.hour).toBe(2_000_000_000n)
+})
