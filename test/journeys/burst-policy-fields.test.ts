@@ -1,6 +1,9 @@
 /** What the API server itself says to wrong fields of BurstPolicies, by the definitions that people apply. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
 import { compileBurstSpec, type BurstPolicyKind } from '../../src/config/burst-policy.ts'
 import { publishDefinitions } from '../../src/dev-cluster/definitions.ts'
 import type { KubeApi } from '../../src/kube/api.ts'
@@ -81,6 +84,15 @@ describe('the API server', () => {
     expect(await refusal('ClusterBurstPolicy', cluster)).toBeUndefined()
     expect(await refusal('BurstPolicy', {})).toBeUndefined()
     expect(await refusal('ClusterBurstPolicy', {})).toBeUndefined()
+  })
+
+  test('takes the examples', async () => {
+    const text = readFileSync(join(import.meta.dirname, '../../examples/burst-policies.yaml'), 'utf8')
+    for (const document of parseAllDocuments(text)) {
+      const { kind, spec } = document.toJS() as { kind: BurstPolicyKind; spec: unknown }
+      expect(compileBurstSpec(kind, spec)).toMatchObject({ ok: true })
+      expect(await refusal(kind, spec)).toBeUndefined()
+    }
   })
 
   const selectorCases = (field: string): [string, unknown, string, string][] => [

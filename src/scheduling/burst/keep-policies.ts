@@ -4,7 +4,7 @@ import type { KubeApi, Store, StoreChange } from '../../kube/api.ts'
 import type { EventSink } from '../../kube/events.ts'
 import { customResourceGroup, customResourceVersion } from '../../config/custom-resource.ts'
 import type { Clock } from '../../model/clock.ts'
-import { hasCode } from '../../model/errors.ts'
+import { errorMessage, hasCode } from '../../model/errors.ts'
 import type { Namespace, Node, Pod } from '../../model/kubernetes.ts'
 import { podRef } from '../../model/pod-key.ts'
 import type { Log } from '../../telemetry/log.ts'
@@ -108,8 +108,18 @@ class PolicyKeeper {
       if (!object || !tally) continue
       const previous = object.status
       const status = burstStatus(policy, tally, { pools: names, previous, nowWallMs })
-      await this.#write(policy, previous, status, signal)
-      await this.#stop(policy, tally, signal)
+      // A status that cannot be written must not keep what costs money running, nor one policy another.
+      await this.#tried(policy, () => this.#write(policy, previous, status, signal), signal)
+      await this.#tried(policy, () => this.#stop(policy, tally, signal), signal)
+    }
+  }
+
+  async #tried(policy: BurstPolicy, act: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      signal.throwIfAborted()
+      this.#options.log.warn({ policy: policy.title, error: errorMessage(error) }, 'a policy cannot be kept')
     }
   }
 
