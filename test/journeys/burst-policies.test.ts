@@ -1,10 +1,13 @@
 /** What BurstPolicies do, on a real control plane with the whole of Spillway and simulated containers. */
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { askAdmin } from '../../src/cli/admin-client.ts'
 import type { ExplainView } from '../../src/console/api/contract.ts'
-import { join } from 'node:path'
+import { publishDefinitions } from '../../src/dev-cluster/definitions.ts'
 import type { Resource } from '../../src/kube/api.ts'
 import { events, nodes, pods } from '../../src/kube/resources.ts'
+import { systemClock } from '../../src/model/clock.ts'
+import { hasCode } from '../../src/model/errors.ts'
 import type { KubeObject, Pod } from '../../src/model/kubernetes.ts'
 import { deletionCostAnnotation } from '../../src/model/words.ts'
 import {
@@ -28,6 +31,13 @@ const deployments: Resource<Deployment> = {
   plural: 'deployments',
   kind: 'Deployment',
   namespaced: true,
+}
+const definitions: Resource<KubeObject> = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+  kind: 'CustomResourceDefinition',
+  namespaced: false,
 }
 const budgets: Resource<Deployment> = {
   group: 'policy',
@@ -471,3 +481,27 @@ test('scaleIn None leaves the order to Kubernetes', async () => {
   await until('the other has a cost', async () => (await costs(other))[0] === '-1000', signal)
   expect(await costs(home)).toEqual([undefined])
 })
+
+test('a definition that goes lets everybody out again, and one that comes is found', async () => {
+  const home = await newHome('later')
+  await policy(home, 'stay', { mode: 'Never' })
+  await journey.api.create(pods, podOf(home, 'one'), signal)
+  await untilStatus(home, 'stay', ({ heldPods }) => heldPods === 1)
+  await journey.api.delete(definitions, { name: 'burstpolicies.spillway.dev' }, {}, signal)
+  await until('it is out', async () => (await podsIn(home))[0]?.spec?.nodeName !== undefined, signal)
+  await until('the definition is gone', async () => !(await isDefined()), signal)
+  await publishDefinitions(journey.api, systemClock, signal)
+  await policy(home, 'again', { mode: 'Never' })
+  await journey.api.create(pods, podOf(home, 'two'), signal)
+  await untilStatus(home, 'again', ({ heldPods }) => heldPods === 1)
+})
+
+async function isDefined(): Promise<boolean> {
+  try {
+    await journey.api.get(definitions, { name: 'burstpolicies.spillway.dev' }, signal)
+    return true
+  } catch (error) {
+    if (hasCode(error, 'NotFound')) return false
+    throw error
+  }
+}

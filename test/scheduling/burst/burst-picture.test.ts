@@ -101,6 +101,20 @@ describe('an account', () => {
     })
   })
 
+  test('has what ended since the ledger was read', () => {
+    const pod = boundSample('burst-0', {
+      name: 'a',
+      status: {
+        conditions: [{ type: 'PodScheduled', status: 'True', lastTransitionTime: '2026-03-10T10:15:00Z' }],
+      },
+    })
+    const objects = { pods: [], nodes, namespaces: new Map(), pools: [pool], nowMs }
+    const facts = { policies: [capped], spend: { atMs: nowMs - 5000, records: [] } }
+    expect(hourOf(burstPictureOf({ ...facts, gone: [] }, objects))?.reserved.hour).toBe(0n)
+    // 2 $ an hour, from when it was bound until the hour ends: nobody knows how long it ran.
+    expect(hourOf(burstPictureOf({ ...facts, gone: [pod] }, objects))?.reserved.hour).toBe(1_500_000_000n)
+  })
+
   test('takes a Pod’s own reservation for granted when that Pod is asked about again', () => {
     const rate = (perHour: bigint) => ({ name: 'burst', rate: () => dollars(perHour) })
     const pod = podSample({ name: 'c', spec: tolerated })
@@ -164,8 +178,8 @@ function runOf({ sentMs, startsAfterMinutes, lastsMinutes, deadlineSeconds }: Ou
   return { fromMs, toMs: fromMs + Math.min(lastsMinutes * minuteMs, longest) }
 }
 
-/** A book that rounds each hour's line up to cents: the worst that rounding can do. */
-const cent = 10_000_000n
+/** A book that rounds each hour's line up to whole dollars: the worst that rounding can do. */
+const dollar = 1_000_000_000n
 function billOf(out: Out, fromMs: number, toMs: number): bigint {
   const run = runOf(out)
   let sum = 0n
@@ -174,7 +188,7 @@ function billOf(out: Out, fromMs: number, toMs: number): bigint {
     const seen = { fromMs: Math.max(from, fromMs), toMs: Math.min(to, toMs) }
     if (hour < fromMs || hour >= toMs || seen.toMs <= seen.fromMs) continue
     const exact = costOf(dollars(out.perHour), seen)
-    sum += ((exact + cent - 1n) / cent) * cent
+    sum += ((exact + dollar - 1n) / dollar) * dollar
   }
   return sum
 }
@@ -194,7 +208,7 @@ test('what is let out in a period never takes it over its cap, however Pods come
         let at = beginMs
         for (const [index, [afterMinutes, life]] of arrivals.entries()) {
           at += afterMinutes * minuteMs
-          const rate: Rate = { ...dollars(life.perHour), roundingNanos: cent }
+          const rate: Rate = { ...dollars(life.perHour), roundingNanos: dollar }
           // The ledger was last read some time ago.
           const readMs = Math.max(beginMs, at - (index % lagMinutes) * minuteMs)
           const picture = pictureAt(outs, policy, { at, readMs })
@@ -241,7 +255,7 @@ function pictureAt(
     const since = (period: 'hour' | 'day' | 'month'): bigint =>
       billOf(out, periodAt(period, readMs).fromMs, readMs)
     const spent = { hour: since('hour'), day: since('day'), month: since('month') }
-    const rate: Rate = { ...dollars(out.perHour), roundingNanos: cent }
+    const rate: Rate = { ...dollars(out.perHour), roundingNanos: dollar }
     const named = { namespace: 'shop', labels: {}, currency: 'USD', spent }
     return [run.toMs <= readMs ? named : { ...named, open: { uid: out.uid, rate } }]
   })
@@ -264,7 +278,7 @@ function pictureAt(
   })
   const rateOf = (pod: Pod): Rate => {
     const out = outs.find(({ uid }) => uid === pod.metadata?.uid)
-    return { ...dollars(out?.perHour ?? 0n), roundingNanos: cent }
+    return { ...dollars(out?.perHour ?? 0n), roundingNanos: dollar }
   }
   const objects = { pods, nodes, namespaces: new Map(), pools: [{ name: 'burst', rate: rateOf }], nowMs: at }
   return burstPictureOf({ policies: [policy], spend: { atMs: readMs, records }, gone }, objects)

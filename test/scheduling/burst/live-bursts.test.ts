@@ -19,13 +19,15 @@ interface Server {
   objects: readonly KubeObject[]
   reads: number
   ledger: 'answers' | 'fails'
+  /** How long ago what the ledger answers was so. */
+  lagMs: number
 }
 
 async function living(
   server: Partial<Server>,
   run: (bursts: LiveBursts, clock: FakeClock, state: Server, pods: ObjectStore<Pod>) => Promise<void>,
 ): Promise<void> {
-  const state: Server = { served: true, objects: [capped], reads: 0, ledger: 'answers', ...server }
+  const state: Server = { served: true, objects: [capped], reads: 0, ledger: 'answers', lagMs: 0, ...server }
   const clock = new FakeClock()
   const log = silentLog()
   const pods = new ObjectStore<Pod>({ log })
@@ -48,7 +50,7 @@ async function living(
   const readSpend = async () => {
     state.reads += 1
     if (state.ledger === 'fails') throw new SpillwayError('LedgerUnavailable', 'the disk is full')
-    return { atMs: clock.wallMs(), records: [] }
+    return { atMs: clock.wallMs() - state.lagMs, records: [] }
   }
   const bursts = new LiveBursts({ api, readSpend, pods, clock, backoff: () => 1000, log })
   const ending = new AbortController()
@@ -99,7 +101,7 @@ test('a ledger that cannot be read leaves what was read last', async () => {
 })
 
 test('a Pod that has ended is remembered until the ledger has been read after its end', async () => {
-  await living({}, async (bursts, clock, _state, pods) => {
+  await living({}, async (bursts, clock, state, pods) => {
     const pod = boundSample('burst-0', { name: 'out', spec: { tolerations: [poolToleration('burst')] } })
     const server = boundSample('server-0', { name: 'in' })
     pods.replaceAll([pod, server])
@@ -107,6 +109,11 @@ test('a Pod that has ended is remembered until the ledger has been read after it
     pods.remove(pod)
     pods.remove(server)
     expect(bursts.facts().gone).toEqual([pod])
+    // A reading that was begun before.
+    state.lagMs = 10_000
+    await clock.advance(6000)
+    expect(bursts.facts().gone).toEqual([pod])
+    state.lagMs = 0
     await clock.advance(6000)
     expect(bursts.facts().gone).toEqual([])
   })
