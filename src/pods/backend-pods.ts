@@ -96,7 +96,7 @@ export class BackendPods {
     const { backend, backoff, clock, log, meter, recordEvent, services, runtimeClasses } = this.#options
     const store = new ObjectStore<Pod>({ log })
     const desired = new DesiredPods(store, (uid) => this.#queue.add(uid))
-    const sources = new NodeSources({ api, services, runtimeClasses, node: facts, clock, backoff, log })
+    const sources = new NodeSources({ api, services, runtimeClasses, nodeFacts: facts, clock, backoff, log })
     const reporter = new StatusReporter({ api, nodeIps: facts().ips, clock })
     const worker = new PodWorker({
       backend,

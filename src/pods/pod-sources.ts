@@ -36,7 +36,7 @@ export interface NodeSourcesOptions {
   readonly api: KubeApi
   readonly services: Store<Service>
   readonly runtimeClasses: Store<RuntimeClass>
-  readonly node: () => NodeFacts
+  readonly nodeFacts: () => NodeFacts
   readonly clock: Clock
   /** Milliseconds to wait after that many failures of a watch in a row. */
   readonly backoff: (failures: number) => number
@@ -55,7 +55,7 @@ export class NodeSources {
   readonly #pods = new Map<PodUid, SourcesOfPod>()
 
   constructor(options: NodeSourcesOptions) {
-    const { api, clock, backoff, log, node } = options
+    const { api, clock, backoff, log, nodeFacts } = options
     const common = { api, clock, backoff, log }
     this.#options = options
     this.#watched = {
@@ -74,7 +74,7 @@ export class NodeSources {
         // Before v1 the proof of possession was another.
         versions: ['v1'],
         // A node may see no others.
-        selection: { fieldSelector: `spec.nodeName=${node().name}` },
+        selection: { fieldSelector: `spec.nodeName=${nodeFacts().name}` },
         purpose: 'PodCertificate projection',
       }),
     }
@@ -130,7 +130,7 @@ class SourcesOfPod implements PodSources {
   }
 
   get node(): NodeFacts {
-    return this.#options.node()
+    return this.#options.nodeFacts()
   }
 
   configMap(name: string, signal: AbortSignal): Promise<ConfigMap | undefined> {
@@ -182,7 +182,8 @@ class SourcesOfPod implements PodSources {
   }
 
   async requestCertificate(wanted: WantedCertificate, signal: AbortSignal): Promise<string> {
-    const { api, node } = this.#options
+    const { api } = this.#options
+    const { node } = this
     const { uid, namespace, name } = this.#pod
     // Says that there are none before one is made in vain, and sees from the start what becomes of it.
     await this.#certificateRequests(signal)
