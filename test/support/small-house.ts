@@ -7,7 +7,6 @@ import { runApp } from '../../src/app.ts'
 import { askAdmin } from '../../src/cli/admin-client.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { ExplainQuery, ExplainView } from '../../src/console/api/contract.ts'
-import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
 import { findFreePorts } from '../../src/dev-cluster/free-ports.ts'
 import { clusterRoleBindings, clusterRoles } from '../../src/dev-cluster/spillway-identity.ts'
 import { createKubeClient } from '../../src/kube/client.ts'
@@ -17,6 +16,7 @@ import type { ObjectStore } from '../../src/kube/store.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { KubeObject, Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
+import { applyAdmission } from './admission.ts'
 import { startTestControlPlane } from './control-plane.ts'
 import {
   follow,
@@ -64,7 +64,7 @@ export async function startSmallHouse(options: SmallHouseOptions): Promise<Small
   const world = { clock: systemClock, log: silentLog(), random: Math.random, environment: process.env }
   const api = createKubeClient({ ...world, credentials: explicitCredentials(admin), userAgent: 'journey' })
   await spillway.publish(api, signal)
-  await publishAdmissionPolicies(api, signal)
+  await applyAdmission(api, signal)
   await grantMoveBack(api, signal)
   for (const server of options.servers) await startServer(api, { memory: '8Gi', ...server }, signal)
   const store = follow(api, pods, signal)
@@ -74,7 +74,7 @@ export async function startSmallHouse(options: SmallHouseOptions): Promise<Small
 
   const certificates = spillway.nodes.get(nodeNames[0] ?? '')
   const ofNode = (path = ''): string => path.replace(nodeNames[0] ?? '', '{node}')
-  const [firstPort = 0] = await findFreePorts(nodeNames.length)
+  const [webhookPort, firstPort = 0] = await findFreePorts(1 + nodeNames.length)
   const file = join(folder, 'spillway.yaml')
   let running:
     { readonly app: Promise<void>; readonly end: AbortController; readonly config: unknown } | undefined
@@ -97,6 +97,7 @@ export async function startSmallHouse(options: SmallHouseOptions): Promise<Small
         clientCertificate: ofNode(certificates?.certFile),
         clientKey: ofNode(certificates?.keyFile),
       },
+      admissionWebhook: { port: webhookPort },
       backends: [{ name: 'local', kind: 'simulator' }],
       pools: options.pools.map((pool) => ({ backend: 'local', ...pool })),
       ...config,
