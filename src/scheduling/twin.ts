@@ -54,7 +54,9 @@ export function makeTwin(
 /** The Pod as far as the scheduler sees it, were it to be placed on a server anew. */
 export function asTwin(original: Pod): Pod {
   const { nodeName: _, ...spec } = original.spec ?? { containers: [] }
-  return { metadata: { ...original.metadata, uid: '' }, spec: onServersOnly(spec) }
+  // A UID of its own: by that one picture of the cluster tells who is counted where.
+  const uid = `twin of ${original.metadata?.uid}`
+  return { metadata: { ...original.metadata, uid }, spec: onServersOnly(spec) }
 }
 
 /**
