@@ -3,7 +3,7 @@ import type { Deployment, Pod, ReplicaSet } from '../model/kubernetes.ts'
 import { controllerOf } from '../model/controller-of.ts'
 import { moveBackAfterAnnotation } from '../model/words.ts'
 import type { ClusterPicture, NodeRoom } from './cluster-picture.ts'
-import { firstToLeave, whyNotMovable, type MovableContext } from './movable.ts'
+import { firstToLeave, nextToLeave, whyNotMovable, type MovableContext } from './movable.ts'
 import { isActive, readySinceMs } from './removal-order.ts'
 import { afterThoseWhoWait, lowestPriorityOn, serversWithRoom } from './server-room.ts'
 import { asTwin, isOrWasTwin, triesOf, twinOf } from './twin.ts'
@@ -100,6 +100,7 @@ interface Scene extends MoveBackView {
   readonly nowWallMs: number
   readonly workloads: ReadonlyMap<string, Workload>
   readonly byUid: ReadonlyMap<string, Pod>
+  readonly setsByNamespace: ReadonlyMap<string, readonly ReplicaSet[]>
   /** Servers less what others wait for. */
   readonly rooms: readonly NodeRoom[]
   readonly virtualNodes: ReadonlyMap<string, NodeRoom>
@@ -120,6 +121,7 @@ function sceneOf(view: MoveBackView, nowWallMs: number): Scene {
     nowWallMs,
     workloads: workloadsOf(view),
     byUid: new Map(pods.map((pod) => [pod.metadata?.uid ?? '', pod])),
+    setsByNamespace: Map.groupBy(view.replicaSets, ({ metadata }) => metadata?.namespace ?? ''),
     rooms: afterThoseWhoWait(picture, pods),
     virtualNodes: new Map(rooms.map((room) => [room.name, room])),
     lowestServerPriority: lowestPriorityOn(picture.servers, pods),
@@ -166,7 +168,7 @@ function progress(move: Move, scene: Scene): Look {
   if (nowWallMs < readyMs + minReadyMs) return { afterMs: readyMs + minReadyMs - nowWallMs }
   const leaving = firstToLeave(workload, twin, nowWallMs)
   // Somebody else is unready, or was given a lower cost meanwhile: handed over now, it would be their place it takes.
-  if (!leaving || !isOnVirtualNode(leaving, scene)) return untilDeadline
+  if (!isOnVirtualNode(leaving, scene)) return untilDeadline
   const { replicaSet } = workload
   return { step: { kind: 'hand over', twin, original, leaving, replicaSet }, ...untilDeadline }
 }
@@ -210,7 +212,7 @@ function contextOf(pod: Pod, workload: Workload | undefined, scene: Scene): Mova
   const namespace = pod.metadata?.namespace ?? ''
   return {
     workload,
-    neighbours: scene.replicaSets.filter(({ metadata }) => metadata?.namespace === namespace),
+    neighbours: scene.setsByNamespace.get(namespace) ?? [],
     node: scene.virtualNodes.get(pod.spec?.nodeName ?? '')?.node,
     isVirtual: (other) => isOnVirtualNode(other, scene),
     namespace: scene.picture.namespaces.get(namespace),
@@ -278,13 +280,13 @@ interface Candidate {
   readonly rules: MoveBackRules
 }
 
-/** The Pod of a ReplicaSet that comes back next: the one that has been out there longest. */
+/** The Pod of a ReplicaSet that comes back next: the one that would make way for a twin. */
 function candidateOf(workload: Workload, scene: Scene, policy: MoveBackPolicy): Candidate | undefined {
-  for (const pod of outThere(workload, scene).toSorted((a, b) => createdMs(a) - createdMs(b))) {
-    const rules = policy.rulesOf(pod)
-    if (rules && whyNotMovable(pod, contextOf(pod, workload, scene)) === undefined) return { pod, rules }
-  }
-  return undefined
+  if (outThere(workload, scene).length === 0) return undefined
+  const pod = nextToLeave(workload, scene.nowWallMs)
+  const rules = isOnVirtualNode(pod, scene) ? policy.rulesOf(pod) : undefined
+  if (!rules || whyNotMovable(pod, contextOf(pod, workload, scene)) !== undefined) return undefined
+  return { pod, rules }
 }
 
 function outThere({ pods }: Workload, scene: Scene): readonly Pod[] {

@@ -3,7 +3,7 @@ import { labelsMatch } from '../lifecycle/label-selector.ts'
 import { kubeTime } from '../model/clock.ts'
 import type { Container, Namespace, Node, Pod, ReplicaSet } from '../model/kubernetes.ts'
 import { virtualNodeTaintKey } from '../model/words.ts'
-import { compareRemoval, crowdsOf, isReady, removalOrder } from './removal-order.ts'
+import { compareRemoval, crowdsOf, isReady } from './removal-order.ts'
 import { droppedKeys, labelsOutside } from './twin.ts'
 import { eligibility } from './unschedulable.ts'
 import type { Workload } from './workload.ts'
@@ -100,12 +100,20 @@ function mightPreempt({ spec }: Pod, { lowestServerPriority }: MovableContext): 
     : undefined
 }
 
-/** By upstream's order, were a twin of it there that is as ready as can be. */
+/** By upstream's order, were a twin of it there. */
 function anotherWouldLeave(
   pod: Pod,
   workload: Workload,
   { isVirtual, nowWallMs }: MovableContext,
 ): string | undefined {
+  const first = nextToLeave(workload, nowWallMs)
+  if (isVirtual(first)) return undefined
+  const { rule } = compareRemoval(first, pod, { crowds: crowdsOf(workload.related), nowWallMs })
+  return `its ReplicaSet would remove ${first.metadata?.name} first (${rule ?? 'held equal'})`
+}
+
+/** Whom the ReplicaSet would remove if a twin that is as ready as can be became one of its Pods now. */
+export function nextToLeave(workload: Workload, nowWallMs: number): Pod {
   const { metadata = {} } = workload.replicaSet.spec?.template ?? {}
   const ready = { type: 'Ready', status: 'True', lastTransitionTime: kubeTime(nowWallMs) }
   const twin: Pod = {
@@ -114,18 +122,11 @@ function anotherWouldLeave(
     status: { phase: 'Running', conditions: [ready] },
   }
   // Those that are not ready go before all others. That passes, and is looked at again before the twin is handed over.
-  const pods = workload.pods.filter((other) => other === pod || isReady(other))
-  const first = firstToLeave({ ...workload, pods }, twin, nowWallMs)
-  if (!first || isVirtual(first)) return undefined
-  const { rule } = compareRemoval(first, pod, { crowds: crowdsWith(workload, twin), nowWallMs })
-  return `its ReplicaSet would remove ${first.metadata?.name} first (${rule ?? 'held equal'})`
+  return firstToLeave({ ...workload, pods: workload.pods.filter(isReady) }, twin, nowWallMs)
 }
 
 /** Whom the ReplicaSet removes once the twin is one of its Pods. */
-export function firstToLeave(workload: Workload, twin: Pod, nowWallMs: number): Pod | undefined {
-  return removalOrder([...workload.pods, twin], { crowds: crowdsWith(workload, twin), nowWallMs })[0]
-}
-
-function crowdsWith({ related }: Workload, twin: Pod): ReadonlyMap<string, number> {
-  return crowdsOf(related.length === 0 ? [] : [...related, twin])
+export function firstToLeave({ pods, related }: Workload, twin: Pod, nowWallMs: number): Pod {
+  const moment = { crowds: crowdsOf(related.length === 0 ? [] : [...related, twin]), nowWallMs }
+  return pods.reduce((first, pod) => (compareRemoval(pod, first, moment).order < 0 ? pod : first), twin)
 }

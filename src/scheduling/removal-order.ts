@@ -39,11 +39,6 @@ export function compareRemoval(a: Pod, b: Pod, moment: RemovalMoment): RemovalVe
   return { order: 0, rule: undefined }
 }
 
-/** Those that a ReplicaSet of these Pods removes first come first. */
-export function removalOrder(pods: readonly Pod[], moment: RemovalMoment): readonly Pod[] {
-  return pods.toSorted((a, b) => compareRemoval(a, b, moment).order)
-}
-
 /** What `RemovalMoment.crowds` is. */
 export function crowdsOf(related: readonly Pod[]): ReadonlyMap<string, number> {
   const crowds = new Map<string, number>()

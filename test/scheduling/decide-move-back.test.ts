@@ -75,8 +75,8 @@ describe('a twin is made', () => {
     })
   })
 
-  test('for the one that has been out there longest, one of a ReplicaSet at a time', () => {
-    const pods = [webPod('a'), outPod('b', { createdAgoS: 10 }), outPod('c', { createdAgoS: 99 })]
+  test('for the one that its ReplicaSet would remove, one of a ReplicaSet at a time', () => {
+    const pods = [webPod('a'), outPod('b'), outPod('c', { createdAgoS: 60 }), outPod('d', { ready: false })]
     expect(told(afterLasting(sceneOf({ pods })))).toEqual(['make for c'])
   })
 
@@ -129,9 +129,39 @@ describe('a twin is made', () => {
       'the Deployment was just changed',
       { deployment: (made) => ({ ...made, metadata: { ...made.metadata, generation: 2 } }) },
     ],
+    [
+      'the ReplicaSet was just changed',
+      { replicaSet: (set) => ({ ...set, metadata: { ...set.metadata, generation: 2 } }) },
+    ],
+    [
+      'the ReplicaSet is being deleted',
+      { replicaSet: (set) => ({ ...set, metadata: { ...set.metadata, deletionTimestamp: agoTime(1) } }) },
+    ],
+    [
+      'the Deployment is being deleted',
+      { deployment: (made) => ({ ...made, metadata: { ...made.metadata, deletionTimestamp: agoTime(1) } }) },
+    ],
     ['it is not running yet', { pods: [webPod('a'), { ...outPod('c'), status: { phase: 'Pending' } }] }],
   ])('not when %s', (_why, scene) => {
     expect(afterLasting(sceneOf(scene)).steps).toEqual([])
+  })
+
+  test('not a second one of a ReplicaSet while the first is under way, whatever room there is', () => {
+    const starting = (twin: Pod): Pod => ({ ...twin, status: { phase: 'Pending' } })
+    const pods = [webPod('a'), outPod('b'), outPod('c')]
+    const view = sceneOf({
+      pods,
+      others: [twinOf(outPod('c'), starting)],
+      nodes: [serverSample({ cpu: '8' }), virtualSample()],
+    })
+    expect(told(afterLasting(view))).toEqual([])
+  })
+
+  test('not while a crowd waits, which nobody has to find places for first', () => {
+    const crowd = (size: number): readonly Pod[] =>
+      Array.from({ length: size }, (_, index) => podSample({ name: `w${index}`, cpu: '1m' }))
+    expect(told(afterLasting(sceneOf({ others: crowd(50) })))).toEqual(['make for c'])
+    expect(told(afterLasting(sceneOf({ others: crowd(51) })))).toEqual([])
   })
 
   test('not where the policy says nothing of the Pod', () => {
