@@ -21,8 +21,9 @@ export interface NeighbourObjects {
 /** Who is where at one moment: for topology spread, and for affinity of Pods to each other. Worked out when first asked for. */
 export class Neighbours {
   readonly #objects: NeighbourObjects
-  /** What was counted for a Pod serves for all nodes that are asked about. */
-  readonly #judges = new WeakMap<object, { readonly tolerations: unknown; readonly judge: Judge }>()
+  /** What was counted for a Pod serves for all nodes that are asked about, and for all Pods that are like it. */
+  readonly #judges = new Map<string, Judge>()
+  readonly #judgeOf = new WeakMap<object, Judge>()
   #populated: readonly PopulatedNode[] | undefined
   #avoiders: readonly PopulatedNode[] | undefined
 
@@ -31,14 +32,27 @@ export class Neighbours {
   }
 
   keepOff(pod: Pod, node: Node): KeptOff | undefined {
-    // The same Pod with another toleration is a new object with the old metadata.
-    const key = pod.metadata ?? pod
-    const tolerations = JSON.stringify(pod.spec?.tolerations)
-    const known = this.#judges.get(key)
-    if (known && known.tolerations === tolerations) return known.judge(node)
-    const judge = this.#judge(pod)
-    this.#judges.set(key, { tolerations, judge })
+    const { spec } = pod
+    if (!spec || (!spec.topologySpreadConstraints && !this.#concernsAffinity(pod))) return undefined
+    const judge = this.#judgeOf.get(spec) ?? this.#judgeLike(pod)
+    this.#judgeOf.set(spec, judge)
     return judge(node)
+  }
+
+  #judgeLike(pod: Pod): Judge {
+    const { namespace, labels } = pod.metadata ?? {}
+    const { topologySpreadConstraints, affinity, nodeSelector, tolerations } = pod.spec ?? {}
+    const key = JSON.stringify([
+      namespace,
+      labels,
+      topologySpreadConstraints,
+      affinity,
+      nodeSelector,
+      tolerations,
+    ])
+    const judge = this.#judges.get(key) ?? this.#judge(pod)
+    this.#judges.set(key, judge)
+    return judge
   }
 
   #judge(pod: Pod): Judge {
