@@ -8,10 +8,11 @@ import { moveBackTasks } from './move-back-tasks.ts'
 import { policyOf } from './burst-policies.ts'
 import { overflowRules } from './overflow-rules.ts'
 
-/** Overflow, scale-in and moving back over all pools; none when the configuration turns them off. */
+/** Overflow, scale-in and moving back over all pools, as far as the configuration does not turn them off. */
 export function schedulingTasks(house: House, stacks: readonly BackendStack[]): Record<string, Task> {
   const { config, world, cluster, events, pools, bursts } = house
-  if (!config.overflow.enabled) return {}
+  // Who lets nothing out any more may still want back what is out there.
+  if (!config.overflow.enabled) return moveBackTasks(house)
   const { api, pods: allPods, nodes: allNodes, namespaces: allNamespaces, services: allServices } = cluster
   return {
     overflow: (inner) =>
