@@ -45,6 +45,8 @@ export class RemovalRecorder {
   readonly #ends: readonly (() => void)[]
   readonly #namespace: string
   readonly #nowMs: () => number
+  /** Before that nothing is known. */
+  readonly #sinceMs: number
 
   constructor(
     { pods, replicaSets }: { readonly pods: Store<Pod>; readonly replicaSets: Store<ReplicaSet> },
@@ -53,6 +55,7 @@ export class RemovalRecorder {
   ) {
     this.#namespace = namespace
     this.#nowMs = nowMs
+    this.#sinceMs = nowMs() + 1
     this.#replicaSets = replicaSets
     for (const pod of pods.list()) this.#add(pod)
     this.#ends = [
@@ -154,13 +157,14 @@ export class RemovalRecorder {
     readonly atMs: number
   }): Rule | undefined {
     const { victim, survivor, replicaSet, atMs } = pair
-    const crowds = crowdsOf(this.#relatedTo(replicaSet, atMs))
     const found = new Set<Rule>()
-    for (const a of this.#recent(victim, atMs)) {
-      for (const b of this.#recent(survivor, atMs)) {
-        // Ages go by powers of two of the time that has passed: the edge of one may lie between its look and ours.
-        for (const agoMs of [0, staleMs]) {
-          const { order, rule } = compareRemoval(a, b, { crowds, nowWallMs: atMs - agoMs })
+    // Ages go by powers of two of the time that has passed, and crowds by who was there: both by what its cache was then.
+    for (let agoMs = 0; agoMs <= staleMs; agoMs += 25) {
+      const nowWallMs = Math.max(atMs - agoMs, this.#sinceMs)
+      const moment = { crowds: crowdsOf(this.#relatedTo(replicaSet, nowWallMs)), nowWallMs }
+      for (const a of this.#recent(victim, atMs)) {
+        for (const b of this.#recent(survivor, atMs)) {
+          const { order, rule } = compareRemoval(a, b, moment)
           if (order <= 0) found.add(rule ?? 'held equal')
         }
       }
