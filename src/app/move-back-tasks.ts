@@ -1,5 +1,6 @@
 import { explainPrice } from '../billing/explain-price.ts'
 import { shippedPriceBook } from '../billing/shipped-price-books.ts'
+import type { MoveBackWishes } from '../config/burst-policy.ts'
 import { defaultBackoff, jitteredBackoff } from '../control/backoff.ts'
 import type { Task } from '../control/tasks.ts'
 import type { Resource } from '../kube/api.ts'
@@ -8,14 +9,31 @@ import { deployments, replicaSets } from '../kube/resources.ts'
 import { ObjectStore } from '../kube/store.ts'
 import type { Deployment, KubeObject, Pod, ReplicaSet } from '../model/kubernetes.ts'
 import { poolOf } from '../scheduling/cluster-picture.ts'
-import type { MoveBackPolicy } from '../scheduling/decide-move-back.ts'
+import type { MoveBackPolicy, MoveBackRules } from '../scheduling/decide-move-back.ts'
 import { runMoveBack } from '../scheduling/move-back.ts'
+import { policyOf } from './burst-policies.ts'
 import type { House } from './house.ts'
 
 /** The rules of moving back: of who does it, and of who explains it. */
-export function moveBackPolicy({ config }: House): MoveBackPolicy {
-  const { enabled, perMinute, ...rules } = config.moveBack
-  return { rulesOf: () => (enabled ? rules : undefined), perMinute }
+export function moveBackPolicy(house: House): MoveBackPolicy {
+  const { enabled, perMinute, ...rules } = house.config.moveBack
+  const rulesOf = (pod: Pod): MoveBackRules | undefined => {
+    // Before policies are known nobody is moved whom one may want to stay.
+    if (!enabled || !house.bursts.facts().policies) return undefined
+    return withWishes(rules, policyOf(house, pod)?.spec.moveBack)
+  }
+  return { rulesOf, perMinute }
+}
+
+function withWishes(rules: MoveBackRules, wishes: MoveBackWishes | undefined): MoveBackRules | undefined {
+  if (!wishes) return rules
+  const { enabled, afterSeconds, reservePercent, giveUpAfterSeconds } = wishes
+  if (!enabled) return undefined
+  return {
+    afterMs: afterSeconds === undefined ? rules.afterMs : afterSeconds * 1000,
+    reservePercent: reservePercent ?? rules.reservePercent,
+    giveUpMs: giveUpAfterSeconds === undefined ? rules.giveUpMs : giveUpAfterSeconds * 1000,
+  }
 }
 
 /** What a Pod on a virtual node costs by the book of its pool. */

@@ -170,32 +170,34 @@ const quietSchema = Type.Object(
 
 const moveBackSchema = Type.Object(
   {
+    enabled: Type.Optional(Type.Boolean({ description: 'whether Pods are moved back at all (true)' })),
     afterSeconds: Type.Optional(
       Type.Integer({
-        minimum: 30,
-        maximum: 86_400,
-        description: 'how long servers must have had room without a break before a Pod moves (600)',
-      }),
-    ),
-    maxPerHour: Type.Optional(
-      Type.Integer({
         minimum: 1,
-        maximum: 3600,
-        description: 'most Pods of a workload that move in an hour (30)',
+        maximum: 86_400,
+        description: 'how long servers have to have had room (as in the configuration)',
       }),
     ),
-    sparePercent: Type.Optional(
+    reservePercent: Type.Optional(
       Type.Integer({
         minimum: 0,
-        maximum: 100,
-        description: 'share of the servers’ CPU and memory that stays free after a move, in percent (10)',
+        maximum: 90,
+        description:
+          'percent of a server’s CPU and memory that stay free after a move (as in the configuration)',
+      }),
+    ),
+    giveUpAfterSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 10,
+        maximum: 3600,
+        description: 'how long a twin on a server may take to become available (as in the configuration)',
       }),
     ),
   },
   {
     additionalProperties: false,
     description:
-      'Pods on virtual nodes are replaced by Pods on servers once those have room; left out: they stay',
+      'how Pods return to servers that have room again, where the configuration turns that on; what is left out is as there',
   },
 )
 

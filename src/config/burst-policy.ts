@@ -36,10 +36,12 @@ export interface QuietWindow {
   readonly text: string
 }
 
-export interface MoveBackRules {
-  readonly afterSeconds: number
-  readonly maxPerHour: number
-  readonly sparePercent: number
+/** What differs from the configuration; undefined: as there. */
+export interface MoveBackWishes {
+  readonly enabled: boolean
+  readonly afterSeconds: number | undefined
+  readonly reservePercent: number | undefined
+  readonly giveUpAfterSeconds: number | undefined
 }
 
 /** A spec as the house uses it: complete. */
@@ -57,7 +59,7 @@ export interface BurstSpec {
   readonly spend: SpendCaps | undefined
   readonly quietHours: readonly QuietWindow[]
   readonly scaleIn: 'VirtualFirst' | 'None'
-  readonly moveBack: MoveBackRules | undefined
+  readonly moveBack: MoveBackWishes | undefined
 }
 
 export type BurstPolicyKind = 'BurstPolicy' | 'ClusterBurstPolicy'
@@ -98,9 +100,10 @@ function compile(raw: RawBurstSpec): BurstSpec {
     quietHours: (raw.quietHours ?? []).map(quietWindow),
     scaleIn: raw.scaleIn ?? 'VirtualFirst',
     moveBack: raw.moveBack && {
-      afterSeconds: raw.moveBack.afterSeconds ?? 600,
-      maxPerHour: raw.moveBack.maxPerHour ?? 30,
-      sparePercent: raw.moveBack.sparePercent ?? 10,
+      enabled: raw.moveBack.enabled ?? true,
+      afterSeconds: raw.moveBack.afterSeconds,
+      reservePercent: raw.moveBack.reservePercent,
+      giveUpAfterSeconds: raw.moveBack.giveUpAfterSeconds,
     },
   }
 }

@@ -33,7 +33,7 @@ describe('the spec of a burst policy', () => {
     const spec = compiled({
       spend: { currency: 'USD', perHour: '1.5', perMonth: '0.000000001' },
       quietHours: [{ days: ['Sat', 'Mon'], from: '22:30', to: '06:00', timeZone: 'Europe/Berlin' }],
-      moveBack: {},
+      moveBack: { afterSeconds: 60 },
     })
     expect(spec.spend).toEqual({
       currency: 'USD',
@@ -50,7 +50,12 @@ describe('the spec of a burst policy', () => {
         text: 'Sat, Mon 22:30–06:00 Europe/Berlin',
       },
     ])
-    expect(spec.moveBack).toEqual({ afterSeconds: 600, maxPerHour: 30, sparePercent: 10 })
+    expect(spec.moveBack).toEqual({
+      enabled: true,
+      afterSeconds: 60,
+      reservePercent: undefined,
+      giveUpAfterSeconds: undefined,
+    })
   })
 
   test('all that is wrong is told at once, each with its field', () => {

@@ -74,7 +74,7 @@ const whole = {
     { from: '00:00', to: '24:00' },
   ],
   scaleIn: 'None',
-  moveBack: { afterSeconds: 600, maxPerHour: 10, sparePercent: 20 },
+  moveBack: { enabled: false, afterSeconds: 600, reservePercent: 20, giveUpAfterSeconds: 60 },
 }
 
 describe('the API server', () => {
@@ -240,23 +240,24 @@ describe('the API server', () => {
       'allowed: IANA names',
     ],
     ['scaleIn', { scaleIn: 'ServerFirst' }, 'spec.scaleIn', 'supported values: "VirtualFirst", "None"'],
+    ['moveBack.enabled', { moveBack: { enabled: 'no' } }, 'spec.moveBack.enabled', 'must be of type boolean'],
     [
-      'moveBack.afterSeconds',
-      { moveBack: { afterSeconds: 1 } },
-      'spec.moveBack.afterSeconds',
-      'greater than or equal to 30',
+      'moveBack.giveUpAfterSeconds',
+      { moveBack: { giveUpAfterSeconds: 9 } },
+      'spec.moveBack.giveUpAfterSeconds',
+      'greater than or equal to 10',
     ],
     [
-      'moveBack.maxPerHour',
-      { moveBack: { maxPerHour: 0 } },
-      'spec.moveBack.maxPerHour',
+      'moveBack.afterSeconds',
+      { moveBack: { afterSeconds: 0 } },
+      'spec.moveBack.afterSeconds',
       'greater than or equal to 1',
     ],
     [
-      'moveBack.sparePercent',
-      { moveBack: { sparePercent: 101 } },
-      'spec.moveBack.sparePercent',
-      'less than or equal to 100',
+      'moveBack.reservePercent',
+      { moveBack: { reservePercent: 91 } },
+      'spec.moveBack.reservePercent',
+      'less than or equal to 90',
     ],
   ]
 
@@ -383,9 +384,10 @@ describe('the API server', () => {
       scaleIn: mostly(of('VirtualFirst', 'None'), 'none'),
       moveBack: mostly(
         some({
-          afterSeconds: mostly(of(30, 600), 29, 86_401),
-          maxPerHour: mostly(of(1, 30), 0),
-          sparePercent: mostly(of(0, 100), 101),
+          enabled: mostly(of(true, false)),
+          afterSeconds: mostly(of(1, 600), 0, 86_401),
+          reservePercent: mostly(of(0, 90), 91),
+          giveUpAfterSeconds: mostly(of(10, 3600), 9),
         }),
       ),
     })
