@@ -36,15 +36,8 @@ export interface ClusterPicture {
   readonly virtualNodes: ReadonlyMap<string, readonly NodeRoom[]>
   readonly namespaces: ReadonlyMap<string, Namespace>
   readonly services: readonly Service[]
-  /** Where room is counted as taken by Pods that may go to virtual nodes and are not bound yet. By Pod UID. */
-  readonly sent?: ReadonlyMap<string, SentTo>
   /** Left out where nobody reads burst policies. */
   readonly bursts?: BurstPicture
-}
-
-export interface SentTo {
-  readonly pool: string
-  readonly node: string
 }
 
 export interface ClusterObjects {

@@ -223,14 +223,11 @@ function choosePool(question: Question): Judgement {
     const refusal = pool ? pool.refuses(pod) : 'there is no such pool'
     const asking = withToleration(pod, name)
     const fits = refusal === undefined ? rooms.map((room) => fitOn(asking, room)) : []
-    // The room that it takes itself must not send it on to the next pool.
-    const isItsOwn = picture.sent?.get(pod.metadata?.uid ?? '')?.pool === name
-    const hasRoom = isItsOwn || fits.some(({ kind }) => kind === 'fits')
+    const hasRoom = fits.some(({ kind }) => kind === 'fits')
     const letIn = hasRoom && isLetIn(pod, rooms)
     // Whoever may go there already is counted, and cannot be kept from it.
     const budget = pool && hasRoom && !letIn ? refusedByBudget(question, pool) : undefined
-    const room = isItsOwn ? 'room there is kept for it' : describePool(fits)
-    const evidence = refusal ?? budget?.evidence ?? room
+    const evidence = refusal ?? budget?.evidence ?? describePool(fits)
     const passes = hasRoom && !budget
     rules.push({ rule: `pool ${name}`, passes, evidence })
     if (passes) return { decision: goTo(name, letIn, because), rules }
@@ -300,7 +297,6 @@ export function withToleration(pod: Pod, pool: string): Pod {
  */
 export function withSentPods(picture: ClusterPicture, unbound: readonly Pod[]): ClusterPicture {
   const virtualNodes = new Map(picture.virtualNodes)
-  const sent = new Map(picture.sent)
   for (const pod of unbound) {
     for (const [pool, rooms] of virtualNodes) {
       const at = rooms.findIndex((room) => isLetIn(pod, [room]) && fitOn(pod, room).kind === 'fits')
@@ -309,9 +305,8 @@ export function withSentPods(picture: ClusterPicture, unbound: readonly Pod[]): 
         pool,
         rooms.map((room, index) => (index === at ? withPod(room, pod) : room)),
       )
-      sent.set(pod.metadata?.uid ?? '', { pool, node: rooms[at]?.name ?? '' })
       break
     }
   }
-  return { ...picture, virtualNodes, ...(sent.size > 0 && { sent }) }
+  return { ...picture, virtualNodes }
 }

@@ -91,17 +91,13 @@ function hasClaim({ spec }: Pod): boolean {
 }
 
 /** Where the scheduler puts a Pod that needs nobody's leave: it may choose among all pools whose taint is tolerated. */
-function letIn(pod: Pod, { virtualNodes, sent }: ClusterPicture): Pick<PodExplanation, 'pool' | 'nodes'> {
-  const own = sent?.get(pod.metadata?.uid ?? '')
-  const open = [...virtualNodes].filter(
-    ([pool, rooms]) => pool === own?.pool || rooms.some((room) => fitOn(pod, room).kind === 'fits'),
-  )
+function letIn(pod: Pod, { virtualNodes }: ClusterPicture): Pick<PodExplanation, 'pool' | 'nodes'> {
+  const open = [...virtualNodes].filter(([, rooms]) => rooms.some((room) => fitOn(pod, room).kind === 'fits'))
   const nodes = likely(
     pod,
     open.flatMap(([, rooms]) => rooms),
   )
-  const kept = own && nodes.length === 0 ? [own.node] : nodes
-  return { pool: open.length === 1 ? open[0]?.[0] : undefined, nodes: kept }
+  return { pool: open.length === 1 ? open[0]?.[0] : undefined, nodes }
 }
 
 /** The Pod as it is once the scheduler has found no server for it. */

@@ -218,17 +218,6 @@ describe('a Pod never goes', () => {
 })
 
 describe('Pods that were sent and are not bound yet', () => {
-  it('are not sent on to the next pool by the room that they take themselves', () => {
-    const nodes = [serverSample(), virtualSample('burst', { cpu: '1' }), virtualSample('spare')]
-    const pod = withToleration(podSample({ cpu: '600m' }), 'burst')
-    const picture = withSentPods(clusterSample({ ...full, nodes }), [pod])
-    const pools = ['burst', 'spare'].map((name) => ({ name, refuses: () => undefined }))
-    expect(decideOverflow(pod, picture, { ...rules, pools }, moment)).toMatchObject({
-      kind: 'wait',
-      pool: 'burst',
-    })
-  })
-
   it('hold their share, so that no more are sent than the pool holds', () => {
     const picture = clusterSample(withNodes(serverSample({ cpu: '0' }), virtualSample('burst', { cpu: '1' })))
     const sent = (name: string): Pod => withToleration(podSample({ name }), 'burst')
