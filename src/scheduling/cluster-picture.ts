@@ -129,7 +129,9 @@ export function withPod(room: NodeRoom, pod: Pod): NodeRoom {
 
 /** The same node as the Pod itself finds it: where it was counted in, it does not stand in its own way. */
 export function roomFor(pod: Pod, room: NodeRoom): NodeRoom {
-  const counted = room.expected?.find(({ metadata }) => metadata?.uid === pod.metadata?.uid)
+  // A Pod that is not there yet has no UID, and is none of the others without one.
+  const uid = pod.metadata?.uid
+  const counted = uid && room.expected?.find(({ metadata }) => metadata?.uid === uid)
   if (!counted) return room
   // It was counted in because it fitted: these ports are nobody else's.
   const ports = hostPortsOf(counted)
