@@ -17,6 +17,7 @@ import type { Pod } from '../../src/model/kubernetes.ts'
 import type { VirtualNodePool } from '../../src/model/virtual-node-pool.ts'
 import { budget, budgets } from '../support/budgets.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
+import { burstPolicies, clusterBurstPolicies } from '../../src/scheduling/burst/burst-policy-object.ts'
 import { JourneyApp } from '../support/journey-app.ts'
 import { until } from '../support/until.ts'
 
@@ -76,6 +77,22 @@ afterAll(async () => {
 
 test('each right is used by what Spillway does, and none is missing', { timeout: 170_000 }, async () => {
   await until('the pool is ready', async () => (await poolNow('burst'))?.status?.readyReplicas === 1, signal)
+  // A policy of each kind is told what has become of it.
+  await journey.api.create(
+    burstPolicies,
+    { metadata: { namespace: 'default', name: 'web' }, spec: {} },
+    signal,
+  )
+  await journey.api.create(clusterBurstPolicies, { metadata: { name: 'all' }, spec: {} }, signal)
+  await until(
+    'both policies have a status',
+    async () => {
+      const own = await journey.api.get(burstPolicies, { namespace: 'default', name: 'web' }, signal)
+      const all = await journey.api.get(clusterBurstPolicies, { name: 'all' }, signal)
+      return own.status !== undefined && all.status !== undefined
+    },
+    signal,
+  )
   // Overflow, deletion costs, events, and logs through the node's API.
   await journey.api.create(deployments, webOf(3), signal)
   await until('three Pods run', async () => (await webPods()).filter(isRunning).length === 3, signal)
