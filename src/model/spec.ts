@@ -119,24 +119,46 @@ interface Stated {
   readonly steps: readonly string[]
 }
 
-/** Both annotations, or nothing: one alone is not an answer (it would leave the other to chance). */
 function statedDemand(pod: Pod, table: SteppedSpecs): Stated | undefined {
   if (!table.annotations) return undefined
-  const cpu = pod.metadata?.annotations?.[table.annotations.cpu]
-  const memory = pod.metadata?.annotations?.[table.annotations.memory]
-  if (cpu === undefined || memory === undefined) return undefined
-  try {
-    const demand = {
-      cpuMillis: parseCpuMillis(cpu),
-      memoryMiB: toMiB(parseBytes(memory)),
-      gpus: tencentDemand(pod).demand.gpus,
+  const stated = statedSize(pod, table.annotations)
+  const { demand, steps } = tencentDemand(pod)
+  switch (stated.kind) {
+    case 'none':
+    case 'half':
+      return undefined
+    case 'unreadable':
+      // An annotation is free text that no API server checks: said, and the requests count.
+      return { demand, steps: [`annotations not understood (${stated.reason})`, ...steps] }
+    case 'size': {
+      const wanted = { ...stated.size, gpus: demand.gpus }
+      return { demand: wanted, steps: [`the Pod's annotations state ${formatSpec(wanted)}`] }
     }
-    return { demand, steps: [`the Pod's annotations state ${formatSpec(demand)}`] }
+    default:
+      return assertNever(stated, 'stated size')
+  }
+}
+
+/** A size that a Pod's annotations state. Both of them, or nothing: one alone would leave the other to chance. */
+export type StatedSize =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'half'; readonly missing: string }
+  | { readonly kind: 'unreadable'; readonly reason: string }
+  | { readonly kind: 'size'; readonly size: Size }
+
+export function statedSize(
+  { metadata }: Pod,
+  keys: { readonly cpu: string; readonly memory: string },
+): StatedSize {
+  const cpu = metadata?.annotations?.[keys.cpu]
+  const memory = metadata?.annotations?.[keys.memory]
+  if (cpu === undefined && memory === undefined) return { kind: 'none' }
+  if (cpu === undefined) return { kind: 'half', missing: keys.cpu }
+  if (memory === undefined) return { kind: 'half', missing: keys.memory }
+  try {
+    return { kind: 'size', size: { cpuMillis: parseCpuMillis(cpu), memoryMiB: toMiB(parseBytes(memory)) } }
   } catch (error) {
-    // An annotation is free text that no API server checks: said, and the requests count.
-    const reason = error instanceof Error ? error.message : String(error)
-    const { demand, steps } = tencentDemand(pod)
-    return { demand, steps: [`annotations not understood (${reason})`, ...steps] }
+    return { kind: 'unreadable', reason: error instanceof Error ? error.message : String(error) }
   }
 }
 
