@@ -1,12 +1,13 @@
 import { controllerOf } from '../model/controller-of.ts'
 import type { Namespace, Pod } from '../model/kubernetes.ts'
-import { isPlacement, placementLabel, placements, serverOnlyNamespaces } from '../model/words.ts'
+import { serverOnlyNamespaces } from '../model/words.ts'
+import { saidPlacement } from './said-placement.ts'
 
 export type Candidacy =
   | {
       readonly kind: 'candidate'
       readonly placement: 'auto' | 'virtual'
-      /** Whether a label says so: it counts before every burst policy. */
+      /** Whether the Pod or its namespace says so, in our words or another product's: it counts before every burst policy. */
       readonly labelled: boolean
       readonly because: string
     }
@@ -52,18 +53,11 @@ function byPlacement(
   pod: Pod,
   namespace: Namespace | undefined,
 ): Exclude<Candidacy, { readonly kind: 'none' }> {
-  const ofPod = pod.metadata?.labels?.[placementLabel]
-  const ofNamespace = namespace?.metadata?.labels?.[placementLabel]
-  const said = ofPod ?? ofNamespace ?? 'auto'
-  const where = ofPod === undefined ? 'its namespace' : 'the Pod'
+  const said = saidPlacement(pod, namespace)
+  if (!said) return { kind: 'candidate', placement: 'auto', labelled: false, because: 'nothing keeps it in' }
   // What cannot be read is kept in: sending a Pod out is the step that costs money.
-  if (!isPlacement(said)) {
-    return never(`label ${placementLabel} of ${where} is "${said}"; allowed: ${placements.join(', ')}`)
-  }
-  if (said === 'server') return never(`label ${placementLabel} of ${where} says server`)
-  const labelled = (ofPod ?? ofNamespace) !== undefined
-  const source = labelled ? `label ${placementLabel} of ${where} says ${said}` : 'nothing keeps it in'
-  return { kind: 'candidate', placement: said, labelled, because: source }
+  if (said.kind === 'unreadable' || said.placement === 'server') return never(said.because)
+  return { kind: 'candidate', placement: said.placement, labelled: true, because: said.because }
 }
 
 function never(because: string): Extract<Candidacy, { readonly kind: 'never' }> {
