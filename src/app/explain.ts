@@ -8,6 +8,7 @@ import { pictureOf, type ClusterPicture } from '../scheduling/cluster-picture.ts
 import { explainMoveBack } from '../scheduling/decide-move-back.ts'
 import { explainPod } from '../scheduling/explain-pod.ts'
 import { overflowPicture, refusedPods } from '../scheduling/overflow-picture.ts'
+import { foreignSpelling } from '../scheduling/foreign-spelling.ts'
 import { withPlacement } from '../scheduling/placement.ts'
 import { storedPod } from '../scheduling/stored-pod.ts'
 import { admissionInForce } from './admission-in-force.ts'
@@ -63,6 +64,7 @@ export function explainer(
       ...explainPod(pod, picture, rules, moment),
       ...(dropped.length > 0 && { dropped }),
       movesBack: await movesBack(house, pod, pictureOf(objects), signal),
+      foreign: foreignSpelling(pod, home),
       prices: pools.flatMap(({ name: pool, priceBook }) => {
         const book = shippedPriceBook(priceBook)
         return book ? [{ pool, ...explainPrice(pod, book, nowWallMs) }] : []

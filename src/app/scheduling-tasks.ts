@@ -2,6 +2,7 @@ import type { Task } from '../control/tasks.ts'
 import { tellMissedPlacements } from '../scheduling/missed-placement.ts'
 import { runOverflow } from '../scheduling/overflow.ts'
 import { runScaleIn } from '../scheduling/scale-in.ts'
+import { tellForeignSpellings } from '../scheduling/tell-foreign-spelling.ts'
 import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
 import { moveBackTasks } from './move-back-tasks.ts'
@@ -38,6 +39,8 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
         { pods: allPods, nodes: allNodes, namespaces: allNamespaces, events, clock: world.clock },
         inner,
       ),
+    'foreign spellings': (inner) =>
+      tellForeignSpellings({ pods: allPods, namespaces: allNamespaces, events }, inner),
     'scale-in': (inner) =>
       runScaleIn(
         {

@@ -18,7 +18,8 @@ export type ForeignPlace = 'label' | 'annotation' | 'node selector' | 'toleratio
  * - `placement`: by its value, `*` for any; `but` is what it also meant and does not here
  * - `size`: the size at which the Pod is billed; the two keys count together
  * - `needless`: nothing is lost by leaving it out: it is so here anyway, or is about nothing that there is here
- * - `lost`: it cannot be honoured; a sentence says why, and what to write in its place where there is something
+ * - `lost`: it cannot be honoured; a sentence says why, and what to write in its place where there is something. Nothing is
+ *   lost of what is `false`, except where that asks for something, too
  */
 export type Meaning =
   | {
@@ -27,7 +28,7 @@ export type Meaning =
       readonly but?: string
     }
   | { readonly kind: 'size' }
-  | { readonly kind: 'needless' | 'lost'; readonly says: string }
+  | { readonly kind: 'needless' | 'lost'; readonly says: string; readonly alsoFalse?: true }
 
 export interface ForeignWords {
   readonly product: Product
@@ -59,8 +60,7 @@ export const foreignPrefixes: readonly { readonly product: Product; readonly pre
 
 const noStock = 'sizes are what is billed and never run out; a full pool is followed by the next one'
 const noAddresses = 'a Pod has the address that its pool’s network gives it, and no public one'
-const noFixedIp =
-  'addresses are not kept: a Pod that comes again has a new one (a Service or a headless one has its name)'
+const noFixedIp = 'addresses are not kept: reach the Pod by a Service, or by its name in a headless one'
 const noSecurityGroups =
   'there are no security groups here: write a NetworkPolicy, where the network enforces it'
 const noRoles = 'there are no cloud roles here: give the Pod a ServiceAccount token or a Secret'
@@ -100,7 +100,7 @@ const tke = (names: string): string[] => under('eks.tke.cloud.tencent.com', name
 const tkeInternal = (names: string): string[] => under('internal.eks.tke.cloud.tencent.com', names)
 const eci = (names: string): string[] => under('k8s.aliyun.com', names)
 
-function lost(says: string): Meaning {
+function lost(says: string): Meaning & { readonly kind: 'lost' | 'needless' } {
   return { kind: 'lost', says }
 }
 
@@ -136,7 +136,7 @@ const tencent = of('Tencent TKE', 'annotation', [
   ],
   [tke('host-modprobe host-timezone'), lost(noMachine)],
   [tke('resolv-conf'), lost('name servers are set in dnsPolicy and dnsConfig')],
-  [tke('recreate-node-lost-pod heartbeat-lost-period'), lost(lostNodes)],
+  [tke('recreate-node-lost-pod heartbeat-lost-period'), { ...lost(lostNodes), alsoFalse: true }],
   [tke('image-gc-high-threshold image-gc-low-threshold image-gc-period'), needless(byNode)],
   [tke('container-gc-threshold must-keep-last-container'), needless(byNode)],
   [

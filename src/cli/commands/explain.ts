@@ -99,10 +99,15 @@ export function formatExplanation(view: ExplainView): string {
     [{ title: 'node' }, { title: 'pool' }, { title: 'says' }],
     view.says.map((one) => [one.node, one.pool ?? '(server)', one.answer]),
   )
+  const foreign = formatTable(
+    [{ title: 'written for' }, { title: 'word' }, { title: 'becomes' }, { title: 'says' }],
+    view.foreign.map(({ product, word, becomes, says: what }) => [product, word, becomes, what]),
+  )
   const parts = [
     `${head.join('\n')}\n`,
     view.rules.length > 0 && rules,
     view.says.length > 0 && says,
+    view.foreign.length > 0 && foreign,
     view.prices.length > 0 && priceTable(view.prices),
     view.prices.length > 0 && priceDetails(view.prices),
     `When scaled in: ${leaves}\n`,

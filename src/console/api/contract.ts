@@ -88,6 +88,13 @@ export interface ExplainView {
   readonly dropped?: readonly string[]
   /** When it goes back to a server, or why never; undefined: it is on no virtual node. */
   readonly movesBack: string | undefined
+  /** What became of the words of other products in it. */
+  readonly foreign: readonly {
+    readonly product: string
+    readonly word: string
+    readonly becomes: 'translated' | 'needless' | 'lost'
+    readonly says: string
+  }[]
   readonly prices: readonly PriceView[]
 }
 

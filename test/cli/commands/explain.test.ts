@@ -19,6 +19,7 @@ const view: ExplainView = {
     { node: 'server-0', pool: undefined, answer: 'lacks cpu' },
     { node: 'burst-0', pool: 'burst', answer: 'has room' },
   ],
+  foreign: [],
   leaves: 'nobody scales it: it stays until it ends or is deleted',
   movesBack: undefined,
   prices: [
@@ -83,6 +84,20 @@ pool spare:
   asked for: 4 cores, 33 GiB
 
 When scaled in: nobody scales it: it stays until it ends or is deleted
+`)
+})
+
+it('tells what became of other products’ words, where there are any', () => {
+  const word = 'annotation eks.tke.cloud.tencent.com/spot-pod=true'
+  const line = {
+    product: 'Tencent TKE',
+    word,
+    becomes: 'lost',
+    says: 'nothing is sold at a spot price',
+  } as const
+  expect(formatExplanation({ ...view, foreign: [line] })).toContain(`
+WRITTEN FOR  WORD                                                BECOMES  SAYS
+Tencent TKE  annotation eks.tke.cloud.tencent.com/spot-pod=true  lost     nothing is sold at a spot price
 `)
 })
 

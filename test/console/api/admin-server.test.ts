@@ -26,6 +26,7 @@ const explanation: ExplainView = {
   nodes: [],
   rules: [],
   says: [],
+  foreign: [],
   leaves: 'never',
   movesBack: undefined,
   prices: [],
