@@ -5,6 +5,7 @@ import { isPlacement, placementLabel, placements } from '../model/words.ts'
 import type { BurstPolicy } from './burst/burst-policy.ts'
 import { unknownPools } from './burst/burst-status.ts'
 import { isOver, poolOf } from './cluster-picture.ts'
+import { foreignSpelling } from './foreign-spelling.ts'
 import type { OverflowPool } from './decide-overflow.ts'
 import { serviceWithLocalTraffic } from './local-traffic.ts'
 import { eligibility } from './unschedulable.ts'
@@ -64,6 +65,7 @@ export function checkCluster(facts: ClusterFacts): readonly Finding[] {
     ...localTraffic(facts),
     ...unfitPods(facts),
     ...burstPolicies(facts),
+    ...foreignWords(facts),
   ]
   return findings.sort((a, b) => Number(a.level === 'note') - Number(b.level === 'note'))
 }
@@ -209,7 +211,7 @@ function unfitPods({ pods, namespaces, pools }: ClusterFacts): readonly Finding[
   }
   return [...reasons].map(([reason, names]) =>
     note(
-      `${count(names.length)} would not be let out: ${reason} (${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''})`,
+      `${count(names.length)} would not be let out: ${reason} (${someOf(names)})`,
       'they stay on servers; nothing has to be done for that',
     ),
   )
@@ -227,6 +229,30 @@ function burstPolicies({ bursts = [], pools }: ClusterFacts): readonly Finding[]
     const finding = `${title} names pools that are not there: ${unknown.join(', ')}`
     return [{ level: 'problem', finding, remedy: `there are: ${names.join(', ') || 'none'}` }]
   })
+}
+
+/** What people wrote for another product and do not get here, by product. */
+function foreignWords({ pods, namespaces }: ClusterFacts): readonly Finding[] {
+  const homes = new Map(namespaces.map((one) => [one.metadata?.name, one]))
+  const namesByProduct = new Map<string, string[]>()
+  for (const pod of pods) {
+    if (isOver(pod)) continue
+    const lost = foreignSpelling(pod, homes.get(pod.metadata?.namespace)).filter(
+      ({ becomes }) => becomes === 'lost',
+    )
+    for (const product of new Set(lost.map((line) => line.product))) {
+      const name = `${pod.metadata?.namespace}/${pod.metadata?.name}`
+      namesByProduct.set(product, [...(namesByProduct.get(product) ?? []), name])
+    }
+  }
+  return [...namesByProduct].map(([product, names]) => {
+    const finding = `${count(names.length)} asked for what ${product} has and virtual nodes here have not`
+    return note(`${finding} (${someOf(names)})`, 'spillway explain POD tells what is lost, and what to write')
+  })
+}
+
+function someOf(names: readonly string[]): string {
+  return `${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''}`
 }
 
 function note(finding: string, remedy: string): Finding {

@@ -136,6 +136,16 @@ describe('the check of a cluster', () => {
     expect(found({ pods, pools: [picky, { name: 'spare', refuses: () => undefined }] })).toEqual([])
   })
 
+  it('notes Pods that were written for another product and lose something here', () => {
+    const labelled = { labels: { 'eks.amazonaws.com/fargate-profile': 'batch' } }
+    const pods = ['a', 'b'].map((name) => podSample({ ...labelled, name }))
+    const whole = podSample({ name: 'c', labels: { 'alibabacloud.com/eci': 'true' } })
+    expect(found({ pods: [...pods, whole] })).toEqual([
+      'note: 2 Pods asked for what AWS Fargate has and virtual nodes here have not (shop/a, shop/b) → ' +
+        'spillway explain POD tells what is lost, and what to write',
+    ])
+  })
+
   it('tells problems before notes', () => {
     const levels = found({ admission: nothing, missingRights: ['patch pods'], serverVersion: 'v1.29.0' })
     expect(levels.map((line) => line.split(':')[0])).toEqual(['problem', 'problem', 'note', 'note'])
