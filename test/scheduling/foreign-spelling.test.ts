@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { shippedPriceBook } from '../../src/billing/shipped-price-books.ts'
@@ -71,6 +72,27 @@ describe('what becomes of a word', () => {
       return keys.flatMap((key) => values.flatMap((one) => lines(saying(at, key, one))))
     })
     await expect(`${all.join('\n')}\n`).toMatchFileSnapshot('golden/foreign-spelling.txt')
+  })
+
+  it('is told by the guide, in the row of its product', () => {
+    const guide = readFileSync(new URL('../../docs/guides/coming-from.md', import.meta.url), 'utf8')
+    const sections = guide.split(/^## /m)
+    const isFor = { placement: /placement/, size: /billed/, needless: /not needed/, lost: /lost/ }
+    const missing = foreignWords.flatMap(({ product, at, keys, meaning }) => {
+      const section = sections.find((text) => text.startsWith(product)) ?? sections.at(-1) ?? ''
+      const rows = section.split('\n').map((line) => line.split(' | '))
+      const place = at === 'annotation' || at === 'label' ? '' : at
+      return keys.filter((key) => {
+        const names = [`\`${key}\``, `\`${key.split('/').at(-1)}\``]
+        return !rows.some(
+          ([theirs = '', here = '']) =>
+            names.some((name) => theirs.includes(name)) &&
+            theirs.includes(place) &&
+            isFor[meaning.kind].test(here),
+        )
+      })
+    })
+    expect(missing).toEqual([])
   })
 
   it('is known for everything that the products’ documentation lists', () => {
