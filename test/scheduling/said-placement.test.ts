@@ -84,6 +84,7 @@ it('is what overflow goes by, and what it says', () => {
   expect(eligibility(pod, shop)).toEqual({
     kind: 'candidate',
     placement: 'virtual',
+    labelled: true,
     because: 'label alibabacloud.com/eci=true (Alibaba ECI) of the Pod says virtual',
   })
   const kept = podSample({ labels: { 'virtual-kubelet.io/burst-to-cci': 'off' } })
