@@ -1,8 +1,17 @@
 import type { KubeApi } from '../kube/api.ts'
-import { mutatingAdmissionPolicies, mutatingWebhookConfigurations } from '../kube/resources.ts'
+import {
+  mutatingAdmissionPolicies,
+  mutatingWebhookConfigurations,
+  validatingAdmissionPolicies,
+} from '../kube/resources.ts'
 import { hasCode } from '../model/errors.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
-import { daemonSetPolicyName, placementPolicyName, webhookConfigurationName } from '../model/words.ts'
+import {
+  daemonSetPolicyName,
+  deletionPolicyName,
+  placementPolicyName,
+  webhookConfigurationName,
+} from '../model/words.ts'
 import type { AdmissionInForce, AdmissionMeans } from '../scheduling/check-cluster.ts'
 import { purposesIn, webhookPurposes, type WebhookPurpose } from '../webhook/webhook-configuration.ts'
 
@@ -30,6 +39,12 @@ export async function policiesInForce(
     ),
   )
   return new Set(webhookPurposes.filter((_, index) => there[index] !== undefined))
+}
+
+/** Whether a pool or virtual node with Pods is kept from being deleted. */
+export async function deletionsGuarded(api: KubeApi, signal: AbortSignal): Promise<boolean> {
+  const policy = api.get(validatingAdmissionPolicies, { name: deletionPolicyName }, signal)
+  return (await found(policy)) !== undefined
 }
 
 /** Undefined where it is not there, or where we may not look: that right is told of as missing. */

@@ -5,7 +5,7 @@ import { controllerRights, moveBackRights, type Right } from '../model/controlle
 import { hasCode } from '../model/errors.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
 import { checkCluster, type DaemonSet } from '../scheduling/check-cluster.ts'
-import { admissionInForce } from './admission-in-force.ts'
+import { admissionInForce, deletionsGuarded } from './admission-in-force.ts'
 import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
@@ -19,8 +19,9 @@ export function checker(
   const { api } = cluster
   const extra = house.config.moveBack.enabled ? moveBackRights : []
   return async (signal) => {
-    const [admission, missingRights, missingMoveBackRights, sets] = await Promise.all([
+    const [admission, guardsDeletions, missingRights, missingMoveBackRights, sets] = await Promise.all([
       admissionInForce(api, signal),
+      deletionsGuarded(api, signal),
       rightsMissing(api, controllerRights, signal),
       rightsMissing(api, extra, signal),
       listed(api, signal),
@@ -35,6 +36,9 @@ export function checker(
         daemonSets: sets,
         pools: overflowRules(house, stacks).pools,
         bursts: house.bursts.facts().policies,
+        refusedPools: house.pools.list().filter(({ config }) => !config),
+        servesPools: house.pools.areObjects,
+        guardsDeletions,
         nodes: cluster.nodes.list(),
         pods: cluster.pods.list(),
         namespaces: cluster.namespaces.list(),

@@ -72,6 +72,12 @@ export const mutatingAdmissionPolicies = grouped<KubeObject>(
   'MutatingAdmissionPolicy',
   false,
 )
+export const validatingAdmissionPolicies = grouped<KubeObject>(
+  'admissionregistration.k8s.io',
+  'validatingadmissionpolicies',
+  'ValidatingAdmissionPolicy',
+  false,
+)
 export const mutatingWebhookConfigurations = grouped<KubeObject>(
   'admissionregistration.k8s.io',
   'mutatingwebhookconfigurations',

@@ -1,4 +1,9 @@
-import { daemonSetPolicyName, placementPolicyName, webhookConfigurationName } from './words.ts'
+import {
+  daemonSetPolicyName,
+  deletionPolicyName,
+  placementPolicyName,
+  webhookConfigurationName,
+} from './words.ts'
 
 /** A rule of a ClusterRole. */
 export interface Right {
@@ -54,6 +59,12 @@ export const controllerRights: readonly Right[] = [
     apiGroups: ['admissionregistration.k8s.io'],
     resources: ['mutatingadmissionpolicies'],
     resourceNames: [placementPolicyName, daemonSetPolicyName],
+    verbs: ['get'],
+  },
+  {
+    apiGroups: ['admissionregistration.k8s.io'],
+    resources: ['validatingadmissionpolicies'],
+    resourceNames: [deletionPolicyName],
     verbs: ['get'],
   },
   // Where there are no policies: our webhooks in the one configuration that people have applied for them. Neither can one

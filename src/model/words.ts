@@ -30,6 +30,9 @@ export const placementPolicyName = 'placement.spillway.dev'
 /** Name of the MutatingAdmissionPolicy that keeps DaemonSets off virtual nodes (deploy/admission/daemonsets.yaml). */
 export const daemonSetPolicyName = 'daemonsets.spillway.dev'
 
+/** Name of the ValidatingAdmissionPolicy that keeps pools and nodes with Pods from being deleted (deploy/admission/deletions.yaml). */
+export const deletionPolicyName = 'deletions.spillway.dev'
+
 /** Name of the MutatingWebhookConfiguration that our webhooks stand in where the API server has no such policies (deploy/admission-webhook.yaml). */
 export const webhookConfigurationName = 'spillway.dev'
 

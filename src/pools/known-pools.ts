@@ -59,6 +59,11 @@ export class KnownPools {
     this.#store.subscribe(({ before, after }) => this.#tell((after ?? before)?.metadata?.name ?? ''))
   }
 
+  /** Whether the cluster serves VirtualNodePools, so that objects count. */
+  get areObjects(): boolean {
+    return this.#served
+  }
+
   list(): readonly KnownPool[] {
     if (!this.#served || !this.#store.synced)
       return this.#options.filePools.map((pool) => this.#filePool(pool))

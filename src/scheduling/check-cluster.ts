@@ -49,6 +49,12 @@ export interface ClusterFacts {
   readonly services: readonly Service[]
   readonly daemonSets: readonly DaemonSet[]
   readonly pools: readonly OverflowPool[]
+  /** Pools that cannot be taken as they are, each with why not. */
+  readonly refusedPools: readonly { readonly name: string; readonly problems: readonly string[] }[]
+  /** Whether the cluster serves VirtualNodePools. */
+  readonly servesPools: boolean
+  /** Whether a pool or node with Pods is kept from being deleted. */
+  readonly guardsDeletions: boolean
   /** Undefined: not known yet. */
   readonly bursts: readonly BurstPolicy[] | undefined
 }
@@ -58,6 +64,7 @@ export function checkCluster(facts: ClusterFacts): readonly Finding[] {
   const findings = [
     ...rights(facts),
     ...nodes(facts),
+    ...pools(facts),
     ...version(facts),
     ...admission(facts),
     ...daemonSets(facts),
@@ -93,6 +100,20 @@ function nodes({ nodes: all }: ClusterFacts): readonly Finding[] {
       const remedy = `kubectl describe node ${node.metadata?.name}`
       return { level: 'problem', finding: `virtual node ${node.metadata?.name} is not ready: ${why}`, remedy }
     }),
+  ]
+}
+
+function pools({ refusedPools, servesPools, guardsDeletions }: ClusterFacts): readonly Finding[] {
+  const refused = refusedPools.map(({ name, problems }): Finding => {
+    const finding = `pool ${name} cannot be taken: ${problems.join('; ')}`
+    return { level: 'problem', finding, remedy: `kubectl edit vnp ${name}, or the configuration file` }
+  })
+  const unserved = 'pools stand in the configuration file only: this cluster serves no VirtualNodePools'
+  const unguarded = 'a pool or virtual node is deleted although Pods run there'
+  return [
+    ...refused,
+    ...(servesPools ? [] : [note(unserved, 'kubectl apply -f deploy/crds')]),
+    ...(guardsDeletions ? [] : [note(unguarded, 'kubectl apply -f deploy/admission/deletions.yaml')]),
   ]
 }
 

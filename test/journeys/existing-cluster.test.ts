@@ -137,6 +137,8 @@ test('spillway check finds what will not work here, and no right that is missing
   )) as CheckView
   expect(findings.map(({ level, finding }) => `${level}: ${finding}`)).toEqual([
     'problem: DaemonSet default/agent wants a Pod on virtual nodes, and its updates will wait for that',
+    'note: pools stand in the configuration file only: this cluster serves no VirtualNodePools',
+    'note: a pool or virtual node is deleted although Pods run there',
     'note: label spillway.dev/placement: virtual counts only once no server has room',
     'note: DaemonSets that tolerate everything are not kept off virtual nodes',
   ])

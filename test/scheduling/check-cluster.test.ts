@@ -15,6 +15,9 @@ const fine: ClusterFacts = {
   daemonSets: [],
   bursts: [],
   pools: [{ name: 'burst', refuses: () => undefined }],
+  refusedPools: [],
+  servesPools: true,
+  guardsDeletions: true,
 }
 
 function found(change: Partial<ClusterFacts>): readonly string[] {
@@ -48,6 +51,17 @@ describe('the check of a cluster', () => {
     expect(found({ nodes: [serverSample()] })[0]).toMatch(/^problem: no virtual node is registered/)
     expect(found({ nodes: [virtualSample('burst', { ready: false })] })).toEqual([
       'problem: virtual node burst-0 is not ready: it says nothing → kubectl describe node burst-0',
+    ])
+  })
+
+  it('finds pools that cannot be taken, and notes what keeps them from being objects and from being guarded', () => {
+    const problems = ['backend: found "x"; allowed: local']
+    expect(
+      found({ refusedPools: [{ name: 'night', problems }], servesPools: false, guardsDeletions: false }),
+    ).toEqual([
+      'problem: pool night cannot be taken: backend: found "x"; allowed: local → kubectl edit vnp night, or the configuration file',
+      'note: pools stand in the configuration file only: this cluster serves no VirtualNodePools → kubectl apply -f deploy/crds',
+      'note: a pool or virtual node is deleted although Pods run there → kubectl apply -f deploy/admission/deletions.yaml',
     ])
   })
 
