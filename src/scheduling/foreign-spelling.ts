@@ -9,7 +9,7 @@ import {
   type ForeignPlace,
   type ForeignWords,
   type Product,
-} from './foreign-keys.ts'
+} from '../model/foreign-keys.ts'
 import { placementOf, saidPlacement } from './said-placement.ts'
 
 /** What becomes of one word that another product understands. */

@@ -1,6 +1,6 @@
 import type { Namespace, ObjectMeta, Pod } from '../model/kubernetes.ts'
 import { isPlacement, placementLabel, placements, type Placement } from '../model/words.ts'
-import { foreignWords, type ForeignWords } from './foreign-keys.ts'
+import { foreignWords, type ForeignWords } from '../model/foreign-keys.ts'
 
 /** What a Pod or its namespace says about where the Pod is to be; `because` is a sentence for people. */
 export type SaidPlacement =

@@ -8,7 +8,7 @@ import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-polici
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 import { pods } from '../../src/kube/resources.ts'
 import type { Namespace, Pod } from '../../src/model/kubernetes.ts'
-import { foreignWords } from '../../src/scheduling/foreign-keys.ts'
+import { foreignWords } from '../../src/model/foreign-keys.ts'
 import { withPlacement } from '../../src/scheduling/placement.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'

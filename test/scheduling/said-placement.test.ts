@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { foreignWords } from '../../src/scheduling/foreign-keys.ts'
+import { foreignWords } from '../../src/model/foreign-keys.ts'
 import { saidPlacement } from '../../src/scheduling/said-placement.ts'
 import { wantsVirtual } from '../../src/scheduling/placement.ts'
 import { eligibility } from '../../src/scheduling/unschedulable.ts'

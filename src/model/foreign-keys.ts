@@ -1,4 +1,4 @@
-import type { Placement } from '../model/words.ts'
+import type { Placement } from './words.ts'
 
 /** What a product calls its virtual nodes, and who sells it. */
 export type Product =
