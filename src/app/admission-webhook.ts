@@ -8,7 +8,12 @@ import { keepOffPatch } from '../scheduling/daemonset-affinity.ts'
 import { placementPatch } from '../scheduling/placement.ts'
 import type { Mutation } from '../webhook/admission-review.ts'
 import { keepWebhooks } from '../webhook/keep-webhooks.ts'
-import { webhookPaths, webhookPurposes, type WebhookPurpose } from '../webhook/webhook-configuration.ts'
+import {
+  foreignNamespaceLabels,
+  webhookPaths,
+  webhookPurposes,
+  type WebhookPurpose,
+} from '../webhook/webhook-configuration.ts'
 import { policiesInForce } from './admission-in-force.ts'
 import type { World } from './house.ts'
 
@@ -45,11 +50,18 @@ export function admissionWebhook({ config, world, cluster }: AdmissionGround): T
 /** By path. Pure: the API server has looked at the labels itself, so that no store of ours has to be up to date. */
 const admissionMutations: ReadonlyMap<string, Mutation> = new Map<string, Mutation>([
   [webhookPaths.ofPod, (object) => placementPatch(object as Pod, undefined)],
-  [webhookPaths.ofNamespace, (object) => placementPatch(object as Pod, virtualNamespace(object))],
+  [
+    webhookPaths.ofNamespace,
+    (object) => placementPatch(object as Pod, namespaceOf(object, { [placementLabel]: 'virtual' })),
+  ],
+  [
+    webhookPaths.ofForeignNamespace,
+    (object) => placementPatch(object as Pod, namespaceOf(object, foreignNamespaceLabels)),
+  ],
   [webhookPaths.daemonSets, (object) => keepOffPatch(object)],
 ])
 
-/** What the API server asks about at this path is created in a namespace of placement virtual. */
-function virtualNamespace({ metadata }: KubeObject): Namespace {
-  return { metadata: { name: metadata?.namespace ?? '', labels: { [placementLabel]: 'virtual' } } }
+/** The labels of a namespace stand in the webhook's selector: what the API server asks about at its path is in such a one. */
+function namespaceOf({ metadata }: KubeObject, labels: Record<string, string>): Namespace {
+  return { metadata: { name: metadata?.namespace ?? '', labels } }
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { foreignWords, type ForeignPlace } from '../model/foreign-keys.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
 import { placementLabel, serverOnlyNamespaces } from '../model/words.ts'
 
@@ -31,6 +32,7 @@ export interface WebhookSite {
 export const webhookPaths = {
   ofPod: '/placement',
   ofNamespace: '/placement-of-namespace',
+  ofForeignNamespace: '/placement-of-foreign-namespace',
   daemonSets: '/daemonsets',
 } as const
 
@@ -45,6 +47,8 @@ export function webhooksFor(purposes: ReadonlySet<WebhookPurpose>, site: Webhook
 const purposeOfEntry: Readonly<Record<string, WebhookPurpose>> = {
   placement: 'placement',
   'placement-of-namespace': 'placement',
+  'placement-of-words': 'placement',
+  'placement-of-foreign-namespace': 'placement',
   daemonsets: 'daemonsets',
 }
 
@@ -80,8 +84,9 @@ function says(found: Webhook | undefined, wanted: Webhook): boolean {
 const domain = 'spillway.dev'
 
 /**
- * Two, whose selectors the API server evaluates itself: it asks us of no Pod but those that are to be sent out, so that
- * nobody else's Pods wait for us. The Pod's own label wins over its namespace's.
+ * The API server evaluates their selectors and conditions itself: it asks us of no Pod but those that somebody says are to
+ * be sent out, so that nobody else's Pods wait for us. The Pod's own label wins over its namespace's; the last two are about
+ * words of other products, which count where there is no label of ours.
  */
 function placementWebhooks(site: WebhookSite): readonly Webhook[] {
   const rules = [rule({ group: '', resource: 'pods', operations: ['CREATE'] })]
@@ -91,6 +96,7 @@ function placementWebhooks(site: WebhookSite): readonly Webhook[] {
     values: [...serverOnlyNamespaces],
   }
   const isVirtual = { matchLabels: { [placementLabel]: 'virtual' } }
+  const isSilent = { key: placementLabel, operator: 'DoesNotExist' }
   return [
     webhook(site, {
       entry: 'placement',
@@ -104,10 +110,51 @@ function placementWebhooks(site: WebhookSite): readonly Webhook[] {
       path: webhookPaths.ofNamespace,
       rules,
       namespaceSelector: { ...isVirtual, matchExpressions: [elsewhere] },
-      objectSelector: { matchExpressions: [{ key: placementLabel, operator: 'DoesNotExist' }] },
+      objectSelector: { matchExpressions: [isSilent] },
+    }),
+    webhook(site, {
+      entry: 'placement-of-words',
+      path: webhookPaths.ofPod,
+      rules,
+      namespaceSelector: { matchExpressions: [elsewhere, isSilent] },
+      objectSelector: { matchExpressions: [isSilent] },
+      matchConditions: [{ name: 'says-virtual', expression: saysVirtual() }],
+    }),
+    webhook(site, {
+      entry: 'placement-of-foreign-namespace',
+      path: webhookPaths.ofForeignNamespace,
+      rules,
+      namespaceSelector: { matchLabels: foreignNamespaceLabels, matchExpressions: [elsewhere, isSilent] },
+      objectSelector: { matchExpressions: [isSilent] },
     }),
   ]
 }
+
+/** Words of other products that send out, with the value that does; `*` for any. */
+function virtualWords(place: ForeignPlace): readonly { key: string; value: string; ofNamespace: boolean }[] {
+  return foreignWords.flatMap(({ at, keys, meaning, ofNamespace = false }) => {
+    if (at !== place || meaning.kind !== 'placement') return []
+    const values = Object.entries(meaning.values).flatMap(([value, to]) => (to === 'virtual' ? [value] : []))
+    return keys.flatMap((key) => values.map((value) => ({ key, value, ofNamespace })))
+  })
+}
+
+/** In CEL. Whether another word of the Pod's keeps it in is asked by us. */
+function saysVirtual(): string {
+  const clauses = (['label', 'annotation'] as const).flatMap((at) =>
+    virtualWords(at).map(({ key, value }) => {
+      const all = `object.metadata.${at}s`
+      const is = value === '*' ? '' : ` && ${all}['${key}'] == '${value}'`
+      return `has(${all}) && '${key}' in ${all}${is}`
+    }),
+  )
+  return clauses.join(' || ')
+}
+
+/** Labels of a namespace that send out what is in it, in another product's words. All of one selector: there is one. */
+export const foreignNamespaceLabels: Readonly<Record<string, string>> = Object.fromEntries(
+  virtualWords('label').flatMap(({ key, value, ofNamespace }) => (ofNamespace ? [[key, value]] : [])),
+)
 
 /** In every namespace: kube-system's are the ones that tolerate everything. */
 function daemonSetWebhook(site: WebhookSite): Webhook {
@@ -126,6 +173,7 @@ interface WebhookParts {
   readonly rules: readonly object[]
   readonly namespaceSelector: object
   readonly objectSelector: object
+  readonly matchConditions?: readonly object[]
 }
 
 function webhook({ instance, url, authorities }: WebhookSite, parts: WebhookParts): Webhook {

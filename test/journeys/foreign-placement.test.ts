@@ -1,27 +1,22 @@
 /**
- * What the admission policy of deploy/admission/placement.yaml makes of other products' words on a real API server, and
- * what the function says that the controller and explain go by: they are the same rules, written twice.
+ * What the admission policy of deploy/admission/placement.yaml, or the webhook in its place, makes of other products'
+ * words on a real API server, and what the function says that the controller and explain go by: the policy has the same
+ * rules written anew, and the webhook is asked by conditions made of them.
  */
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { publishAdmissionPolicies } from '../../src/dev-cluster/admission-policies.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 import { pods } from '../../src/kube/resources.ts'
 import type { Namespace, Pod } from '../../src/model/kubernetes.ts'
 import { foreignWords } from '../../src/model/foreign-keys.ts'
 import { withPlacement } from '../../src/scheduling/placement.ts'
+import { servedMeans, startAdmission, whenAdmissionInForce } from '../support/admission.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
 import { testClient, type TestClient } from '../support/small-cluster.ts'
-import { until } from '../support/until.ts'
 
 const seed = 20261129
 const count = 250
-const ending = new AbortController()
-const { signal } = ending
-let plane: TestControlPlane
-let api: TestClient
-
 const namespaces: readonly Namespace[] = [
   { metadata: { name: 'silent', labels: {} } },
   { metadata: { name: 'of-eci', labels: { 'alibabacloud.com/eci': 'true' } } },
@@ -34,26 +29,6 @@ const namespaces: readonly Namespace[] = [
   },
 ]
 
-beforeAll(async () => {
-  plane = await startTestControlPlane()
-  api = testClient(explicitCredentials(plane.controlPlane.admin), 'journey')
-  await publishAdmissionPolicies(api, signal)
-  for (const { metadata } of namespaces) {
-    await createNamespace(api, { name: metadata?.name ?? '', labels: metadata?.labels ?? {} }, signal)
-  }
-  await until(
-    'the policy is in force',
-    async () => isSent(await asAdmitted(podOf({ labels: { 'spillway.dev/placement': 'virtual' } }))),
-    signal,
-  )
-})
-
-afterAll(async () => {
-  ending.abort()
-  await api?.close()
-  await plane?.[Symbol.asyncDispose]()
-})
-
 /** Every word that says where a Pod is to be, with every value that it may have and some that it may not. */
 const words = foreignWords.flatMap(({ at, keys, meaning }) =>
   meaning.kind === 'placement'
@@ -62,49 +37,85 @@ const words = foreignWords.flatMap(({ at, keys, meaning }) =>
 )
 type Word = (typeof words)[number]
 
-test('each word is understood alike, alone and beside one that sends out', { timeout: 120_000 }, async () => {
-  expect(words.length).toBeGreaterThan(30)
-  const virtual = { at: 'annotation', key: 'vke.volcengine.com/burst-to-vci', value: 'enforce' } as const
-  const sent = await compare(
-    words.flatMap((word) => [
-      podOf(say([word])),
-      // Here what says nothing differs from what says auto,
-      podOf({ ...say([word]), namespace: 'of-eci' }),
-      // and here what says auto from what says server.
-      podOf(say([virtual, word])),
-    ]),
-  )
-  // Both answers were there to be had.
-  expect(new Set(sent)).toEqual(new Set([true, false]))
-})
+const never = new AbortController().signal
 
-test(`any words together, in any namespace, ${count} times, seed ${seed}`, { timeout: 170_000 }, async () => {
-  const wish = fc.record({
-    namespace: fc.constantFrom(...namespaces.map(({ metadata }) => metadata?.name ?? '')),
-    words: fc.array(fc.constantFrom(...words), { maxLength: 3 }),
-    own: fc.constantFrom(undefined, undefined, undefined, 'auto', 'virtual', 'server', 'nonsense', ''),
+describe.each(servedMeans)('by the %s', (means) => {
+  const ending = new AbortController()
+  const { signal } = ending
+  let plane: TestControlPlane
+  let api: TestClient
+
+  beforeAll(async () => {
+    plane = await startTestControlPlane()
+    api = testClient(explicitCredentials(plane.controlPlane.admin), 'journey')
+    await startAdmission(means, { plane, admin: api }, signal)
+    for (const { metadata } of namespaces) {
+      await createNamespace(api, { name: metadata?.name ?? '', labels: metadata?.labels ?? {} }, signal)
+    }
+    await whenAdmissionInForce(api, signal)
   })
-  const all = fc.sample(wish, { seed, numRuns: count }).map(({ namespace, words: said, own }) => {
-    const { labels, annotations } = say(said)
-    return podOf({
-      namespace,
-      annotations,
-      labels: { ...labels, ...(own !== undefined && { 'spillway.dev/placement': own }) },
-    })
+
+  afterAll(async () => {
+    ending.abort()
+    await api?.close()
+    await plane?.[Symbol.asyncDispose]()
   })
-  const sent = await compare(all)
-  const share = sent.filter(Boolean).length / sent.length
-  expect(share).toBeGreaterThan(0.1)
-  expect(share).toBeLessThan(0.9)
+
+  test(
+    'each word is understood alike, alone and beside one that sends out',
+    { timeout: 120_000 },
+    async () => {
+      expect(words.length).toBeGreaterThan(30)
+      const virtual = { at: 'annotation', key: 'vke.volcengine.com/burst-to-vci', value: 'enforce' } as const
+      const sent = await compare(
+        api,
+        words.flatMap((word) => [
+          podOf(say([word])),
+          // Here what says nothing differs from what says auto,
+          podOf({ ...say([word]), namespace: 'of-eci' }),
+          // and here what says auto from what says server.
+          podOf(say([virtual, word])),
+        ]),
+      )
+      // Both answers were there to be had.
+      expect(new Set(sent)).toEqual(new Set([true, false]))
+    },
+  )
+
+  test(
+    `any words together, in any namespace, ${count} times, seed ${seed}`,
+    { timeout: 170_000 },
+    async () => {
+      const wish = fc.record({
+        namespace: fc.constantFrom(...namespaces.map(({ metadata }) => metadata?.name ?? '')),
+        words: fc.array(fc.constantFrom(...words), { maxLength: 3 }),
+        own: fc.constantFrom(undefined, undefined, undefined, 'auto', 'virtual', 'server', 'nonsense', ''),
+      })
+      const all = fc.sample(wish, { seed, numRuns: count }).map(({ namespace, words: said, own }) => {
+        const { labels, annotations } = say(said)
+        return podOf({
+          namespace,
+          annotations,
+          labels: { ...labels, ...(own !== undefined && { 'spillway.dev/placement': own }) },
+        })
+      })
+      const sent = await compare(api, all)
+      const share = sent.filter(Boolean).length / sent.length
+      expect(share).toBeGreaterThan(0.1)
+      expect(share).toBeLessThan(0.9)
+    },
+  )
 })
 
 /** Whether each was sent out; the API server and the function agree, or the Pods about which they do not are shown. */
-async function compare(all: readonly Pod[]): Promise<readonly boolean[]> {
+async function compare(api: TestClient, all: readonly Pod[]): Promise<readonly boolean[]> {
   const answers = []
   for (let at = 0; at < all.length; at += 20) {
     answers.push(
       ...(await Promise.all(
-        all.slice(at, at + 20).map(async (pod) => ({ pod, byPolicy: isSent(await asAdmitted(pod)) })),
+        all
+          .slice(at, at + 20)
+          .map(async (pod) => ({ pod, byPolicy: isSent(await api.create(pods, pod, never)) })),
       )),
     )
   }
@@ -146,10 +157,6 @@ function podOf({
     metadata: { namespace, generateName: 'told-', labels, annotations },
     spec: { containers: [{ name: 'main', image: 'registry.k8s.io/pause:3.10.2' }] },
   }
-}
-
-async function asAdmitted(pod: Pod): Promise<Pod> {
-  return await api.create(pods, pod, signal)
 }
 
 function isSent({ spec }: Pod): boolean {

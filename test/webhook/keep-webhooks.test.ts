@@ -15,6 +15,8 @@ const address = '127.0.0.1'
 const entries = [
   'placement.shop.spillway.dev',
   'placement-of-namespace.shop.spillway.dev',
+  'placement-of-words.shop.spillway.dev',
+  'placement-of-foreign-namespace.shop.spillway.dev',
   'daemonsets.shop.spillway.dev',
 ]
 let folder: string

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
+  foreignNamespaceLabels,
   purposesIn,
   webhooksFor,
   webhooksToWrite,
@@ -15,6 +16,10 @@ describe('the webhooks of an instance', () => {
   it('are asked of nothing but what may change, and hold nobody up', async () => {
     const text = JSON.stringify(webhooksFor(all, site), undefined, 2)
     await expect(`${text}\n`).toMatchFileSnapshot('golden/webhooks.json')
+  })
+
+  it('ask about one word of other products’ namespaces: several labels of one selector would all have to be there', () => {
+    expect(foreignNamespaceLabels).toEqual({ 'alibabacloud.com/eci': 'true' })
   })
 
   it('are those that no policy takes the place of', () => {
