@@ -116,7 +116,10 @@ const tencent = of('Tencent TKE', 'annotation', [
   [['AUTO_SCALE_EKS'], placed({ true: 'auto', false: 'server' })],
   // TKE does not let them out: their address belongs to a server's network card.
   [['tke.cloud.tencent.com/vpc-ip-claim-delete-policy'], placed({ '*': 'server' }, noFixedIp)],
-  [['LOCAL_REPLICAS'], lost('an annotation does not say here how many replicas stay on servers')],
+  [
+    ['LOCAL_REPLICAS'],
+    lost('how many replicas stay on servers is said by a BurstPolicy’s minServerReplicas'),
+  ],
   [[tkeSize.cpu, tkeSize.memory], { kind: 'size' }],
   [tke('cpu-type gpu-type'), lost(noHardware)],
   [tke('gpu-count'), lost('cards are asked for by the resource nvidia.com/gpu')],
