@@ -29,7 +29,7 @@ function overflowPool({ cluster }: House, stacks: readonly BackendStack[], pool:
       const [missing] = unsupportedUses(pod, capabilities)
       if (missing) return refusalSentence(missing, capabilities)
       const runtimeClass = cluster.runtimeClasses.get({ name: pod.spec?.runtimeClassName ?? '' })
-      return (runtimeClass && handlerRefusal(runtimeClass, capabilities)) ?? sizeRefusal(pod, pool)
+      return handlerRefusal(runtimeClass, pool.sandbox, capabilities) ?? sizeRefusal(pod, pool)
     },
   }
 }

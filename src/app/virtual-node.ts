@@ -1,3 +1,4 @@
+import type { NodeFacts } from '../backends/backend.ts'
 import { runTasks, type Task } from '../control/tasks.ts'
 import type { KubeApi } from '../kube/api.ts'
 import { createKubeClient } from '../kube/client.ts'
@@ -5,6 +6,7 @@ import { controllerCredentials } from '../kube/controller-credentials.ts'
 import { version } from '../model/version.ts'
 import { nodeCredentials, type AwaitedCertificate } from '../node/identity.ts'
 import { keepNode, type KeepNodeOptions } from '../node/keep-node.ts'
+import type { NodeCapacity } from '../node/node-object.ts'
 import { thisPlace } from '../node/place.ts'
 import type { BackendStack } from './backend-stack.ts'
 import type { House } from './house.ts'
@@ -52,7 +54,7 @@ export async function serveVirtualNode(
       {
         name,
         metered: () => meteredNode(house.pools, name),
-        facts: () => nodeFacts(house, name, capacity()),
+        facts: () => nodeFacts(house, { name, pool }, capacity()),
         api,
         node: () => cluster.nodes.get({ name }),
       },
@@ -90,14 +92,20 @@ function keepTask(
     )
 }
 
-function nodeFacts({ config }: House, name: string, capacity: { cpuMillis: bigint; memoryBytes: bigint }) {
+function nodeFacts(
+  { config, pools }: House,
+  { name, pool }: { readonly name: string; readonly pool: string },
+  { cpuMillis, memoryBytes }: NodeCapacity,
+): NodeFacts {
+  const sandbox = pools.get(pool)?.config?.sandbox
   return {
     name,
     ips: [config.nodeApi.address],
     clusterDns: config.clusterDns,
     clusterDomain: config.clusterDomain,
-    allocatableCpuMillis: capacity.cpuMillis,
-    allocatableMemoryBytes: capacity.memoryBytes,
+    allocatableCpuMillis: cpuMillis,
+    allocatableMemoryBytes: memoryBytes,
+    ...(sandbox && { sandbox }),
   }
 }
 

@@ -9,6 +9,7 @@ import type {
   Secret,
 } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
+import type { SandboxChoice } from '../model/sandbox-choice.ts'
 import type { PodUid } from '../model/pod-key.ts'
 import type { BackendUsage, UsageOptions } from '../model/pod-usage.ts'
 import type { Shortage } from '../model/shortage.ts'
@@ -234,4 +235,6 @@ export interface NodeFacts {
   readonly allocatableMemoryBytes: bigint
   /** Left out: a variable or file that asks for a container's unset ephemeral-storage limit reads 0. */
   readonly allocatableEphemeralStorageBytes?: bigint
+  /** What its pool says of sandboxes; left out: nothing. */
+  readonly sandbox?: SandboxChoice
 }

@@ -26,6 +26,9 @@ export const taintSchema = Type.Object(
   { additionalProperties: false },
 )
 
+/** As the API server has it of RuntimeClasses. */
+const handlerPattern = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'
+
 const nodeCount = (description: string, minimum = 0) =>
   Type.Integer({ minimum, maximum: mostNodes, description })
 
@@ -122,6 +125,20 @@ export const poolFields = {
           message: 'found two taints of one key and effect; allowed: each once',
         },
       ],
+    }),
+  ),
+  sandboxHandler: Type.Optional(
+    Type.String({
+      pattern: handlerPattern,
+      maxLength: 63,
+      description:
+        'handler of the backend that makes the sandboxes of Pods without a RuntimeClass (the backend’s own default)',
+    }),
+  ),
+  runtimeClasses: Type.Optional(
+    Type.Record(Type.String(), Type.String({ pattern: handlerPattern, maxLength: 63 }), {
+      maxProperties: 32,
+      description: 'handler by name of RuntimeClass, in place of the one that the class names',
     }),
   ),
   untainted: Type.Optional(

@@ -1,5 +1,6 @@
 import type { Taint } from '../model/kubernetes.ts'
 import { parseBytes, parseCpuMillis } from '../model/quantity.ts'
+import type { SandboxChoice } from '../model/sandbox-choice.ts'
 import { virtualNodeTaintKey } from '../model/words.ts'
 import type { RawPool } from './pool-schema.ts'
 import { labelKeyPattern } from './schema-words.ts'
@@ -18,6 +19,7 @@ export interface PoolConfig {
   }
   readonly labels: Readonly<Record<string, string>>
   readonly taints: readonly Taint[]
+  readonly sandbox: SandboxChoice
   readonly untainted: boolean
   readonly priceBook: string
   /** Its nodes take no new Pods. */
@@ -54,6 +56,7 @@ export function compilePool(raw: RawPool): PoolConfig {
     },
     labels: raw.labels ?? {},
     taints: raw.taints ?? [],
+    sandbox: { byDefault: raw.sandboxHandler, byClass: raw.runtimeClasses ?? {} },
     untainted: raw.untainted ?? false,
     priceBook: raw.priceBook ?? defaultPriceBook,
     cordoned: drained || (raw.cordoned ?? false),

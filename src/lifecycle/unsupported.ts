@@ -1,5 +1,6 @@
 import type { Capabilities, FeatureUse, PodFeature } from '../model/capability.ts'
 import type { Pod, RuntimeClass } from '../model/kubernetes.ts'
+import { chosenHandler, type SandboxChoice } from '../model/sandbox-choice.ts'
 import { featuresOf } from './features.ts'
 
 /** What the Pod asks for and the backend does not do, in the order of the spec. Empty when it can do all. */
@@ -13,13 +14,17 @@ export function refusalSentence({ feature, field, value }: FeatureUse, { lacks }
   return `${field}: ${value ?? describe(feature)} is not offered here${why === undefined ? '' : ` (${why})`}`
 }
 
-/** Why the backend makes no sandbox of that class; undefined when it does. */
+/** Why the backend makes no such sandbox; undefined when it does. Without a class it is about the pool's default. */
 export function handlerRefusal(
-  { metadata, handler }: RuntimeClass,
+  runtimeClass: RuntimeClass | undefined,
+  choice: SandboxChoice | undefined,
   { sandboxHandlers }: Capabilities,
 ): string | undefined {
-  if (sandboxHandlers.some(({ name }) => name === handler)) return undefined
-  return `spec.runtimeClassName: handler "${handler}" of RuntimeClass "${metadata?.name}" is not offered here`
+  const handler = chosenHandler(choice, runtimeClass)
+  if (handler === undefined || sandboxHandlers.some(({ name }) => name === handler)) return undefined
+  if (!runtimeClass) return `the pool's sandboxHandler "${handler}" is not offered here`
+  const name = runtimeClass.metadata?.name
+  return `spec.runtimeClassName: handler "${handler}" for RuntimeClass "${name}" is not offered here`
 }
 
 function offers({ features, linuxCapabilities }: Capabilities, { feature, value }: FeatureUse): boolean {

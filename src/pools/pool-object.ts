@@ -5,7 +5,7 @@ import type { VirtualNodePool } from '../model/virtual-node-pool.ts'
 
 /** The VirtualNodePool that says the same as a pool of the configuration file. */
 export function poolObject(pool: PoolConfig): VirtualNodePool {
-  const { capacity, autoscale } = pool
+  const { capacity, sandbox, autoscale } = pool
   const { cpuMillis, memoryBytes, ephemeralStorageBytes } = capacity
   return {
     apiVersion: `${customResourceGroup}/${customResourceVersion}`,
@@ -22,6 +22,8 @@ export function poolObject(pool: PoolConfig): VirtualNodePool {
       },
       ...(Object.keys(pool.labels).length > 0 && { labels: pool.labels }),
       ...(pool.taints.length > 0 && { taints: pool.taints }),
+      ...(sandbox.byDefault !== undefined && { sandboxHandler: sandbox.byDefault }),
+      ...(Object.keys(sandbox.byClass).length > 0 && { runtimeClasses: sandbox.byClass }),
       ...(pool.untainted && { untainted: true }),
       priceBook: pool.priceBook,
       ...(pool.cordoned && { cordoned: true }),

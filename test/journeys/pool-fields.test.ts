@@ -55,6 +55,8 @@ describe('a pool is refused, and told which field it is and what is allowed', ()
     ['spec.taints[0].effect', { taints: [{ key: 'a' }] }, 'Required value'],
     ['spec.taints', { taints: [noSchedule('spillway.dev/virtual-node')] }, 'this one is built in'],
     ['spec.taints', { taints: [noSchedule('a'), noSchedule('a')] }, 'found two taints of one key and effect'],
+    ['spec.sandboxHandler', { sandboxHandler: 'Kata!' }, 'should match'],
+    ['spec.runtimeClasses.vm', { runtimeClasses: { vm: 'Kata!' } }, 'should match'],
     ['spec.untainted', { untainted: 'yes' }, 'must be of type boolean'],
     ['spec.priceBook', { priceBook: '' }, 'should be at least 1 chars long'],
     ['spec.cordoned', { cordoned: 1 }, 'must be of type boolean'],

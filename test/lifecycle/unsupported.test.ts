@@ -25,9 +25,26 @@ describe('what a backend does not offer', () => {
     const handler = { name: 'runsc', recursiveReadOnlyMounts: false, userNamespaces: false }
     const classOf = (name: string) => ({ metadata: { name: 'own' }, handler: name })
     const backend = capabilities({ sandboxHandlers: [handler] })
-    expect(handlerRefusal(classOf('runsc'), backend)).toBeUndefined()
-    expect(handlerRefusal(classOf('kata'), backend)).toBe(
-      'spec.runtimeClassName: handler "kata" of RuntimeClass "own" is not offered here',
+    expect(handlerRefusal(classOf('runsc'), undefined, backend)).toBeUndefined()
+    expect(handlerRefusal(classOf('kata'), undefined, backend)).toBe(
+      'spec.runtimeClassName: handler "kata" for RuntimeClass "own" is not offered here',
+    )
+  })
+
+  it('is the handler that the pool has for it', () => {
+    const handler = { name: 'runsc', recursiveReadOnlyMounts: false, userNamespaces: false }
+    const backend = capabilities({ sandboxHandlers: [handler] })
+    const own = { metadata: { name: 'own' }, handler: 'kata' }
+    const choice = (byDefault: string | undefined, byClass: Record<string, string> = {}) => ({
+      byDefault,
+      byClass,
+    })
+    expect(handlerRefusal(own, choice(undefined, { own: 'runsc' }), backend)).toBeUndefined()
+    expect(handlerRefusal(own, choice('runsc'), backend)).toContain('handler "kata"')
+    expect(handlerRefusal(undefined, choice('runsc'), backend)).toBeUndefined()
+    expect(handlerRefusal(undefined, choice(undefined), backend)).toBeUndefined()
+    expect(handlerRefusal(undefined, choice('kata'), backend)).toBe(
+      `the pool's sandboxHandler "kata" is not offered here`,
     )
   })
 })

@@ -1,14 +1,14 @@
 /** A pool that comes, grows, shrinks and goes on the embedded cluster, by the command line; also with its containerd killed. */
 import { afterAll, describe, expect, test } from 'vitest'
-import { nodes, pods, virtualNodePools } from '../../src/kube/resources.ts'
+import { events, nodes, pods, runtimeClasses, virtualNodePools } from '../../src/kube/resources.ts'
 import { hasCode } from '../../src/model/errors.ts'
-import type { Pod } from '../../src/model/kubernetes.ts'
+import type { Pod, PodSpec } from '../../src/model/kubernetes.ts'
 import type { VirtualNodePool } from '../../src/model/virtual-node-pool.ts'
 import { CriWitness } from '../support/cri-witness.ts'
 import { runSpillway, type SpillwayResult } from '../support/run-spillway.ts'
 import { isReady, story } from '../support/story.ts'
 import { readBill } from '../support/true-times.ts'
-import { scriptPod } from '../support/story-manifests.ts'
+import { outByHand, scriptPod } from '../support/story-manifests.ts'
 
 const namespace = 'story-pools'
 const pool = 'tale'
@@ -39,6 +39,43 @@ describe('a pool that people make while Spillway runs', () => {
     // Over the node's own API, whose certificate the API server checks.
     expect((await kubectl('logs', 'teller')).stdout).toContain('once upon a time')
     expect((await kubectl('exec', 'teller', '--', 'echo', 'so it was')).stdout).toContain('so it was')
+  })
+
+  test('has sandboxes of its own handler for a RuntimeClass that means another elsewhere', async () => {
+    const { api, signal, until, pod } = told.current
+    const runtimeClassName = 'story-sealed'
+    const edit = {
+      type: 'merge',
+      body: { spec: { runtimeClasses: { [runtimeClassName]: 'runc' } } },
+    } as const
+    await api.patch(virtualNodePools, { name: pool }, edit, signal)
+    await until('the pool has taken it', async () => {
+      const { metadata, status } = (await poolNow()) ?? {}
+      return status?.observedGeneration === metadata?.generation
+    })
+    // The machine has no kata: only this pool has something in its place.
+    await api.create(runtimeClasses, { metadata: { name: runtimeClassName }, handler: 'kata' }, signal)
+    try {
+      const sealed = podFor('sealed', forever)
+      await api.create(pods, { ...sealed, spec: { ...containersOf(sealed), runtimeClassName } }, signal)
+      const elsewhere = scriptPod({ namespace, name: 'elsewhere' }, forever, {
+        ...outByHand,
+        runtimeClassName,
+      })
+      await api.create(pods, elsewhere, signal)
+      await until('it is ready here', () => isReady(pod('sealed')))
+      await until('elsewhere it is told why not', async () => {
+        const fieldSelector = 'involvedObject.name=elsewhere,reason=FailedCreatePodSandBox'
+        const { items } = await api.list(events, { namespace, fieldSelector }, signal)
+        return items.some(({ message }) => message?.includes('no runtime for "kata" is offered here'))
+      })
+    } finally {
+      for (const name of ['sealed', 'elsewhere']) {
+        await api.delete(pods, { namespace, name }, { graceSeconds: 0 }, signal)
+      }
+      await api.delete(runtimeClasses, { name: runtimeClassName }, {}, signal)
+    }
+    await until('both are gone', () => !pod('sealed') && !pod('elsewhere'))
   })
 
   test('is shown by spillway as kubectl shows it', async () => {
@@ -133,6 +170,10 @@ async function poolNow(): Promise<VirtualNodePool | undefined> {
     if (hasCode(error, 'NotFound')) return undefined
     throw error
   }
+}
+
+function containersOf({ spec }: Pod): PodSpec {
+  return spec ?? { containers: [] }
 }
 
 function podFor(name: string, script: string): Pod {

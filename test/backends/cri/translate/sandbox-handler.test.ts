@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { sandboxHandler } from '../../../../src/backends/cri/translate/sandbox-handler.ts'
+import type { SandboxChoice } from '../../../../src/model/sandbox-choice.ts'
 import { aPod } from '../../../support/builders.ts'
 import { FakePodSources } from '../../../support/pod-sources.ts'
 
@@ -7,8 +8,8 @@ const signal = new AbortController().signal
 const features = { recursiveReadOnlyMounts: false, userNamespaces: false }
 const handlers = ['', 'runc', 'runsc'].map((name) => ({ name, ...features }))
 
-function handlerFor(className: string | undefined, options: object = {}) {
-  const sources = new FakePodSources()
+function handlerFor(className: string | undefined, options: object = {}, sandbox?: SandboxChoice) {
+  const sources = new FakePodSources(sandbox && { sandbox })
   sources.setRuntimeClass('gvisor', 'runsc')
   sources.setRuntimeClass('vm', 'kata')
   const tools = {
@@ -28,6 +29,25 @@ describe('the handler of a sandbox', () => {
   it('is that of the RuntimeClass, when it is offered', async () => {
     expect(await handlerFor('gvisor', { runtimeHandlers: ['runsc'] })).toBe('runsc')
     expect(await handlerFor('gvisor', { runtimeHandler: 'runsc' })).toBe('runsc')
+  })
+
+  it('is the one that the pool says, for a class or without one', async () => {
+    const offered = { runtimeHandler: 'runc', runtimeHandlers: ['runsc'] }
+    expect(await handlerFor(undefined, offered, { byDefault: 'runsc', byClass: {} })).toBe('runsc')
+    expect(await handlerFor('vm', offered, { byDefault: undefined, byClass: { vm: 'runsc' } })).toBe('runsc')
+    expect(await handlerFor('gvisor', offered, { byDefault: 'runc', byClass: {} })).toBe('runsc')
+    expect(await handlerFor(undefined, offered, { byDefault: undefined, byClass: { vm: 'runsc' } })).toBe(
+      'runc',
+    )
+  })
+
+  it('is never another than the pool says', async () => {
+    await expect(handlerFor(undefined, {}, { byDefault: 'kata', byClass: {} })).rejects.toThrow(
+      'no runtime for "kata" is offered here, which the pool wants; offered are: none',
+    )
+    await expect(
+      handlerFor('gvisor', {}, { byDefault: undefined, byClass: { gvisor: 'kata' } }),
+    ).rejects.toThrow('no runtime for "kata" is offered here, which the pool wants for RuntimeClass "gvisor"')
   })
 
   it('has to be there and to be offered, with a sentence that says what is', async () => {
