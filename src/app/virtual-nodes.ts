@@ -35,6 +35,8 @@ export class VirtualNodes implements NodeHost {
   readonly #ports: NodePorts
   readonly #listeners = new Set<(pool: string) => void>()
   readonly #addresses = new Map<string, readonly string[]>()
+  /** Nodes by backend, until one comes or goes. */
+  readonly #counts = new Map<string, number>()
   #over = false
 
   constructor(house: House, stacks: readonly BackendStack[]) {
@@ -71,6 +73,7 @@ export class VirtualNodes implements NodeHost {
       listeners: new Set(),
     }
     this.#hosted.set(name, node)
+    this.#counts.clear()
     this.#addresses.set(name, [this.#house.config.nodeApi.address])
     this.#reshape(pool)
     void this.#run(node).finally(begun.resolve)
@@ -82,6 +85,7 @@ export class VirtualNodes implements NodeHost {
     node.ending.abort()
     await node.ended
     this.#hosted.delete(name)
+    this.#counts.clear()
     this.#addresses.delete(name)
     this.#ports.giveBack(name)
     this.#reshape(node.pool)
@@ -166,12 +170,19 @@ export class VirtualNodes implements NodeHost {
 
   #shapeOf({ pool, retiring, inUse }: Hosted, { name, capacity }: BackendStack): NodeShape {
     const config = this.#configOf(pool)
-    const onBackend = [...this.#hosted.values()].filter((node) => this.#configOf(node.pool).backend === name)
     return {
       pool: config,
       use: { retiring, inUse },
-      capacity: nodeCapacity(config, capacity, onBackend.length),
+      capacity: nodeCapacity(config, capacity, this.#nodesOn(name)),
     }
+  }
+
+  #nodesOn(backend: string): number {
+    const known = this.#counts.get(backend)
+    if (known !== undefined) return known
+    const nodes = [...this.#hosted.values()].filter((node) => this.#configOf(node.pool).backend === backend)
+    this.#counts.set(backend, nodes.length)
+    return nodes.length
   }
 
   #configOf(pool: string): PoolConfig {

@@ -52,6 +52,9 @@ export class KnownPools {
   /** Of file pools while there are no objects: what `scale` has made of them. */
   readonly #replicas = new Map<string, number>()
   #served = false
+  /** Until something changes: nodes ask at each look what their pool is. */
+  #list: readonly KnownPool[] | undefined
+  #byName: ReadonlyMap<string, KnownPool> | undefined
 
   constructor(options: KnownPoolsOptions) {
     this.#options = options
@@ -65,6 +68,11 @@ export class KnownPools {
   }
 
   list(): readonly KnownPool[] {
+    this.#list ??= this.#read()
+    return this.#list
+  }
+
+  #read(): readonly KnownPool[] {
     if (!this.#served || !this.#store.synced)
       return this.#options.filePools.map((pool) => this.#filePool(pool))
     return this.#store
@@ -80,7 +88,8 @@ export class KnownPools {
   }
 
   get(name: string): KnownPool | undefined {
-    return this.list().find((pool) => pool.name === name)
+    this.#byName ??= new Map(this.list().map((pool) => [pool.name, pool]))
+    return this.#byName.get(name)
   }
 
   /** Calls back with the name of a pool that has changed, come or gone. Returns the end of the subscription. */
@@ -118,8 +127,10 @@ export class KnownPools {
     }
     if (signal.aborted) return
     this.#served = true
+    this.#forget()
     void this.#store.whenSynced(signal).then(
       () => {
+        this.#forget()
         this.#decided.resolve()
         for (const { name } of this.#options.filePools) this.#tell(name)
       },
@@ -183,12 +194,18 @@ export class KnownPools {
     return { config: problems.length > 0 ? undefined : pool, problems }
   }
 
+  #forget(): void {
+    this.#list = undefined
+    this.#byName = undefined
+  }
+
   #rank({ name }: KnownPool): number {
     const at = this.#options.filePools.findIndex((pool) => pool.name === name)
     return at < 0 ? this.#options.filePools.length : at
   }
 
   #tell(name: string): void {
+    this.#forget()
     for (const listener of this.#listeners) listener(name)
   }
 }
