@@ -11,6 +11,8 @@ export default defineConfig({
       {
         test: {
           name: 'check',
+          // Twice as fast: a file is read once, and not for each test file that uses it. No module keeps state of its own.
+          isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/journeys/**', 'test/e2e/**', 'test/stories/**'],
         },
