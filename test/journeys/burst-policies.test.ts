@@ -344,7 +344,7 @@ describe('caps on spend', () => {
       await journey.api.create(pods, podOf(home, `job-${index}`, { spec }), signal)
     }
     await untilStatus(home, 'three', ({ heldPods }) => heldPods === 3)
-    expect(await onPool(home, 'burst')).toBe(3)
+    await until('three are out', async () => (await onPool(home, 'burst')) === 3, signal)
     const status = await statusOf(home, 'three')
     expect(reasonOf(status, 'BudgetExhausted')).toBe('NoRoom')
     expect(status.spend?.summary).toMatch(/^\$[\d.]+ of \$[\d.]+ per month$/)
