@@ -1,8 +1,9 @@
 import type { KubeApi } from '../kube/api.ts'
+import { requestEviction } from '../kube/eviction.ts'
 import { pods as podResource } from '../kube/resources.ts'
 import { controllerOf } from '../model/controller-of.ts'
 import { errorMessage, hasCode } from '../model/errors.ts'
-import type { KubeObject, Pod } from '../model/kubernetes.ts'
+import type { Pod } from '../model/kubernetes.ts'
 import { podRef } from '../model/pod-key.ts'
 
 export interface DrainOptions {
@@ -10,10 +11,6 @@ export interface DrainOptions {
   readonly pods: readonly Pod[]
   /** `delete` asks no PodDisruptionBudget. */
   readonly by: 'eviction' | 'delete'
-}
-
-interface Eviction extends KubeObject {
-  readonly deleteOptions: { readonly preconditions: { readonly uid: string } }
 }
 
 /** Asked at once; the API server counts disruptions one by one anyway. */
@@ -49,19 +46,14 @@ async function evictPod(
   pod: Pod,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { uid, namespace, name } = podRef(pod)
-  const eviction: Eviction = {
-    apiVersion: 'policy/v1',
-    kind: 'Eviction',
-    metadata: { namespace, name },
-    deleteOptions: { preconditions: { uid } },
-  }
+  const { namespace, name } = podRef(pod)
+  const blocked = (why: string): string => `Pod ${namespace}/${name}: ${why}`
   try {
-    await api.createSubresource(podResource, { namespace, name }, 'eviction', eviction, signal)
-    return undefined
+    const why = await requestEviction(api, pod, { dryRun: false }, signal)
+    return why === undefined ? undefined : blocked(why)
   } catch (error) {
     // 429: a PodDisruptionBudget does not allow it now.
-    if (hasCode(error, 'Busy')) return `Pod ${namespace}/${name}: ${errorMessage(error)}`
+    if (hasCode(error, 'Busy')) return blocked(errorMessage(error))
     return ignoreGone(error)
   }
 }
