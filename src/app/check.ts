@@ -7,6 +7,7 @@ import type { KubeObject } from '../model/kubernetes.ts'
 import { checkCluster, type DaemonSet } from '../scheduling/check-cluster.ts'
 import { admissionInForce, deletionsGuarded } from './admission-in-force.ts'
 import type { BackendStack } from './backend-stack.ts'
+import { clusterObjects } from './cluster-objects.ts'
 import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
 
@@ -39,10 +40,7 @@ export function checker(
         refusedPools: house.pools.list().filter(({ config }) => !config),
         servesPools: house.pools.areObjects,
         guardsDeletions,
-        nodes: cluster.nodes.list(),
-        pods: cluster.pods.list(),
-        namespaces: cluster.namespaces.list(),
-        services: cluster.services.list(),
+        ...clusterObjects(cluster),
       }),
     }
   }

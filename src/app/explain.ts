@@ -13,6 +13,7 @@ import { withPlacement } from '../scheduling/placement.ts'
 import { storedPod } from '../scheduling/stored-pod.ts'
 import { admissionInForce } from './admission-in-force.ts'
 import type { BackendStack } from './backend-stack.ts'
+import { clusterObjects } from './cluster-objects.ts'
 import type { House } from './house.ts'
 import { moveBackPolicy, pricePerHour } from './move-back-tasks.ts'
 import { overflowRules } from './overflow-rules.ts'
@@ -43,16 +44,10 @@ export function explainer(
     }
     const every = overflowRules(house, stacks)
     const rules = { ...every, ...(query.pool !== undefined && { only: query.pool }) }
-    const all = cluster.pods.list()
-    const objects = {
-      pods: all,
-      nodes: cluster.nodes.list(),
-      namespaces: cluster.namespaces.list(),
-      services: cluster.services.list(),
-    }
+    const objects = clusterObjects(cluster)
     const nowWallMs = world.clock.wallMs()
     const picture = overflowPicture(objects, {
-      refused: refusedPods(all),
+      refused: refusedPods(objects.pods),
       rules,
       nowWallMs,
     })

@@ -10,6 +10,7 @@ import { overflowPicture } from '../scheduling/overflow-picture.ts'
 import { podsWaitingFor } from '../scheduling/waiting-pods.ts'
 import { version } from '../model/version.ts'
 import type { BackendStack } from './backend-stack.ts'
+import { clusterObjects } from './cluster-objects.ts'
 import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
 import type { VirtualNodes } from './virtual-nodes.ts'
@@ -49,18 +50,12 @@ function waitingFor(house: House, stacks: readonly BackendStack[], name: string)
   const pool = rules.pools.find((one) => one.name === name)
   const config = pools.get(name)?.config
   if (!pool || !config) return []
-  const pods = cluster.pods.list()
-  const objects = {
-    pods,
-    nodes: cluster.nodes.list(),
-    namespaces: cluster.namespaces.list(),
-    services: cluster.services.list(),
-  }
+  const objects = clusterObjects(cluster)
   const nowWallMs = world.clock.wallMs()
   const picture = overflowPicture(objects, { refused: [], rules, nowWallMs })
   const node = oneMore(house, stacks, config)
   if (!node) return []
-  return podsWaitingFor({ pods, picture, rules, pool, node, nowWallMs })
+  return podsWaitingFor({ pods: objects.pods, picture, rules, pool, node, nowWallMs })
 }
 
 /** A node as the pool would get one more. */

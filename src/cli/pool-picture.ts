@@ -1,5 +1,6 @@
 import type { KubeApi } from '../kube/api.ts'
 import { events, nodes, pods, virtualNodePools } from '../kube/resources.ts'
+import { isTerminal } from '../lifecycle/decide.ts'
 import { parseTimeMs } from '../model/clock.ts'
 import { hasCode, SpillwayError } from '../model/errors.ts'
 import type { Node } from '../model/kubernetes.ts'
@@ -84,9 +85,7 @@ export async function wholePool(api: Reader, name: string, signal: AbortSignal):
     ),
   ])
   const mine = nodeList.items.filter(({ spec }) => parseProviderId(spec?.providerID)?.pool === name)
-  const running = podList.items.filter(
-    ({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed',
-  )
+  const running = podList.items.filter((pod) => !isTerminal(pod))
   const podsOn = (node: string): number => running.filter(({ spec }) => spec?.nodeName === node).length
   return {
     ...poolPicture(pool),
