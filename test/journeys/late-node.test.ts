@@ -1,22 +1,20 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { waitUntil } from '../../src/dev-cluster/wait-until.ts'
-import { EventRecorder } from '../../src/kube/events.ts'
 import { namespaces, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { Pod, PodSpec } from '../../src/model/kubernetes.ts'
 import { poolToleration } from '../../src/scheduling/decide-overflow.ts'
 import { tolerationPatch } from '../../src/scheduling/json-patches.ts'
-import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
 import {
   healthy,
   openClients,
-  partOptions,
   startServer,
   startStores,
   startVirtualNode,
   type Stores,
   type TestClient,
+  startOverflow,
 } from '../support/small-cluster.ts'
 
 /**
@@ -36,25 +34,7 @@ beforeAll(async () => {
   const { admin, controller } = clients
   stores = startStores(controller, signal)
   await startServer(admin, { name: 'server-0', cpu: '100m', memory: '4Gi' }, signal)
-  const recorder = new EventRecorder({
-    api: controller,
-    component: 'spillway',
-    instance: 'journey',
-    ...partOptions,
-  })
-  void recorder.run(signal)
-  const rules = { ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }
-  void runOverflow(
-    {
-      api: controller,
-      ...stores,
-      rules: () => rules,
-      onRules: () => () => undefined,
-      events: recorder,
-      ...partOptions,
-    },
-    signal,
-  )
+  startOverflow(controller, stores, signal)
   await admin.create(namespaces, { metadata: { name: namespace } }, signal)
 })
 

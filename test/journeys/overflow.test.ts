@@ -2,13 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { BackendHealth } from '../../src/backends/backend.ts'
 import { waitUntil } from '../../src/dev-cluster/wait-until.ts'
 import type { Resource } from '../../src/kube/api.ts'
-import { EventRecorder } from '../../src/kube/events.ts'
 import { events, namespaces, nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import type { KubeObject, Node, Pod } from '../../src/model/kubernetes.ts'
 import { deletionCostAnnotation, virtualNodeTaintKey } from '../../src/model/words.ts'
-import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
 import { runScaleIn } from '../../src/scheduling/scale-in.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
 import {
@@ -21,6 +19,7 @@ import {
   startVirtualNode,
   type Stores,
   type TestClient,
+  startOverflow,
 } from '../support/small-cluster.ts'
 
 interface Deployment extends KubeObject {
@@ -69,26 +68,8 @@ afterAll(async () => {
 
 function startSpillway(): void {
   const { controller } = clients
-  const recorder = new EventRecorder({
-    api: controller,
-    component: 'spillway',
-    instance: 'journey',
-    ...partOptions,
-  })
-  void recorder.run(signal)
   startVirtualNode(clients, stores, health, signal)
-  const rules = { ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }
-  void runOverflow(
-    {
-      api: controller,
-      ...stores,
-      rules: () => rules,
-      onRules: () => () => undefined,
-      events: recorder,
-      ...partOptions,
-    },
-    signal,
-  )
+  startOverflow(controller, stores, signal)
   void runScaleIn({ api: controller, ...stores, ...partOptions }, signal)
 }
 

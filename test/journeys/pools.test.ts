@@ -181,15 +181,7 @@ describe('deleting', () => {
   })
 
   test('a pool by force drains it first, and leaves nothing', async () => {
-    await journey.api.patch(
-      virtualNodePools,
-      { name: 'extra' },
-      merge({
-        metadata: { annotations: { 'spillway.dev/force-delete': 'true' } },
-      }),
-      signal,
-    )
-    await remove('extra')
+    await removeByForce('extra')
     await isGone('extra')
     expect(await nodesOf('extra')).toEqual([])
     expect(await podsIn('extra')).toEqual([])
@@ -250,15 +242,7 @@ describe('a pool whose backend is not there', () => {
       async () => (await stateOf('extra')).reason === 'NotAccepted',
       signal,
     )
-    await journey.api.patch(
-      virtualNodePools,
-      { name: 'extra' },
-      merge({
-        metadata: { annotations: { 'spillway.dev/force-delete': 'true' } },
-      }),
-      signal,
-    )
-    await remove('extra')
+    await removeByForce('extra')
     await isGone('extra')
     expect(await nodesOf('extra')).toEqual([])
   })
@@ -307,6 +291,12 @@ async function scale(name: string, replicas: number): Promise<void> {
 
 async function remove(name: string): Promise<void> {
   await journey.api.delete(virtualNodePools, { name }, {}, signal)
+}
+
+async function removeByForce(name: string): Promise<void> {
+  const annotations = { 'spillway.dev/force-delete': 'true' }
+  await journey.api.patch(virtualNodePools, { name }, merge({ metadata: { annotations } }), signal)
+  await remove(name)
 }
 
 function merge(body: object) {

@@ -4,13 +4,11 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { EventRecorder } from '../../src/kube/events.ts'
 import { deployments, pods, replicaSets } from '../../src/kube/resources.ts'
 import { kubeTime, systemClock } from '../../src/model/clock.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import type { KubeObject, Pod, ReplicaSet } from '../../src/model/kubernetes.ts'
 import { deletionCostAnnotation } from '../../src/model/words.ts'
-import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
 import { isActive, isReady } from '../../src/scheduling/removal-order.ts'
 import { runScaleIn } from '../../src/scheduling/scale-in.ts'
 import type { ObjectStore } from '../../src/kube/store.ts'
@@ -28,6 +26,7 @@ import {
   startVirtualNode,
   type Stores,
   type TestClient,
+  startOverflow,
 } from '../support/small-cluster.ts'
 import { until } from '../support/until.ts'
 
@@ -54,25 +53,7 @@ beforeAll(async () => {
     await startServer(admin, { name, cpu: '1', memory: '4Gi' }, signal)
   startFakeKubelets(admin, { pods: stores.pods, startMs }, signal)
   startVirtualNode(clients, stores, () => healthy, signal)
-  const recorder = new EventRecorder({
-    api: controller,
-    component: 'spillway',
-    instance: 'journey',
-    ...partOptions,
-  })
-  void recorder.run(signal)
-  const rules = { ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }
-  void runOverflow(
-    {
-      api: controller,
-      ...stores,
-      rules: () => rules,
-      onRules: () => () => undefined,
-      events: recorder,
-      ...partOptions,
-    },
-    signal,
-  )
+  startOverflow(controller, stores, signal)
   void runScaleIn({ api: controller, ...stores, ...partOptions }, signal)
   await until(
     'all three nodes take Pods',

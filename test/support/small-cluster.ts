@@ -14,6 +14,8 @@ import { hasCode } from '../../src/model/errors.ts'
 import type { KubeObject, Namespace, Node, Pod, Service } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { BackendWatch } from '../../src/node/backend-watch.ts'
+import { EventRecorder } from '../../src/kube/events.ts'
+import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
 import { keepNode, type NodeShape } from '../../src/node/keep-node.ts'
 import { capabilities } from './builders.ts'
 import { planeVersion, type TestControlPlane } from './control-plane.ts'
@@ -170,6 +172,23 @@ export interface FakeKubelets {
   readonly startMs?: number
   /** Whether a Pod is theirs; all are when left out. */
   readonly owns?: (pod: Pod) => boolean
+}
+
+/** Overflow to pool burst as Spillway runs it, with its events. */
+export function startOverflow(controller: KubeApi, stores: Stores, signal: AbortSignal): void {
+  const events = new EventRecorder({
+    api: controller,
+    component: 'spillway',
+    instance: 'journey',
+    ...partOptions,
+  })
+  void events.run(signal)
+  const rules = { ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }
+  const onRules = () => () => undefined
+  void runOverflow(
+    { api: controller, ...stores, rules: () => rules, onRules, events, ...partOptions },
+    signal,
+  )
 }
 
 /**
