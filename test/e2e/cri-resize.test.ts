@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { cgroupLayout } from '../../src/backends/cri/resources/cgroups.ts'
+import { cgroupLayout } from '../../src/backends/cri/resources/cgroup-layout.ts'
 import { Cgroups } from '../../src/backends/cri/resources/cgroups.ts'
 import type { Container, Pod, PodSpec, ResourceRequirements } from '../../src/model/kubernetes.ts'
 import type { PodObservation } from '../../src/model/pod-observation.ts'

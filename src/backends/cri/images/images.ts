@@ -1,27 +1,18 @@
 import type { Clock } from '../../../model/clock.ts'
 import { errorMessage, SpillwayError } from '../../../model/errors.ts'
-import type { Container, Pod } from '../../../model/kubernetes.ts'
 import type { Log } from '../../../telemetry/log.ts'
-import type { PodHappening, PodSources } from '../../backend.ts'
+import type { PodHappening } from '../../backend.ts'
 import type { CriClient } from '../runtime/client.ts'
 import type { CriImage } from '../runtime/cri-types.ts'
 import { pullSentence } from '../runtime/errors.ts'
 import { mayUse, type ImageAccess } from './image-access.ts'
 import type { Credential } from './image-credentials.ts'
 import { defaultPullPolicy, parseImageName, type ImageName } from './image-name.ts'
+import type { ImageRequest } from './image-request.ts'
 import { PullBackoff } from './pull-backoff.ts'
 import { pullFailure } from './pull-failure.ts'
 import type { PullRecords } from './pull-records.ts'
 import { pullCredentials } from './pull-secrets.ts'
-
-export interface ImageRequest {
-  readonly pod: Pod
-  readonly container: Pick<Container, 'image' | 'imagePullPolicy'>
-  readonly sources: PodSources
-  /** As in `spec.containers{web}`; left out for the image of a volume. */
-  readonly fieldPath?: string
-  readonly tell: (happening: PodHappening) => void
-}
 
 export interface ImagesOptions {
   readonly client: CriClient

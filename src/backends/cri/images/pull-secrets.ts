@@ -1,7 +1,7 @@
 import type { Secret } from '../../../model/kubernetes.ts'
 import { credentialsFor, type Credential } from './image-credentials.ts'
 import { parseImageName } from './image-name.ts'
-import type { ImageRequest } from './images.ts'
+import type { ImageRequest } from './image-request.ts'
 
 /** The logins that the Pod brings along for the image. Rejects with Rejected when one of its Secrets cannot be read. */
 export async function pullCredentials(

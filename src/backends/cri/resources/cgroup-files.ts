@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { CgroupLayout } from './cgroups.ts'
+import type { CgroupLayout } from './cgroup-layout.ts'
 import { cpuPeriodUs, type CpuMemory } from './linux-resources.ts'
 
 /** Writes what is given; the rest stays as it is. `path` below the mounts of the layout. */

@@ -10,6 +10,7 @@ import {
 } from '../../../model/resources.ts'
 import type { HugepageLimit, LinuxResources } from '../runtime/cri-types.ts'
 import type { Machine } from './machine.ts'
+import { pageSizeName } from './page-size-name.ts'
 
 export interface CpuMemory {
   readonly cpuShares: number
@@ -103,13 +104,6 @@ function hugepageLimits(
 /** `hugepages-2Mi` → `2MB`. */
 function hugepageSize(resource: string): string {
   return pageSizeName(parseBytes(resource.replace(/^hugepages-/, '')))
-}
-
-/** A size in the units of the kernel's cgroup files (mm/hugetlb_cgroup.c mem_fmt). */
-export function pageSizeName(bytes: bigint): string {
-  const kibibytes = bytes / 1024n
-  if (kibibytes >= 1024n * 1024n) return `${kibibytes / 1024n / 1024n}GB`
-  return kibibytes >= 1024n ? `${kibibytes / 1024n}MB` : `${kibibytes}KB`
 }
 
 function podLevelLimits(pod: Pod): Resources {

@@ -4,7 +4,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { BackendCapacity } from '../../backend.ts'
 import type { CriOptions } from '../config.ts'
-import { pageSizeName } from './linux-resources.ts'
+import { pageSizeName } from './page-size-name.ts'
 
 /** What a container's configuration has to know of the machine. */
 export interface Machine {

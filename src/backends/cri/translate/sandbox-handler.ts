@@ -1,7 +1,15 @@
 import { SpillwayError } from '../../../model/errors.ts'
+import type { Pod } from '../../../model/kubernetes.ts'
 import { chosenHandler } from '../../../model/sandbox-choice.ts'
+import type { PodSources } from '../../backend.ts'
 import { offeredHandlers } from '../capabilities.ts'
-import type { PodStart } from '../pod/start-sandbox.ts'
+import type { CriTools } from '../pod/pod-context.ts'
+
+export interface SandboxWish {
+  readonly tools: Pick<CriTools, 'settings' | 'runtime'>
+  readonly pod: Pod
+  readonly sources: Pick<PodSources, 'node' | 'runtimeClass'>
+}
 
 /**
  * The runtime's handler that makes the Pod's sandbox, by its RuntimeClass and what its pool says. Rejects as long as the
@@ -9,7 +17,7 @@ import type { PodStart } from '../pod/start-sandbox.ts'
  * come. There is no falling back to the default: a Pod that is to have a sandbox of its own kind gets it or none.
  */
 export async function sandboxHandler(
-  { tools, pod, sources }: Pick<PodStart, 'tools' | 'pod' | 'sources'>,
+  { tools, pod, sources }: SandboxWish,
   signal: AbortSignal,
 ): Promise<string> {
   const { name: backend, options } = tools.settings

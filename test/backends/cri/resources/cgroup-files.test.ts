@@ -10,7 +10,7 @@ import {
   sharesOfWeight,
   writeLimits,
 } from '../../../../src/backends/cri/resources/cgroup-files.ts'
-import type { CgroupLayout } from '../../../../src/backends/cri/resources/cgroups.ts'
+import type { CgroupLayout } from '../../../../src/backends/cri/resources/cgroup-layout.ts'
 
 // Files stand in for the kernel's, which has one of the two layouts only.
 describe('the files of a Pod’s cgroup', () => {

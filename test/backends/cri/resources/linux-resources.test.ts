@@ -6,7 +6,6 @@ import {
   cpuQuotaUs,
   cpuShares,
   oomScoreAdjust,
-  pageSizeName,
   podCgroupLimits,
   sandboxOverhead,
   sandboxResources,
@@ -145,11 +144,5 @@ describe('a sandbox of a RuntimeClass', () => {
       memoryLimitInBytes: String(128n << 20n),
     })
     expect(sandboxOverhead(aPod())).toBeUndefined()
-  })
-})
-
-describe('sizes of huge pages', () => {
-  it('are called as the kernel calls them', () => {
-    expect([64n << 10n, 2n << 20n, 1n << 30n].map(pageSizeName)).toEqual(['64KB', '2MB', '1GB'])
   })
 })
