@@ -87,6 +87,8 @@ async function movesBack(
     : [{ items: [] }, { items: [] }]
   const view = { picture, pods: pods.list(), replicaSets: sets.items, deployments: owners.items }
   const answer = explainMoveBack(pod, view, policy, house.world.clock.wallMs())
+  if (answer !== undefined && house.config.moveBack.enabled && !house.bursts.facts().policies)
+    return 'not while burst policies are not known'
   const price = answer && isAsked ? pricePerHour(house, pod) : undefined
   return price === undefined ? answer : `${answer}; it costs ${price} an hour out there`
 }

@@ -71,6 +71,8 @@ export function moveBackTasks(house: House): Record<string, Task> {
           replicaSets: sets,
           deployments: owners,
           policy: moveBackPolicy(house),
+          isPolicyAwaited: () => house.bursts.awaited,
+          onPolicy: (listener) => house.bursts.subscribe(listener),
           pricePerHour: (pod) => pricePerHour(house, pod),
           events,
           ...world,

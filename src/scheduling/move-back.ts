@@ -30,6 +30,10 @@ export interface MoveBackOptions {
   readonly replicaSets: Store<ReplicaSet>
   readonly deployments: Store<Deployment>
   readonly policy: MoveBackPolicy
+  /** Whether the policy cannot answer yet: nothing is decided then, and no twin that is there is taken for unwanted. */
+  readonly isPolicyAwaited: () => boolean
+  /** Calls back when the policy may have changed. Returns the end of the subscription. */
+  readonly onPolicy: (listener: () => void) => () => void
   /** What a Pod on a virtual node costs, as in `0.0462 USD`; undefined: not known. */
   readonly pricePerHour: (pod: Pod) => string | undefined
   readonly events: EventSink
@@ -61,7 +65,11 @@ export async function runMoveBack(options: MoveBackOptions, signal: AbortSignal)
     if (signal.aborted) return
     throw error
   }
-  const ends = [pods.subscribe(onPod), ...stores.slice(1).map((store) => store.subscribe(later))]
+  const ends = [
+    pods.subscribe(onPod),
+    ...stores.slice(1).map((store) => store.subscribe(later)),
+    options.onPolicy(later),
+  ]
   queue.add(roundKey)
   const reconcile = async (_key: string, inner: AbortSignal): Promise<{ afterMs?: number }> =>
     moveBack.round(inner)
@@ -91,7 +99,9 @@ class MoveBack {
   }
 
   async round(signal: AbortSignal): Promise<{ afterMs?: number }> {
-    const { policy, clock, log } = this.#options
+    const { policy, isPolicyAwaited, clock, log } = this.#options
+    // Who calls back when it is there makes the next round.
+    if (isPolicyAwaited()) return {}
     const { steps, roomSinceMs, afterMs } = decideMoveBack(this.#view(), policy, {
       nowWallMs: clock.wallMs(),
       roomSinceMs: this.#roomSinceMs,

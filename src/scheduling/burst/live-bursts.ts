@@ -29,12 +29,16 @@ export interface LiveBurstsOptions {
 const spendAgeMs = 5_000
 const tickMs = 500
 
+/** They are here within a second or two; who may not read them, or gets no answer, is not to stand still for ever. */
+const patienceMs = 30_000
+
 /** The policies of the cluster, and what was spent on whom they select, as they are now. */
 export class LiveBursts implements BurstSource {
   readonly #options: LiveBurstsOptions
   readonly #kinds: Readonly<Record<BurstPolicyKind, OptionalKind<BurstPolicyObject>>>
   readonly #listeners = new Set<() => void>()
   #policies: readonly BurstPolicy[] | undefined
+  #isPatient = true
   #spend: SpendSnapshot | undefined
   #held: readonly HeldBy[] = []
   /** With the wall time at which each had ended. */
@@ -51,6 +55,14 @@ export class LiveBursts implements BurstSource {
   facts(): BurstFacts {
     this.#policies ??= this.#read()
     return { policies: this.#policies, spend: this.#spend, gone: this.#gone.map(({ pod }) => pod) }
+  }
+
+  /**
+   * Whether policies are not known, but may be at any moment: of use where doing without them is wrong, and doing nothing
+   * for ever is worse. Overflow does wait for ever, for what it does costs money.
+   */
+  get awaited(): boolean {
+    return this.#isPatient && this.facts().policies === undefined
   }
 
   subscribe(listener: () => void): () => void {
@@ -82,7 +94,20 @@ export class LiveBursts implements BurstSource {
     await Promise.all([
       ...Object.values(this.#kinds).map((kind) => kind.run(signal)),
       this.#followSpend(signal),
+      this.#losePatience(signal),
     ])
+  }
+
+  async #losePatience(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#options.clock.sleep(patienceMs, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      throw error
+    }
+    const { awaited } = this
+    this.#isPatient = false
+    if (awaited) this.#tell()
   }
 
   #noteEnd(pod: Pod): void {

@@ -16,6 +16,7 @@ const capped = {
 
 interface Server {
   served: boolean
+  readable: boolean
   objects: readonly KubeObject[]
   reads: number
   ledger: 'answers' | 'fails'
@@ -27,7 +28,15 @@ async function living(
   server: Partial<Server>,
   run: (bursts: LiveBursts, clock: FakeClock, state: Server, pods: ObjectStore<Pod>) => Promise<void>,
 ): Promise<void> {
-  const state: Server = { served: true, objects: [capped], reads: 0, ledger: 'answers', lagMs: 0, ...server }
+  const state: Server = {
+    served: true,
+    readable: true,
+    objects: [capped],
+    reads: 0,
+    ledger: 'answers',
+    lagMs: 0,
+    ...server,
+  }
   const clock = new FakeClock()
   const log = silentLog()
   const pods = new ObjectStore<Pod>({ log })
@@ -37,6 +46,7 @@ async function living(
       return JSON.stringify({ resources: [{ name: 'burstpolicies' }, { name: 'clusterburstpolicies' }] })
     },
     list: async <T extends KubeObject>(resource: { readonly kind: string }) => {
+      if (!state.readable) throw new SpillwayError('Forbidden', 'may not list')
       const items = resource.kind === 'BurstPolicy' ? state.objects : []
       return { metadata: { resourceVersion: '1' }, items } as unknown as KubeList<T>
     },
@@ -116,5 +126,26 @@ test('a Pod that has ended is remembered until the ledger has been read after it
     state.lagMs = 0
     await clock.advance(6000)
     expect(bursts.facts().gone).toEqual([])
+  })
+})
+
+test('policies are awaited until they are known, and not for ever by who may not read them', async () => {
+  await living({}, async (bursts, clock) => {
+    expect(bursts.awaited).toBe(true)
+    await clock.advance(1)
+    expect(bursts.awaited).toBe(false)
+  })
+  await living({ readable: false }, async (bursts, clock, state) => {
+    const told: boolean[] = []
+    bursts.subscribe(() => told.push(bursts.awaited))
+    await clock.advance(29_999)
+    expect(bursts.awaited).toBe(true)
+    await clock.advance(1)
+    expect(bursts.awaited).toBe(false)
+    expect(bursts.facts().policies).toBeUndefined()
+    expect(told.at(-1)).toBe(false)
+    state.readable = true
+    await clock.advance(5_000)
+    expect(bursts.facts().policies).toHaveLength(1)
   })
 })
