@@ -1,5 +1,7 @@
 import type { Task } from '../control/tasks.ts'
 import { tellMissedPlacements } from '../scheduling/missed-placement.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import type { ScaleInOrder } from '../scheduling/deletion-cost.ts'
 import { runOverflow } from '../scheduling/overflow.ts'
 import { runScaleIn } from '../scheduling/scale-in.ts'
 import { tellForeignSpellings } from '../scheduling/tell-foreign-spelling.ts'
@@ -15,6 +17,9 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
   // Who lets nothing out any more may still want back what is out there.
   if (!config.overflow.enabled) return moveBackTasks(house)
   const { api, pods: allPods, nodes: allNodes, namespaces: allNamespaces, services: allServices } = cluster
+  const orderOf = (pod: Pod): ScaleInOrder | undefined =>
+    bursts.awaited ? undefined : (policyOf(house, pod)?.spec.scaleIn ?? 'VirtualFirst')
+  const cost = config.overflow.deletionCost
   return {
     overflow: (inner) =>
       runOverflow(
@@ -29,6 +34,7 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
             const ends = [pools.subscribe(listener), bursts.subscribe(listener)]
             return () => ends.forEach((end) => end())
           },
+          deletionCost: (pod) => (orderOf(pod) === 'VirtualFirst' ? cost : undefined),
           events,
           ...world,
         },
@@ -47,8 +53,9 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
           api,
           pods: allPods,
           nodes: allNodes,
-          cost: config.overflow.deletionCost,
-          isLeftAlone: (pod) => policyOf(house, pod)?.spec.scaleIn === 'None',
+          cost,
+          orderOf,
+          onOrder: (listener) => bursts.subscribe(listener),
           ...world,
         },
         inner,

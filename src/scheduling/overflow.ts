@@ -11,7 +11,8 @@ import { podRef } from '../model/pod-key.ts'
 import type { Log } from '../telemetry/log.ts'
 import { isOver, type ClusterPicture } from './cluster-picture.ts'
 import { decideOverflow, type OverflowRules } from './decide-overflow.ts'
-import { tolerationPatch } from './json-patches.ts'
+import { mayCarryCost } from './deletion-cost.ts'
+import { sendOutPatch } from './json-patches.ts'
 import type { HeldBy, OverflowDecision } from './judgement.ts'
 import { overflowPicture, refusedPods, withSentPod, type PictureOptions } from './overflow-picture.ts'
 import { isUnschedulable } from './unschedulable.ts'
@@ -28,6 +29,8 @@ export interface OverflowOptions {
   readonly rules: () => OverflowRules
   /** Calls back when the rules may have changed. Returns the end of the subscription. */
   readonly onRules: (listener: () => void) => () => void
+  /** What a Pod that is let out gets written beside its leave; undefined: nothing. Default: nothing. */
+  readonly deletionCost?: (pod: Pod) => number | undefined
   readonly events: EventSink
   readonly clock: Clock
   /** In [0, 1). */
@@ -213,11 +216,12 @@ class Overflow {
     { pool, because }: { pool: string; because: string },
     signal: AbortSignal,
   ): Promise<void> {
-    const { api, log, clock, random } = this.#options
+    const { api, deletionCost, log, clock, random } = this.#options
     const { namespace, name } = podRef(pod)
     const memory = this.#memoryOf(pod)
     try {
-      const patch = { type: 'json', body: tolerationPatch(pod, pool) } as const
+      const cost = mayCarryCost(pod) ? deletionCost?.(pod) : undefined
+      const patch = { type: 'json', body: sendOutPatch(pod, pool, cost) } as const
       this.#written.add(await api.patch(podResource, { namespace, name }, patch, signal))
       memory.failures = 0
       log.info({ pod: `${namespace}/${name}`, pool, because }, 'Pod may go to virtual nodes')

@@ -7,11 +7,11 @@ import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import { podRef } from '../model/pod-key.ts'
-import { deletionCostAnnotation } from '../model/words.ts'
+import { deletionCostAnnotation, deletionCostSetAnnotation } from '../model/words.ts'
 import type { Log } from '../telemetry/log.ts'
 import { poolOf } from './cluster-picture.ts'
-import { wantsDeletionCost } from './deletion-cost.ts'
-import { deletionCostPatch } from './json-patches.ts'
+import { costStep, type PodPlace, type ScaleInOrder } from './deletion-cost.ts'
+import { clearCostPatch, deletionCostPatch } from './json-patches.ts'
 
 export interface ScaleInOptions {
   readonly api: Pick<KubeApi, 'patch'>
@@ -19,8 +19,10 @@ export interface ScaleInOptions {
   readonly nodes: Store<Node>
   /** 32-bit; default -1000. With Karpenter's PodDeletionCostManagement (it writes the same key) -2147483648. */
   readonly cost?: number
-  /** Whether a policy leaves the order of this Pod's workload to Kubernetes. Default: none does. */
-  readonly isLeftAlone?: (pod: Pod) => boolean
+  /** As the Pod's policy has it; undefined: not known yet. Default: VirtualFirst for all. */
+  readonly orderOf?: (pod: Pod) => ScaleInOrder | undefined
+  /** Calls back when that may have changed. Returns the end of the subscription. */
+  readonly onOrder?: (listener: () => void) => () => void
   readonly clock: Clock
   /** In [0, 1). */
   readonly random: () => number
@@ -34,15 +36,17 @@ const conflictBackoff: BackoffPolicy = { firstMs: 20, longestMs: 30_000, factor:
 
 /**
  * Lets Pods on virtual nodes leave first when a ReplicaSet shrinks, by its own annotation for that. Strict among Pods
- * that are equally ready: a ReplicaSet removes unbound, pending and unready Pods before it looks at the cost. Written
- * as soon as the Pod is bound, thus mostly before it is Ready and the cost begins to count. Resolves when aborted.
+ * that are equally ready: a ReplicaSet removes unbound, pending and unready Pods before it looks at the cost. Overflow
+ * writes it as it lets a Pod out; here it is written into Pods that came by a toleration of their own, as soon as they are
+ * bound, and taken away from those that a server took. Resolves when aborted.
  */
 export async function runScaleIn(options: ScaleInOptions, signal: AbortSignal): Promise<void> {
-  const { pods, nodes, clock, random, log } = options
+  const { pods, nodes, onOrder, clock, random, log } = options
   const queue = new KeyQueue({ clock, concurrency: 8 })
   const consider = (pod: Pod): void => {
-    if (wantsDeletionCost(pod, virtualNodeNames(nodes))) queue.add(podRef(pod).uid)
+    if (stepFor(pod, options) !== undefined) queue.add(podRef(pod).uid)
   }
+  const considerAll = (): void => pods.list().forEach(consider)
   try {
     await Promise.all([pods.whenSynced(signal), nodes.whenSynced(signal)])
   } catch (error) {
@@ -54,15 +58,15 @@ export async function runScaleIn(options: ScaleInOptions, signal: AbortSignal): 
       // Bound now, or freed of a value: any other change of a Pod leaves the answer as it was.
       if (after?.spec?.nodeName && !(before && sameAnswer(before, after))) consider(after)
     }),
-    // A virtual node that was not known yet when its first Pod was bound.
+    // A node that was not known yet when its first Pod was bound.
     nodes.subscribe(({ before, after }: StoreChange<Node>) => {
-      if (after && poolOf(after) !== undefined && !(before && poolOf(before) === poolOf(after))) {
-        pods.list().forEach(consider)
-      }
+      if (after && !(before && poolOf(before) === poolOf(after))) considerAll()
     }),
+    ...(onOrder ? [onOrder(considerAll)] : []),
   ]
-  pods.list().forEach(consider)
-  const reconcile = async (uid: string, signal: AbortSignal): Promise<void> => setCost(options, uid, signal)
+  considerAll()
+  const reconcile = async (uid: string, signal: AbortSignal): Promise<void> =>
+    settleCost(options, uid, signal)
   try {
     await runController(
       { name: 'scale-in', queue, reconcile, clock, random, log, backoff: conflictBackoff },
@@ -76,37 +80,45 @@ export async function runScaleIn(options: ScaleInOptions, signal: AbortSignal): 
 function sameAnswer(before: Pod, after: Pod): boolean {
   return (
     before.spec?.nodeName === after.spec?.nodeName &&
-    before.metadata?.annotations?.[deletionCostAnnotation] ===
-      after.metadata?.annotations?.[deletionCostAnnotation]
-  )
-}
-
-function virtualNodeNames(nodes: Store<Node>): ReadonlySet<string> {
-  return new Set(
-    nodes.list().flatMap((node) => (poolOf(node) === undefined ? [] : [node.metadata?.name ?? ''])),
-  )
-}
-
-async function setCost(
-  { api, pods, nodes, cost = defaultDeletionCost, isLeftAlone, log }: ScaleInOptions,
-  uid: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const pod = pods.byUid(uid)
-  if (!pod || !wantsDeletionCost(pod, virtualNodeNames(nodes)) || isLeftAlone?.(pod)) return
-  const { namespace, name } = podRef(pod)
-  try {
-    await api.patch(
-      podResource,
-      { namespace, name },
-      { type: 'json', body: deletionCostPatch(pod, cost) },
-      signal,
+    [deletionCostAnnotation, deletionCostSetAnnotation].every(
+      (key) => before.metadata?.annotations?.[key] === after.metadata?.annotations?.[key],
     )
+  )
+}
+
+/** Undefined also while its policy is not known: written then, a cost could be one that nobody wants. */
+function stepFor(
+  pod: Pod,
+  { nodes, orderOf }: Pick<ScaleInOptions, 'nodes' | 'orderOf'>,
+): ReturnType<typeof costStep> {
+  if (!pod.spec?.nodeName) return undefined
+  const place = placeOf(pod.spec.nodeName, nodes)
+  // Policies are asked only about Pods for which it makes a difference.
+  const either = costStep(pod, place, 'VirtualFirst') ?? costStep(pod, place, 'None')
+  const order = either && (orderOf ? orderOf(pod) : 'VirtualFirst')
+  return order && costStep(pod, place, order)
+}
+
+function placeOf(nodeName: string, nodes: Store<Node>): PodPlace {
+  const node = nodes.get({ name: nodeName })
+  if (!node) return 'unknown'
+  return poolOf(node) === undefined ? 'server' : 'virtual'
+}
+
+async function settleCost(options: ScaleInOptions, uid: string, signal: AbortSignal): Promise<void> {
+  const { api, pods, cost = defaultDeletionCost, log } = options
+  const pod = pods.byUid(uid)
+  const step = pod && stepFor(pod, options)
+  if (!step) return
+  const { namespace, name } = podRef(pod)
+  const body = step === 'set' ? deletionCostPatch(pod, cost) : clearCostPatch(pod)
+  try {
+    await api.patch(podResource, { namespace, name }, { type: 'json', body }, signal)
   } catch (error) {
     if (hasCode(error, 'NotFound')) return
     // The test of the version failed: somebody wrote meanwhile, perhaps a cost of their own. Looked at again.
     if (hasCode(error, 'Invalid')) throw new SpillwayError('Conflict', errorMessage(error), { cause: error })
     throw error
   }
-  log.debug({ pod: `${namespace}/${name}`, cost }, 'deletion cost set')
+  log.debug({ pod: `${namespace}/${name}`, step, cost }, 'deletion cost settled')
 }

@@ -4,7 +4,7 @@ import { namespaces, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { Pod, PodSpec } from '../../src/model/kubernetes.ts'
 import { poolToleration } from '../../src/scheduling/decide-overflow.ts'
-import { tolerationPatch } from '../../src/scheduling/json-patches.ts'
+import { sendOutPatch } from '../../src/scheduling/json-patches.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
 import {
   healthy,
@@ -74,7 +74,7 @@ async function letIn(name: string): Promise<void> {
   await waitUntil(
     async () => {
       const found = await controller.get(pods, { namespace, name }, signal)
-      const patch = { type: 'json', body: tolerationPatch(found, 'burst') } as const
+      const patch = { type: 'json', body: sendOutPatch(found, 'burst') } as const
       return await controller.patch(pods, { namespace, name }, patch, signal)
     },
     { condition: `${name} is let in`, timeoutMs: 30_000, clock: systemClock },

@@ -6,7 +6,11 @@ import { events, namespaces, nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import type { KubeObject, Node, Pod } from '../../src/model/kubernetes.ts'
-import { deletionCostAnnotation, virtualNodeTaintKey } from '../../src/model/words.ts'
+import {
+  deletionCostAnnotation,
+  deletionCostSetAnnotation,
+  virtualNodeTaintKey,
+} from '../../src/model/words.ts'
 import { runScaleIn } from '../../src/scheduling/scale-in.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
 import {
@@ -41,6 +45,8 @@ let plane: TestControlPlane
 let clients: { admin: TestClient; controller: TestClient; node: TestClient }
 let stores: Stores
 let backendAnswers = true
+/** Pods as they were when they were first seen to be bound. */
+const atBinding: Pod[] = []
 
 // Two servers of one core each: two Pods of 400m fit on each, and no third.
 beforeAll(async () => {
@@ -50,6 +56,9 @@ beforeAll(async () => {
   stores = startStores(controller, signal)
   for (const name of ['server-0', 'server-1'])
     await startServer(admin, { name, cpu: '1', memory: '4Gi' }, signal)
+  stores.pods.subscribe(({ before, after }) => {
+    if (after?.spec?.nodeName && !before?.spec?.nodeName) atBinding.push(after)
+  })
   startFakeKubelets(admin, { pods: stores.pods }, signal)
   startSpillway()
   await until('all three nodes take Pods', () => {
@@ -197,11 +206,12 @@ describe('a Deployment that outgrows its servers', () => {
     expect(new Set(told)).toEqual(new Set(sent.map((object) => ({ object, message }))))
   })
 
-  it('lets those on the virtual node leave first', async () => {
-    await until('their cost is set', () =>
-      boundTo('shop', 'burst').every(
-        ({ metadata }) => metadata?.annotations?.[deletionCostAnnotation] === '-1000',
-      ),
+  it('lets those on the virtual node leave first, from the moment that they are bound', async () => {
+    const out = atBinding.filter(({ metadata, spec }) => {
+      return metadata?.namespace === 'shop' && spec?.nodeName?.startsWith('burst')
+    })
+    expect(out.map(({ metadata }) => metadata?.annotations?.[deletionCostAnnotation])).toEqual(
+      Array.from({ length: 4 }, () => '-1000'),
     )
     const names = (list: readonly Pod[]): Set<string | undefined> =>
       new Set(list.map(({ metadata }) => metadata?.name))
@@ -209,6 +219,22 @@ describe('a Deployment that outgrows its servers', () => {
     await scale('shop', 4)
     await until('four Pods are left', () => podsOf('shop').length === 4)
     expect(names(podsOf('shop'))).toEqual(stayers)
+  })
+
+  it('takes the cost away again from a Pod that a server took', async () => {
+    await newNamespace('taken')
+    await scale('shop', 3)
+    await until('a server has room', () => podsOf('shop').length === 3)
+    // As overflow would have left it, had the room come a moment later.
+    await deploy('taken', 1, { [deletionCostAnnotation]: '-1000', [deletionCostSetAnnotation]: '-1000' })
+    await until('it runs on a server', () => boundTo('taken', 'server').filter(ready).length === 1)
+    await until(
+      'its cost is gone',
+      () => Object.keys(podsOf('taken')[0]?.metadata?.annotations ?? {}).length === 0,
+    )
+    await removeNamespace('taken')
+    await scale('shop', 4)
+    await until('shop is back on its servers', () => boundTo('shop', 'server').length === 4)
   })
 
   it('keeps the deletion cost that its people chose', async () => {

@@ -137,7 +137,7 @@ test('a placement that the template names is back on it', () => {
   const labels = { app: 'web', 'pod-template-hash': 'abc', 'spillway.dev/placement': 'auto' }
   const set = setWith({ template: { metadata: { labels }, spec: templateSpec() } })
   expect(made(set).metadata?.labels?.['spillway.dev/placement']).toBe('server')
-  expect(handOverPatch(made(set), original, set)[2]?.value).toEqual(labels)
+  expect(handOverPatch(made(set), original, set)[2]).toMatchObject({ value: labels })
 })
 
 test('putting off keeps the other annotations', () => {

@@ -16,6 +16,7 @@ import { silentLog } from '../../src/telemetry/log.ts'
 import { BackendWatch } from '../../src/node/backend-watch.ts'
 import { EventRecorder } from '../../src/kube/events.ts'
 import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
+import { defaultDeletionCost } from '../../src/scheduling/scale-in.ts'
 import { keepNode, type NodeShape } from '../../src/node/keep-node.ts'
 import { capabilities } from './builders.ts'
 import { planeVersion, type TestControlPlane } from './control-plane.ts'
@@ -186,7 +187,15 @@ export function startOverflow(controller: KubeApi, stores: Stores, signal: Abort
   const rules = { ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }
   const onRules = () => () => undefined
   void runOverflow(
-    { api: controller, ...stores, rules: () => rules, onRules, events, ...partOptions },
+    {
+      api: controller,
+      ...stores,
+      rules: () => rules,
+      onRules,
+      deletionCost: () => defaultDeletionCost,
+      events,
+      ...partOptions,
+    },
     signal,
   )
 }
