@@ -7,6 +7,7 @@ import {
 import { hasCode } from '../model/errors.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
 import {
+  alwaysPolicyNames,
   daemonSetPolicyName,
   deletionPolicyName,
   placementPolicyName,
@@ -17,14 +18,19 @@ import { purposesIn, webhookPurposes, type WebhookPurpose } from '../webhook/web
 
 /** By what objects are changed as they are created, if at all; where both are there, the policy is named. */
 export async function admissionInForce(api: KubeApi, signal: AbortSignal): Promise<AdmissionInForce> {
-  const [byPolicy, configuration] = await Promise.all([
+  const [byPolicy, always, configuration] = await Promise.all([
     policiesInForce(api, signal),
+    Promise.all(alwaysPolicyNames.map((name) => found(api.get(mutatingAdmissionPolicies, { name }, signal)))),
     found(api.get(mutatingWebhookConfigurations, { name: webhookConfigurationName }, signal)),
   ])
   const byWebhook = purposesIn(configuration ?? {})
   const means = (purpose: WebhookPurpose): AdmissionMeans =>
     byPolicy.has(purpose) ? 'policy' : byWebhook.has(purpose) ? 'webhook' : 'nothing'
-  return { placement: means('placement'), daemonSets: means('daemonsets') }
+  return {
+    placement: means('placement'),
+    daemonSets: means('daemonsets'),
+    always: !always.includes(undefined),
+  }
 }
 
 /** What the admission policies of deploy/admission do that are there; older API servers do not serve the kind at all. */

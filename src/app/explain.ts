@@ -3,7 +3,8 @@ import { shippedPriceBook } from '../billing/shipped-price-books.ts'
 import { deployments, replicaSets } from '../kube/resources.ts'
 import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
 import { SpillwayError } from '../model/errors.ts'
-import type { Pod } from '../model/kubernetes.ts'
+import type { Namespace, Pod } from '../model/kubernetes.ts'
+import { keptOffServers } from '../scheduling/burst/at-creation.ts'
 import { pictureOf, type ClusterPicture } from '../scheduling/cluster-picture.ts'
 import { explainMoveBack } from '../scheduling/decide-move-back.ts'
 import { explainPod } from '../scheduling/explain-pod.ts'
@@ -31,10 +32,8 @@ export function explainer(
         ? storedPod(query.pod, cluster.serverVersion)
         : { pod: findPod(house, query), dropped: [] }
     // A Pod that is there has been through admission; one that is not goes through it first.
-    const goesThrough =
-      'pod' in query && (await admissionInForce(cluster.api, signal)).placement !== 'nothing'
     const home = cluster.namespaces.get({ name: written.metadata?.namespace ?? '' })
-    const pod = goesThrough ? withPlacement(written, home) : written
+    const pod = 'pod' in query ? await admitted(house, written, home, signal) : written
     const { namespace = 'default', name = '' } = pod.metadata ?? {}
     const allPools = house.pools.configs()
     const pools = allPools.filter(({ name: pool }) => query.pool === undefined || pool === query.pool)
@@ -66,6 +65,20 @@ export function explainer(
       }),
     }
   }
+}
+
+/** The Pod as it will be stored, by the admission that is in force. */
+async function admitted(
+  { cluster, bursts }: House,
+  pod: Pod,
+  home: Namespace | undefined,
+  signal: AbortSignal,
+): Promise<Pod> {
+  const { placement, always } = await admissionInForce(cluster.api, signal)
+  const placed = placement === 'nothing' ? pod : withPlacement(pod, home)
+  const { policies } = bursts.facts()
+  const namespaces = cluster.namespaces.list()
+  return always && policies ? keptOffServers(placed, home, { policies, namespaces }) : placed
 }
 
 /** Asks for what is watched only where Pods are moved back. */

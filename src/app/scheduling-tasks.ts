@@ -1,6 +1,7 @@
 import type { Task } from '../control/tasks.ts'
 import { tellMissedPlacements } from '../scheduling/missed-placement.ts'
 import type { Pod } from '../model/kubernetes.ts'
+import { alwaysPolicyOf } from '../scheduling/burst/at-creation.ts'
 import type { ScaleInOrder } from '../scheduling/deletion-cost.ts'
 import { runOverflow } from '../scheduling/overflow.ts'
 import { runScaleIn } from '../scheduling/scale-in.ts'
@@ -42,7 +43,17 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
       ),
     'missed placements': (inner) =>
       tellMissedPlacements(
-        { pods: allPods, nodes: allNodes, namespaces: allNamespaces, events, clock: world.clock },
+        {
+          pods: allPods,
+          nodes: allNodes,
+          namespaces: allNamespaces,
+          alwaysPolicyOf: (pod) => {
+            const home = allNamespaces.get({ name: pod.metadata?.namespace ?? '' })
+            return alwaysPolicyOf(pod, home, bursts.facts().policies ?? [])
+          },
+          events,
+          clock: world.clock,
+        },
         inner,
       ),
     'foreign spellings': (inner) =>

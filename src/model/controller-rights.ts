@@ -1,4 +1,5 @@
 import {
+  alwaysPolicyNames,
   daemonSetPolicyName,
   deletionPolicyName,
   placementPolicyName,
@@ -54,11 +55,11 @@ export const controllerRights: readonly Right[] = [
   { apiGroups: ['apps'], resources: ['replicasets', 'deployments'], verbs: follow },
   { apiGroups: ['apps'], resources: ['daemonsets'], verbs: ['list'] },
   { apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'], verbs: follow },
-  // Whether Pods of placement virtual are sent out from the start, for explain.
+  // Whether Pods of placement virtual, and of burst policies that say Always, are sent out from the start: for explain and check.
   {
     apiGroups: ['admissionregistration.k8s.io'],
     resources: ['mutatingadmissionpolicies'],
-    resourceNames: [placementPolicyName, daemonSetPolicyName],
+    resourceNames: [placementPolicyName, daemonSetPolicyName, ...alwaysPolicyNames],
     verbs: ['get'],
   },
   {

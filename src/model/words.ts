@@ -24,6 +24,12 @@ export function isPlacement(text: string): text is Placement {
   return (placements as readonly string[]).includes(text)
 }
 
+/** Names of the MutatingAdmissionPolicies that keep Pods of burst policies that say Always off servers (deploy/admission/burst-policies.yaml). */
+export const alwaysPolicyNames = [
+  'burst-policies.spillway.dev',
+  'cluster-burst-policies.spillway.dev',
+] as const
+
 /** Name of the MutatingAdmissionPolicy that sends Pods of placement `virtual` out from the start (deploy/admission/placement.yaml). */
 export const placementPolicyName = 'placement.spillway.dev'
 

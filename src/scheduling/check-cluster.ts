@@ -3,7 +3,7 @@ import { untoleratedTaints } from '../lifecycle/tolerations.ts'
 import type { KubeObject, Namespace, Node, Pod, PodSpec, Service } from '../model/kubernetes.ts'
 import { isPlacement, placementLabel, placements } from '../model/words.ts'
 import type { BurstPolicy } from './burst/burst-policy.ts'
-import { unknownPools } from './burst/burst-status.ts'
+import { checkBurstPolicies } from './check-burst-policies.ts'
 import { isOver, poolOf } from './cluster-picture.ts'
 import { foreignSpelling } from './foreign-spelling.ts'
 import type { OverflowPool } from './decide-overflow.ts'
@@ -33,6 +33,8 @@ export type AdmissionMeans = 'policy' | 'webhook' | 'nothing'
 export interface AdmissionInForce {
   readonly placement: AdmissionMeans
   readonly daemonSets: AdmissionMeans
+  /** Whether Pods of burst policies that say Always are kept off servers from the start; a webhook does not do that. */
+  readonly always: boolean
 }
 
 export interface ClusterFacts {
@@ -71,7 +73,7 @@ export function checkCluster(facts: ClusterFacts): readonly Finding[] {
     ...labels(facts),
     ...localTraffic(facts),
     ...unfitPods(facts),
-    ...burstPolicies(facts),
+    ...checkBurstPolicies(facts),
     ...foreignWords(facts),
   ]
   return findings.sort((a, b) => Number(a.level === 'note') - Number(b.level === 'note'))
@@ -147,7 +149,10 @@ function toApply(serverVersion: string, policy: string): string {
 }
 
 /** A webhook is the second choice: while Spillway is down it does nothing. */
-function byWebhook(serverVersion: string, { placement, daemonSets }: AdmissionInForce): readonly Finding[] {
+function byWebhook(
+  serverVersion: string,
+  { placement, daemonSets }: Omit<AdmissionInForce, 'always'>,
+): readonly Finding[] {
   if (placement !== 'webhook' && daemonSets !== 'webhook') return []
   const finding =
     'Pods of placement virtual and DaemonSets that are made while Spillway is down are missed by its admission webhook'
@@ -236,20 +241,6 @@ function unfitPods({ pods, namespaces, pools }: ClusterFacts): readonly Finding[
       'they stay on servers; nothing has to be done for that',
     ),
   )
-}
-
-function burstPolicies({ bursts = [], pools }: ClusterFacts): readonly Finding[] {
-  const names = pools.map(({ name }) => name)
-  return bursts.flatMap(({ title, spec, problems }): Finding[] => {
-    if (problems.length > 0) {
-      const finding = `${title} cannot be read, and keeps on servers what it selects: ${problems[0]}`
-      return [{ level: 'problem', finding, remedy: 'kubectl apply -f deploy/crds, and write it anew' }]
-    }
-    const unknown = unknownPools(spec.pools, names)
-    if (unknown.length === 0) return []
-    const finding = `${title} names pools that are not there: ${unknown.join(', ')}`
-    return [{ level: 'problem', finding, remedy: `there are: ${names.join(', ') || 'none'}` }]
-  })
 }
 
 /** What people wrote for another product and do not get here, by product. */

@@ -4,6 +4,7 @@ import type { EventSink } from '../kube/events.ts'
 import { parseTimeMs, type Clock } from '../model/clock.ts'
 import type { Namespace, Node, Pod } from '../model/kubernetes.ts'
 import { podRef } from '../model/pod-key.ts'
+import type { BurstPolicy } from './burst/burst-policy.ts'
 import { isOver, poolOf } from './cluster-picture.ts'
 import { wantsVirtual } from './placement.ts'
 
@@ -11,6 +12,8 @@ export interface MissedPlacementOptions {
   readonly pods: Store<Pod>
   readonly nodes: Store<Node>
   readonly namespaces: Store<Namespace>
+  /** The burst policy that counts for the Pod and says Always; undefined: none does. */
+  readonly alwaysPolicyOf: (pod: Pod) => Pick<BurstPolicy, 'title' | 'createdMs'> | undefined
   readonly events: EventSink
   readonly clock: Clock
 }
@@ -19,24 +22,38 @@ export interface MissedPlacementOptions {
 const newsMs = 60 * 60_000
 
 /**
- * Tells people of a Pod that was bound to a server though its placement is virtual: the admission policy or webhook was
+ * Tells people of a Pod that was bound to a server though its placement is virtual, or its burst policy says Always: the admission policy or webhook was
  * not there, or the API server let the Pod by without it. Also of those that were bound while nobody was here, since
  * then there was no webhook either. Resolves when the signal is aborted.
  */
 export async function tellMissedPlacements(
-  { pods, nodes, namespaces, events, clock }: MissedPlacementOptions,
+  { pods, nodes, namespaces, alwaysPolicyOf, events, clock }: MissedPlacementOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const tellIfMissed = (pod: Pod): void => {
     const name = pod.spec?.nodeName
     const node = name ? nodes.get({ name }) : undefined
     if (!node || poolOf(node) !== undefined || isOver(pod)) return
-    if (!wantsVirtual(pod, namespaces.get({ name: pod.metadata?.namespace ?? '' }))) return
-    const message =
-      `it is on server ${name} though its placement is virtual: neither an admission policy ` +
-      '(deploy/admission/placement.yaml) nor the webhook (deploy/admission-webhook.yaml) is there, or it was passed over'
+    const why = whyVirtual(pod)
+    if (why === undefined) return
+    const message = `it is on server ${name} though ${why}`
     const object = { apiVersion: 'v1', kind: 'Pod', ...podRef(pod) }
     events.record({ object, type: 'Warning', reason: 'PlacementMissed', message })
+  }
+  const whyVirtual = (pod: Pod): string | undefined => {
+    if (wantsVirtual(pod, namespaces.get({ name: pod.metadata?.namespace ?? '' }))) {
+      return (
+        'its placement is virtual: neither an admission policy (deploy/admission/placement.yaml) ' +
+        'nor the webhook (deploy/admission-webhook.yaml) is there, or it was passed over'
+      )
+    }
+    const policy = alwaysPolicyOf(pod)
+    // One that came later is about Pods that come later.
+    if (!policy || policy.createdMs > createdMs(pod)) return undefined
+    return (
+      `${policy.title} says Always: the admission policy for that (deploy/admission/burst-policies.yaml) is not there, ` +
+      'or the policy’s condition AtCreation was not True'
+    )
   }
   const isNews = (pod: Pod): boolean => boundMs(pod) >= clock.wallMs() - newsMs
   try {
@@ -51,6 +68,10 @@ export async function tellMissedPlacements(
   })
   await once(signal, 'abort')
   end()
+}
+
+function createdMs({ metadata }: Pod): number {
+  return metadata?.creationTimestamp ? parseTimeMs(metadata.creationTimestamp) : 0
 }
 
 /** When the scheduler bound it; never for one that was made with its node's name. */

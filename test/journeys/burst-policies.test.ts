@@ -16,6 +16,7 @@ import {
   type BurstPolicyObject,
 } from '../../src/scheduling/burst/burst-policy-object.ts'
 import { isUnschedulable } from '../../src/scheduling/unschedulable.ts'
+import { servesPolicies } from '../support/admission.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
 import { JourneyApp } from '../support/journey-app.ts'
 import { startServer } from '../support/small-cluster.ts'
@@ -233,6 +234,141 @@ describe('the mode of a policy', () => {
     const createdMs = Date.parse(String(pod?.metadata?.creationTimestamp))
     // Times in the API are whole seconds.
     expect(since('PodScheduled') - createdMs).toBeGreaterThanOrEqual(3000)
+  })
+})
+
+describe('Always, while a server has room', () => {
+  // Nobody comes there who does not say so.
+  const taint = { key: 'spare', value: 'yes', effect: 'NoSchedule' } as const
+  const tolerations = [{ key: 'spare', operator: 'Exists' }]
+  const always = { mode: 'Always', pools: ['burst'] }
+
+  beforeAll(async () => {
+    await startServer(journey.api, { name: 'spare-0', cpu: '100', memory: '400Gi', taints: [taint] }, signal)
+    const home = await newHome('nobody')
+    await create(home, 'one')
+    await until('the server takes Pods', async () => (await nodeOf(home, 'one')) === 'spare-0', signal)
+  })
+  // The server is to be no way out for the tests that follow.
+  afterAll(async () => await journey.api.delete(nodes, { name: 'spare-0' }, {}, signal))
+
+  async function create(home: string, name: string, labels: Record<string, string> = {}): Promise<Pod> {
+    return await journey.api.create(pods, podOf(home, name, { labels, spec: { tolerations } }), signal)
+  }
+
+  async function nodeOf(namespace: string, name: string): Promise<string | undefined> {
+    return (await journey.api.get(pods, { namespace, name }, signal)).spec?.nodeName
+  }
+
+  /** The API server learns of policies, and of what Spillway says of them, by a watch. */
+  async function untilHeard(home: string, labels: Record<string, string> = {}): Promise<void> {
+    const gated = { schedulingGates: [{ name: 'example.com/never' }] }
+    const isHeard = async (): Promise<boolean> => {
+      const probe = podOf(home, '', { labels, spec: gated })
+      const made = await journey.api.create(
+        pods,
+        { ...probe, metadata: { namespace: home, generateName: 'probe-', labels } },
+        signal,
+      )
+      await journey.api.delete(pods, { namespace: home, name: made.metadata?.name ?? '' }, {}, signal)
+      return made.spec?.nodeSelector?.['type'] === 'virtual-kubelet'
+    }
+    await until(`Always is heard in ${home}`, isHeard, signal)
+  }
+
+  test('goes to a virtual node, by all that its policy says', async () => {
+    const home = await newHome('from-the-start')
+    await policy(home, 'out', { ...always, maxVirtualReplicas: 1 })
+    if (!servesPolicies) return await isTold(home)
+    expect(reasonOf(await statusOf(home, 'out'), 'AtCreation')).toBe('FromTheStart')
+    await untilHeard(home)
+    const foretold = await explain({ pod: podOf(home, 'one', { spec: { tolerations } }) })
+    expect(foretold).toMatchObject({ outcome: 'virtual', pool: 'burst' })
+    expect((await create(home, 'one')).spec?.nodeSelector).toEqual({ type: 'virtual-kubelet' })
+    await until('it is out', async () => (await onPool(home, 'burst')) === 1, signal)
+    // Its cap holds, and no server takes whom it holds.
+    const labels = { app: 'web' }
+    const template = { metadata: { labels }, spec: podOf(home, 'web', { spec: { tolerations } }).spec }
+    const spec = { replicas: 3, selector: { matchLabels: labels }, template }
+    await journey.api.create(deployments, { metadata: { namespace: home, name: 'web' }, spec }, signal)
+    await untilStatus(home, 'out', ({ heldPods, virtualPods }) => heldPods === 2 && virtualPods === 2)
+    expect((await podsIn(home)).map(({ spec: { nodeName } = {} }) => nodeName ?? 'none').sort()).toEqual([
+      'burst-0',
+      'burst-0',
+      'none',
+      'none',
+    ])
+  })
+
+  /** Where there are no admission policies. */
+  async function isTold(home: string): Promise<void> {
+    await create(home, 'one')
+    await until('the server takes it', async () => (await nodeOf(home, 'one')) === 'spare-0', signal)
+    await until(
+      'an event says so',
+      async () => (await eventReasons(home)).includes('PlacementMissed'),
+      signal,
+    )
+  }
+
+  test.runIf(servesPolicies)('is about whom its selectors say, with each operator', async () => {
+    const home = await newHome('selected')
+    const matchExpressions = [
+      { key: 'tier', operator: 'In', values: ['front', 'back'] },
+      { key: 'stage', operator: 'NotIn', values: ['test'] },
+      { key: 'team', operator: 'Exists' },
+      { key: 'pinned', operator: 'DoesNotExist' },
+    ]
+    const podSelector = { matchLabels: { app: 'web' }, matchExpressions }
+    await policy(home, 'out', { ...always, podSelector })
+    const right = { app: 'web', tier: 'back', team: 'a' }
+    await untilHeard(home, right)
+    const kept = async (name: string, labels: Record<string, string>): Promise<boolean> =>
+      (await create(home, name, labels)).spec?.nodeSelector !== undefined
+    expect(await kept('right', right)).toBe(true)
+    expect(await kept('staged', { ...right, stage: 'live' })).toBe(true)
+    expect(await kept('other-app', { ...right, app: 'other' })).toBe(false)
+    expect(await kept('other-tier', { ...right, tier: 'middle' })).toBe(false)
+    expect(await kept('tested', { ...right, stage: 'test' })).toBe(false)
+    expect(await kept('no-team', { app: 'web', tier: 'back' })).toBe(false)
+    expect(await kept('pinned', { ...right, pinned: '' })).toBe(false)
+    expect(await kept('labelled', { ...right, 'spillway.dev/placement': 'auto' })).toBe(false)
+    expect(await kept('foreign', { ...right, 'virtual-kubelet.io/burst-to-cci': 'off' })).toBe(false)
+    await until('those that it is about are out', async () => (await onPool(home, 'burst')) === 2, signal)
+  })
+
+  test.runIf(servesPolicies)('of the cluster is about namespaces by their labels', async () => {
+    const home = await newHome('of-the-cluster', { kept: 'off' })
+    const other = await newHome('beside-it')
+    const spec = { ...always, namespaceSelector: { matchLabels: { kept: 'off' } } }
+    await journey.api.create(clusterBurstPolicies, { metadata: { name: 'kept-off' }, spec }, signal)
+    await untilHeard(home)
+    await create(home, 'one')
+    await create(other, 'one')
+    await until('it is out', async () => (await onPool(home, 'burst')) === 1, signal)
+    await until('the other is not', async () => (await nodeOf(other, 'one')) === 'spare-0', signal)
+    await journey.api.delete(clusterBurstPolicies, { name: 'kept-off' }, {}, signal)
+  })
+
+  test('of which another policy comes first says so, and tells of whom it missed', async () => {
+    const home = await newHome('behind')
+    await policy(home, 'all', always)
+    await policy(home, 'web', { mode: 'Auto', podSelector: { matchLabels: { app: 'web' } } })
+    await untilStatus(home, 'all', (status) => reasonOf(status, 'AtCreation') === 'AfterRefusal')
+    const { items } = await journey.api.list(events, { namespace: home }, signal)
+    expect(items.map(({ message }) => message)).toContainEqual(
+      expect.stringContaining('BurstPolicy behind/web counts before it and says Auto'),
+    )
+    const goesIn = async (): Promise<boolean> => {
+      const made = await create(home, `pod-${Math.floor(systemClock.wallMs())}`)
+      return made.spec?.nodeSelector === undefined
+    }
+    await until('the API server has heard', goesIn, signal)
+    await until(
+      'an event says so',
+      async () => (await eventReasons(home)).includes('PlacementMissed'),
+      signal,
+    )
   })
 })
 

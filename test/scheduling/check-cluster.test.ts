@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { checkCluster, type ClusterFacts, type DaemonSet } from '../../src/scheduling/check-cluster.ts'
+import { inOrder } from '../../src/scheduling/burst/burst-policy.ts'
+import { policySample } from './burst/samples.ts'
 import { boundSample, localServiceSample, podSample, serverSample, virtualSample } from './samples.ts'
 
-const nothing = { placement: 'nothing', daemonSets: 'nothing' } as const
+const nothing = { placement: 'nothing', daemonSets: 'nothing', always: true } as const
 const fine: ClusterFacts = {
   serverVersion: 'v1.37.2',
-  admission: { placement: 'policy', daemonSets: 'policy' },
+  admission: { placement: 'policy', daemonSets: 'policy', always: true },
   missingRights: [],
   missingMoveBackRights: [],
   nodes: [serverSample(), virtualSample()],
@@ -84,15 +86,31 @@ describe('the check of a cluster', () => {
   })
 
   it('notes what a webhook misses, and what would not', () => {
-    const both = { placement: 'webhook', daemonSets: 'webhook' } as const
+    const both = { placement: 'webhook', daemonSets: 'webhook', always: false } as const
     expect(found({ admission: both, serverVersion: 'v1.34.1' })).toEqual([
       expect.stringMatching(
         /^note: .* made while Spillway is down are missed .* nothing before Kubernetes 1.36/,
       ),
     ])
-    const half = { placement: 'webhook', daemonSets: 'policy' } as const
+    const half = { placement: 'webhook', daemonSets: 'policy', always: true } as const
     expect(found({ admission: half })).toEqual([
       expect.stringMatching(/^note: .* missed .* kubectl apply -f deploy\/admission, which takes its place$/),
+    ])
+  })
+
+  it('notes burst policies that say Always and are not heard from the start', () => {
+    const bursts = [policySample('all', { spec: { mode: 'Always' } })]
+    const inForce = { placement: 'policy', daemonSets: 'policy', always: true } as const
+    expect(found({ bursts, admission: inForce })).toEqual([])
+    expect(found({ bursts, admission: { ...inForce, always: false } })).toEqual([
+      expect.stringMatching(
+        /^note: BurstPolicy shop\/all says Always, and counts only once no server has room → kubectl apply -f deploy\/admission\/burst-policies.yaml/,
+      ),
+    ])
+    const podSelector = { matchLabels: { app: 'web' } }
+    const web = policySample('web', { spec: { mode: 'Auto', podSelector } })
+    expect(found({ bursts: inOrder([...bursts, web]) })).toEqual([
+      'note: BurstPolicy shop/all says Always, but BurstPolicy shop/web counts before it and says Auto: a server that has room may take its Pods → give its Pods the label spillway.dev/placement: virtual, or its own selector more requirements',
     ])
   })
 

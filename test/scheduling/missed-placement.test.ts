@@ -11,6 +11,7 @@ import { boundSample, podSample, serverSample, virtualSample, type PodSample } f
 const clock = new FakeClock()
 let pods: ObjectStore<Pod>
 let told: EventNote[]
+let always: { readonly title: string; readonly createdMs: number } | undefined
 let ending: AbortController
 let running: Promise<void>
 
@@ -21,7 +22,8 @@ async function come(there: readonly Pod[]): Promise<void> {
   const nodes = new ObjectStore<Node>({ log })
   const namespaces = new ObjectStore<Namespace>({ log })
   const events = { record: (note: EventNote): void => void told.push(note) }
-  running = tellMissedPlacements({ pods, nodes, namespaces, events, clock }, ending.signal)
+  const alwaysPolicyOf = (): typeof always => always
+  running = tellMissedPlacements({ pods, nodes, namespaces, alwaysPolicyOf, events, clock }, ending.signal)
   pods.replaceAll(there)
   nodes.replaceAll([serverSample(), virtualSample()])
   namespaces.replaceAll([{ metadata: { name: 'out', labels: { 'spillway.dev/placement': 'virtual' } } }])
@@ -30,6 +32,7 @@ async function come(there: readonly Pod[]): Promise<void> {
 
 beforeEach(() => {
   told = []
+  always = undefined
   ending = new AbortController()
 })
 afterEach(async () => {
@@ -99,4 +102,20 @@ it('tells of one that was made and bound while the watch was broken', async () =
   await come([])
   pods.replaceAll([boundAgo(1), boundAgo(61, { name: 'old' })])
   expect(told.map(({ object }) => object.name)).toEqual(['web-1'])
+})
+
+it('tells of one whose burst policy said Always before it was made', async () => {
+  await come([])
+  always = { title: 'BurstPolicy shop/web', createdMs: clock.wallMs() }
+  const made = (name: string, afterMs: number): Pod => {
+    const pod = boundSample('server-0', { name })
+    return { ...pod, metadata: { ...pod.metadata, creationTimestamp: kubeTime(clock.wallMs() + afterMs) } }
+  }
+  bind('server-0', { name: 'older' })
+  const { metadata } = made('later', 5_000)
+  pods.put({ ...podSample({ name: 'later' }), metadata: metadata! })
+  pods.put({ ...made('later', 5_000), metadata: { ...metadata, resourceVersion: '8' } })
+  expect(told.map(({ object, message }) => `${object.name}: ${message}`)).toEqual([
+    expect.stringMatching(/^later: it is on server server-0 though BurstPolicy shop\/web says Always: /),
+  ])
 })

@@ -11,7 +11,7 @@ import { namespaces, nodes, pods, services } from '../../src/kube/resources.ts'
 import { ObjectStore } from '../../src/kube/store.ts'
 import { kubeTime, systemClock } from '../../src/model/clock.ts'
 import { hasCode } from '../../src/model/errors.ts'
-import type { KubeObject, Namespace, Node, Pod, Service } from '../../src/model/kubernetes.ts'
+import type { KubeObject, Namespace, Node, Pod, Service, Taint } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { BackendWatch } from '../../src/node/backend-watch.ts'
 import { EventRecorder } from '../../src/kube/events.ts'
@@ -88,7 +88,8 @@ export async function startServer(
     cpu,
     memory,
     labels = {},
-  }: { name: string; cpu: string; memory: string; labels?: Record<string, string> },
+    taints = [],
+  }: { name: string; cpu: string; memory: string; labels?: Record<string, string>; taints?: Taint[] },
   signal: AbortSignal,
 ): Promise<void> {
   const resources = { cpu, memory, 'ephemeral-storage': '10Gi', pods: '110' }
@@ -98,6 +99,7 @@ export async function startServer(
     nodes,
     {
       metadata: { name, labels: { 'kubernetes.io/hostname': name, ...labels } },
+      spec: { taints },
       status: {
         capacity: resources,
         allocatable: resources,

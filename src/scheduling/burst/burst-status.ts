@@ -18,6 +18,8 @@ export interface BurstTally {
 }
 
 export interface StatusMoment {
+  /** Of a policy that says Always; left out: it does not. */
+  readonly atCreation?: { readonly holds: boolean; readonly because: string } | undefined
   /** Names of the pools that there are. */
   readonly pools: readonly string[]
   readonly previous: BurstPolicyStatus | undefined
@@ -28,10 +30,11 @@ export interface StatusMoment {
 export function burstStatus(
   policy: BurstPolicy,
   tally: BurstTally,
-  { pools, previous, nowWallMs }: StatusMoment,
+  { pools, atCreation, previous, nowWallMs }: StatusMoment,
 ): BurstPolicyStatus {
   const { workloads, pods, virtualPods, held } = tally
-  const conditions = [accepted(policy, pools), ...budget(policy, tally)].map((condition): BurstCondition => {
+  const said = [accepted(policy, pools), ...fromTheStart(atCreation), ...budget(policy, tally)]
+  const conditions = said.map((condition): BurstCondition => {
     const before = previous?.conditions?.find(({ type }) => type === condition.type)
     const lastTransitionTime =
       before?.status === condition.status ? before.lastTransitionTime : kubeTime(nowWallMs)
@@ -64,6 +67,18 @@ function accepted({ spec, problems }: BurstPolicy, pools: readonly string[]): Co
     return { type, status: 'False', reason: 'UnknownPool', message }
   }
   return { type, status: 'True', reason: 'Accepted', message: 'it is in effect' }
+}
+
+/** deploy/admission/burst-policies.yaml goes by it. */
+function fromTheStart(atCreation: StatusMoment['atCreation']): readonly Condition[] {
+  if (!atCreation) return []
+  const { holds, because: message } = atCreation
+  const type = 'AtCreation'
+  return [
+    holds
+      ? { type, status: 'True', reason: 'FromTheStart', message }
+      : { type, status: 'False', reason: 'AfterRefusal', message },
+  ]
 }
 
 export function unknownPools(named: readonly string[] = [], pools: readonly string[]): readonly string[] {

@@ -10,6 +10,7 @@ import { podRef } from '../../model/pod-key.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { isOver } from '../cluster-picture.ts'
 import type { HeldBy } from '../judgement.ts'
+import { atCreation } from './at-creation.ts'
 import { burstPictureOf, selectedOf, type BurstPicture, type PricedPool } from './burst-picture.ts'
 import { selects, type BurstPolicy } from './burst-policy.ts'
 import { burstResources, type BurstPolicyObject, type BurstPolicyStatus } from './burst-policy-object.ts'
@@ -36,6 +37,9 @@ export interface KeepPoliciesOptions {
   readonly random: () => number
   readonly log: Log
 }
+
+/** Of conditions: nothing to tell people of. */
+const wellReasons: readonly string[] = ['Accepted', 'FromTheStart', 'WithinBudget']
 
 /** Changes come in crowds; a status is for people. */
 const settleMs = 1_000
@@ -107,7 +111,9 @@ class PolicyKeeper {
       const tally = tallies.get(policy.uid)
       if (!object || !tally) continue
       const previous = object.status
-      const status = burstStatus(policy, tally, { pools: names, previous, nowWallMs })
+      const always = atCreation(policy, { policies: facts.policies, namespaces: namespaces.list() })
+      const moment = { pools: names, atCreation: always, previous, nowWallMs }
+      const status = burstStatus(policy, tally, moment)
       // A status that cannot be written must not keep what costs money running, nor one policy another.
       await this.#tried(policy, () => this.#write(policy, previous, status, signal), signal)
       await this.#tried(policy, () => this.#stop(policy, tally, signal), signal)
@@ -155,7 +161,7 @@ class PolicyKeeper {
   ): void {
     for (const { type, reason, message } of conditions) {
       const before = previous?.conditions?.find((condition) => condition.type === type)?.reason
-      const isWell = reason === 'Accepted' || reason === 'WithinBudget'
+      const isWell = wellReasons.includes(reason)
       if (before === reason || (isWell && before === undefined)) continue
       this.#options.events.record({
         object: eventObject(policy),

@@ -89,6 +89,19 @@ describe('the status of a policy', () => {
     expect(conditions?.[0]).toMatchObject({ status: 'False', reason: 'Unreadable' })
   })
 
+  test('says of Always whether it holds from the start', () => {
+    const tally = { workloads: 0, pods: 0, virtualPods: 0, held: [], commitment: undefined }
+    const always = (holds: boolean): BurstPolicyStatus => {
+      const atCreation = { holds, because: 'so it is' }
+      return burstStatus(policy, tally, { pools: ['burst'], atCreation, previous: undefined, nowWallMs })
+    }
+    const of = ({ conditions }: BurstPolicyStatus) => conditions?.find(({ type }) => type === 'AtCreation')
+    expect(of(always(true))).toMatchObject({ status: 'True', reason: 'FromTheStart', observedGeneration: 1 })
+    expect(of(always(false))).toMatchObject({ status: 'False', reason: 'AfterRefusal', message: 'so it is' })
+    expect(of(statusOf({}))).toBeUndefined()
+    expect(differs(always(true), always(false))).toBe(true)
+  })
+
   test('keeps the time of a condition that stays, and is written anew for more than money', () => {
     const before = statusOf({ commitment: committed(2n, 3n) })
     const later = burstStatus(
