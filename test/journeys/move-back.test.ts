@@ -1,10 +1,13 @@
 /** Servers have room again: Pods that overflow sent out come back, and nobody notices but who pays. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { KubeApi, Resource } from '../../src/kube/api.ts'
+import { publishDefinitions } from '../../src/dev-cluster/definitions.ts'
 import { deployments, events, pods } from '../../src/kube/resources.ts'
+import { systemClock } from '../../src/model/clock.ts'
 import { errorMessage, hasCode } from '../../src/model/errors.ts'
 import type { KubeObject, Pod, PodSpec } from '../../src/model/kubernetes.ts'
 import { moveBackAfterAnnotation, movedBackAnnotation, twinLabel } from '../../src/model/words.ts'
+import { burstPolicies } from '../../src/scheduling/burst/burst-policy-object.ts'
 import { isActive, isReady } from '../../src/scheduling/removal-order.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
 import { isVirtual } from '../support/removals.ts'
@@ -246,6 +249,45 @@ describe('when the servers have room again', () => {
     expect((await house.explain({ namespace, name: nameOf(out[0]) })).movesBack).toMatch(
       /^never, as things stand: its template lets it onto virtual nodes, so that overflow did not send it there/,
     )
+  })
+})
+
+describe('a burst policy', () => {
+  test('keeps out there whom it wants to, and lets them come back once it is changed', async () => {
+    const namespace = 'willed'
+    await publishDefinitions(api, systemClock, signal)
+    const blockers = await spill(namespace)
+    const moveBack = { enabled: false }
+    const spec = { podSelector: { matchLabels: labels }, moveBack }
+    const name = { namespace, name: 'web' }
+    await api.create(burstPolicies, { metadata: name, spec }, signal)
+    await until(
+      'it is seen',
+      async () => (await api.get(burstPolicies, name, signal)).status?.observedGeneration === 1,
+    )
+    const template = { metadata: { labels: { app: 'other' } }, spec: podSpec }
+    const others = { replicas: 1, selector: { matchLabels: { app: 'other' } }, template }
+    await api.create(deployments, { metadata: { namespace, name: 'other' }, spec: others }, signal)
+    const other = (): readonly Pod[] =>
+      podsOf(namespace).filter((pod) => pod.metadata?.labels?.['app'] === 'other')
+    await until(
+      'another is out there, too',
+      () => other().length === 1 && other().every((pod) => isReady(pod) && isVirtual(pod)),
+    )
+    await remove(namespace, blockers)
+    await until('the other is back', () => other().length === 1 && other().every((pod) => !isVirtual(pod)))
+    expect(twinsOf(namespace)).toEqual([])
+    const out = webOf(namespace).filter(isVirtual)
+    expect(out).toHaveLength(2)
+    const why = async (): Promise<string | undefined> =>
+      (await house.explain({ namespace, name: nameOf(out[0]) })).movesBack
+    expect(await why()).toBe('never: moving back is off for it')
+    // There is room for one of them, and for longer than the configuration asks for.
+    const change = { moveBack: { enabled: true, afterSeconds: 2 } }
+    await api.patch(burstPolicies, name, { type: 'merge', body: { spec: change } }, signal)
+    await until('it is heard', async () => (await why())?.includes(' for 2 s ') === true)
+    await until('one of them is back', () => webOf(namespace).filter(isVirtual).length === 1)
+    await api.delete(burstPolicies, name, {}, signal)
   })
 })
 

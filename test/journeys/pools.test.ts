@@ -267,6 +267,30 @@ describe('a pool that follows its load', () => {
     for (const name of names) await journey.api.delete(pods, { namespace, name }, {}, signal)
     await isReady('tide', 1)
   })
+
+  test('may have no node while nobody asks for one, and gets one for the first who does', async () => {
+    await create('ebb', {
+      backend: 'local',
+      replicas: 0,
+      capacity: { cpu: 100, pods: 3 },
+      autoscale: { minNodes: 0, maxNodes: 2, sparePercent: 0, idleSeconds: 1 },
+    })
+    await until('it is seen', async () => (await stateOf('ebb')).reason !== '', signal)
+    expect(await nodesOf('ebb')).toEqual([])
+    // One that overflow has to let out, once there is a node to look at; it does not tolerate anything by itself.
+    const { tolerations: _, ...spec } = podFor('ebb', 'first').spec ?? { containers: [] }
+    await journey.api.create(pods, { metadata: { namespace, name: 'first' }, spec }, signal)
+    await until('it runs', async () => (await podsIn('ebb')).filter(isRunning).length === 1, signal)
+    expect((await pool('ebb')).spec?.['replicas']).toBe(1)
+    await journey.api.delete(pods, { namespace, name: 'first' }, {}, signal)
+    await until('it has no node again', async () => (await nodesOf('ebb')).length === 0, signal)
+    expect((await pool('ebb')).spec?.['replicas']).toBe(0)
+    // And once more: what a node holds is known by now, and there is none.
+    await journey.api.create(pods, podFor('ebb', 'second'), signal)
+    await until('it runs', async () => (await podsIn('ebb')).filter(isRunning).length === 1, signal)
+    await journey.api.delete(pods, { namespace, name: 'second' }, {}, signal)
+    await until('it has no node again', async () => (await nodesOf('ebb')).length === 0, signal)
+  })
 })
 
 // ---- what people do ----
