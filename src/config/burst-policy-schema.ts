@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { labelKeyPattern, labelValuePattern } from './schema-words.ts'
+import { spendCapsSchema } from './spend-caps-schema.ts'
 
 /**
  * The spec of a BurstPolicy and of a ClusterBurstPolicy: what the API server is given as a definition, and what
@@ -59,48 +60,6 @@ const selectorSchema = (description: string) =>
     },
     { additionalProperties: false, description },
   )
-
-/** Up to 999,999,999,999 with nine decimal places: nano-units then fit the ledger's integers many times over. */
-const amountPattern = '^[0-9]{1,12}(\\.[0-9]{1,9})?$'
-
-const amount = (description: string) => Type.String({ pattern: amountPattern, maxLength: 22, description })
-
-const spendSchema = Type.Object(
-  {
-    currency: Type.String({
-      pattern: '^[A-Z]{3}$',
-      maxLength: 3,
-      description: 'ISO 4217, as in USD; pools whose price book has another one are passed over',
-    }),
-    perHour: Type.Optional(amount('most that is spent in a UTC hour, as a decimal in quotes: "1.50"')),
-    perDay: Type.Optional(amount('most that is spent in a UTC day')),
-    perMonth: Type.Optional(amount('most that is spent in a UTC month')),
-    warnAtPercent: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 100,
-        description: 'share of a cap at which people are warned, in percent (80)',
-      }),
-    ),
-    atCap: Type.Optional(
-      Type.Union([Type.Literal('StopNew'), Type.Literal('Stop')], {
-        description:
-          'what happens once a cap is spent: nothing new starts (StopNew, the default), or what runs is evicted, too (Stop)',
-      }),
-    ),
-  },
-  {
-    additionalProperties: false,
-    description:
-      'caps on what the selected Pods cost on virtual nodes; those of every policy that selects a Pod hold',
-    'x-kubernetes-validations': [
-      {
-        rule: 'has(self.perHour) || has(self.perDay) || has(self.perMonth)',
-        message: 'found no cap; allowed: at least one of perHour, perDay and perMonth',
-      },
-    ],
-  },
-)
 
 const clockPattern = '^([01][0-9]|2[0-3]):[0-5][0-9]$'
 
@@ -239,7 +198,11 @@ const howFields = {
       ],
     }),
   ),
-  spend: Type.Optional(spendSchema),
+  spend: Type.Optional(
+    spendCapsSchema(
+      'caps on what the selected Pods cost on virtual nodes; those of every policy that selects a Pod hold',
+    ),
+  ),
   quietHours: Type.Optional(
     Type.Array(quietSchema, {
       maxItems: 16,

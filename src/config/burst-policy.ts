@@ -1,5 +1,4 @@
 import type { LabelSelector } from '../model/kubernetes.ts'
-import { nanoScale, parseDecimal, roundRational } from '../model/money.ts'
 import {
   burstPolicySpecSchema,
   clusterBurstPolicySpecSchema,
@@ -8,21 +7,10 @@ import {
   weekDays,
 } from './burst-policy-schema.ts'
 import { labelKeyPattern } from './schema-words.ts'
+import { checkSpendCaps, compileSpendCaps, type SpendCaps } from './spend-caps.ts'
 import { validate } from './validate.ts'
 
 export type BurstMode = 'Auto' | 'Never' | 'Always'
-
-export const spendPeriods = ['hour', 'day', 'month'] as const
-/** In UTC, as bills are. */
-export type SpendPeriod = (typeof spendPeriods)[number]
-
-export interface SpendCaps {
-  readonly currency: string
-  /** In nano-units of the currency; without one there is no cap for that period. */
-  readonly nanos: Readonly<Partial<Record<SpendPeriod, bigint>>>
-  readonly warnAtPercent: number
-  readonly atCap: 'StopNew' | 'Stop'
-}
 
 /** In one time zone, from the first minute to before the last. */
 export interface QuietWindow {
@@ -87,16 +75,7 @@ function compile(raw: RawBurstSpec): BurstSpec {
     maxVirtualReplicas: raw.maxVirtualReplicas,
     minServerReplicas: raw.minServerReplicas ?? 0,
     pools: raw.pools,
-    spend: raw.spend && {
-      currency: raw.spend.currency,
-      nanos: {
-        ...(raw.spend.perHour !== undefined && { hour: nanosOf(raw.spend.perHour) }),
-        ...(raw.spend.perDay !== undefined && { day: nanosOf(raw.spend.perDay) }),
-        ...(raw.spend.perMonth !== undefined && { month: nanosOf(raw.spend.perMonth) }),
-      },
-      warnAtPercent: raw.spend.warnAtPercent ?? 80,
-      atCap: raw.spend.atCap ?? 'StopNew',
-    },
+    spend: raw.spend && compileSpendCaps(raw.spend),
     quietHours: (raw.quietHours ?? []).map(quietWindow),
     scaleIn: raw.scaleIn ?? 'VirtualFirst',
     moveBack: raw.moveBack && {
@@ -115,10 +94,6 @@ function selector(raw: RawSelector | undefined): LabelSelector | undefined {
     ...(matchLabels && { matchLabels }),
     ...(matchExpressions && { matchExpressions }),
   }
-}
-
-function nanosOf(amount: string): bigint {
-  return roundRational(parseDecimal(amount), nanoScale, 'half_even')
 }
 
 type RawQuietWindow = NonNullable<RawBurstSpec['quietHours']>[number]
@@ -144,7 +119,7 @@ function checkBurstSpec(spec: RawBurstSpec): string[] {
     ...checkSelector('namespaceSelector', spec.namespaceSelector),
     ...checkSelector('podSelector', spec.podSelector),
     ...twice('pools', spec.pools ?? []),
-    ...checkSpend(spec.spend),
+    ...checkSpendCaps('spend', spec.spend),
     ...(spec.quietHours ?? []).flatMap((window, index) => checkQuietWindow(`quietHours[${index}]`, window)),
   ]
 }
@@ -163,13 +138,6 @@ function checkSelector(field: string, raw: RawSelector | undefined): string[] {
     ]
   })
   return [...keys, ...requirements]
-}
-
-function checkSpend(spend: RawBurstSpec['spend']): string[] {
-  if (!spend || spend.perHour !== undefined || spend.perDay !== undefined || spend.perMonth !== undefined) {
-    return []
-  }
-  return ['spend: found no cap; allowed: at least one of perHour, perDay and perMonth']
 }
 
 function checkQuietWindow(field: string, { days = [], from, to, timeZone }: RawQuietWindow): string[] {

@@ -1,4 +1,4 @@
-import type { SpendPeriod } from '../../config/burst-policy.ts'
+import type { SpendPeriod } from '../../config/spend-caps.ts'
 import type { Namespace, Pod } from '../../model/kubernetes.ts'
 import { formatMoney } from '../../model/money.ts'
 import { lookAgainMs, stopped, wait, type Answer, type HeldBy, type Wait } from '../judgement.ts'

@@ -1,4 +1,4 @@
-import { spendPeriods } from '../../config/burst-policy.ts'
+import { spendPeriods } from '../../config/spend-caps.ts'
 import { kubeTime } from '../../model/clock.ts'
 import { formatMoney, formatNanos } from '../../model/money.ts'
 import type { HeldBy } from '../judgement.ts'

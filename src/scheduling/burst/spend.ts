@@ -1,4 +1,4 @@
-import { spendPeriods, type SpendCaps, type SpendPeriod } from '../../config/burst-policy.ts'
+import { spendPeriods, type SpendCaps, type SpendPeriod } from '../../config/spend-caps.ts'
 import { assertNever } from '../../model/assert.ts'
 import type { Rational } from '../../model/money.ts'
 
