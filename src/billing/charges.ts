@@ -1,5 +1,5 @@
 import { assertNever } from '../model/assert.ts'
-import { formatRational, plus, rational, roundLine, times, zero, type Rational } from '../model/money.ts'
+import { formatRational, plus, rational, times, zero, type Rational } from '../model/money.ts'
 import {
   priceAt,
   priceChangesMs,
@@ -7,9 +7,11 @@ import {
   type BilledResource,
   type Price,
   type PriceBook,
+  type PurchaseOption,
 } from '../model/price-book.ts'
 import type { Spec } from '../model/spec.ts'
 import type { UsageInterval } from './projection.ts'
+import { roundHour } from './round-hour.ts'
 
 export const hourMs = 3_600_000
 
@@ -20,6 +22,8 @@ export interface ChargeLine {
   /** Undefined: the book has no price for the resource. The quantity stands, the amount is 0. */
   readonly sku: string | undefined
   readonly resource: BilledResource
+  /** `spot`: the price is one that only those pay who bought so. */
+  readonly purchase: PurchaseOption
   /** Start of the UTC hour. */
   readonly hourMs: number
   /** Half-open, in order, cut where the size or the price changed. */
@@ -62,9 +66,20 @@ export function chargeLines(
   options: { readonly nowMs: number; readonly period?: Period },
 ): ChargeLine[] {
   const byHour = Map.groupBy(sliceInterval(interval, book, options), ({ fromMs }) => floorHour(fromMs))
-  return [...byHour].flatMap(([startMs, slices]) =>
-    billedResources.flatMap((resource) => linesOf(interval, book, { resource, startMs, slices })),
-  )
+  return [...byHour].flatMap(([startMs, slices]) => {
+    const lines = billedResources.flatMap((resource) =>
+      linesOf(interval, book, { resource, startMs, slices }),
+    )
+    const nanos = roundHour(
+      lines.map(({ cost }) => cost),
+      book,
+    )
+    return lines.map(({ cost, ...line }, index) => ({
+      ...line,
+      exact: formatRational(cost),
+      nanos: nanos[index] ?? 0n,
+    }))
+  })
 }
 
 /** The interval as slices that meet each other exactly: their lengths add up to the billed time. */
@@ -115,36 +130,37 @@ export function floorHour(ms: number): number {
   return Math.floor(ms / hourMs) * hourMs
 }
 
+interface UnroundedLine extends Omit<ChargeLine, 'exact' | 'nanos'> {
+  readonly cost: Rational
+}
+
 /** One line a SKU; what has no price makes a line of its own, so that it is seen. */
 function linesOf(
   interval: UsageInterval,
   book: PriceBook,
   hour: { resource: BilledResource; startMs: number; slices: readonly UsageSlice[] },
-): ChargeLine[] {
+): UnroundedLine[] {
   const { resource, startMs, slices } = hour
   const parts = slices
     .map(({ fromMs, toMs, spec }) => ({
       fromMs,
       toMs,
       size: sizeOf(spec, resource),
-      price: priceAt(book, resource, fromMs),
+      price: priceAt(book, resource, fromMs, spec),
     }))
     .filter(({ size }) => size > 0n)
-  return [...Map.groupBy(parts, ({ price }) => price?.sku)].map(([sku, own]) => {
-    const exact = own.reduce((sum, part) => plus(sum, costOf(part)), zero)
-    return {
-      podUid: interval.podUid,
-      incarnation: interval.incarnation,
-      sku,
-      resource,
-      hourMs: startMs,
-      parts: own,
-      quantity: own.reduce((sum, part) => sum + quantityOf(part), 0n),
-      exact: formatRational(exact),
-      nanos: roundLine(exact, book.lineRounding),
-      currency: book.currency,
-    }
-  })
+  return [...Map.groupBy(parts, ({ price }) => price?.sku)].map(([sku, own]) => ({
+    podUid: interval.podUid,
+    incarnation: interval.incarnation,
+    sku,
+    resource,
+    purchase: own[0]?.price?.purchase ?? 'on-demand',
+    hourMs: startMs,
+    parts: own,
+    quantity: own.reduce((sum, part) => sum + quantityOf(part), 0n),
+    cost: own.reduce((sum, part) => plus(sum, costOf(part)), zero),
+    currency: book.currency,
+  }))
 }
 
 function quantityOf({ fromMs, toMs, size }: ChargePart): bigint {

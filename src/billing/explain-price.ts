@@ -1,3 +1,4 @@
+import { hardwareLike } from '../model/hardware.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import {
   compare,
@@ -17,6 +18,7 @@ import {
   sizeFor,
   type Demand,
   type Spec,
+  type SpecWishes,
 } from '../model/spec.ts'
 import { hourlyPrice } from './spending.ts'
 
@@ -53,8 +55,13 @@ export interface CheaperChange {
 const nearestCut = 0.15
 
 /** The size of the Pod by the book, each step to it, and its price at that time. Pure. */
-export function explainPrice(pod: Pod, book: PriceBook, atMs: number): PriceExplanation {
-  const choice = chooseSpec(pod, book)
+export function explainPrice(
+  pod: Pod,
+  book: PriceBook,
+  atMs: number,
+  wishes: SpecWishes = {},
+): PriceExplanation {
+  const choice = chooseSpec(pod, book, wishes)
   const common = { priceBook: book.id, currency: book.currency, steps: choice.steps }
   if (!choice.ok) return { ...common, size: undefined, error: choice.error, cheaper: undefined }
   const { spec, demand } = choice
@@ -88,17 +95,19 @@ function cheaperChange(demand: Demand, spec: Spec, tariff: Tariff): CheaperChang
   const { specTable: table, memoryOverheadMiB: overheadMiB } = book
   if (table.kind !== 'stepped' || demand.gpus > 0n) return undefined
   const price = hourlyPrice(spec, book, atMs)
-  const [best] = table.rows
+  const [sizes = { cpuType: undefined, rows: table.rows }] = hardwareLike(table, spec).cpu
+  const [best] = sizes.rows
     .flatMap(({ cpuMillis, memoryMiB }) =>
       memoryMiB.map((cell) => ({ cpuMillis, memoryMiB: cell - overheadMiB })),
     )
     .map((cell) => less(demand, cell))
     .filter((wish) => cut(demand, wish) <= nearestCut)
     .flatMap((wish) => {
-      const choice = sizeFor(wish, { table, overheadMiB })
+      const choice = sizeFor(wish, { table, overheadMiB, hardware: hardwareLike(table, spec) })
       if (!choice.ok) return []
-      const found = hourlyPrice(choice.spec, book, atMs)
-      return compare(found, price) < 0 ? [{ wish, spec: choice.spec, price: found }] : []
+      const smaller = { ...choice.spec, ...(spec.purchase && { purchase: spec.purchase }) }
+      const found = hourlyPrice(smaller, book, atMs)
+      return compare(found, price) < 0 ? [{ wish, spec: smaller, price: found }] : []
     })
     .sort((a, b) => cut(demand, a.wish) - cut(demand, b.wish) || compare(a.price, b.price))
   if (!best) return undefined

@@ -4,8 +4,8 @@ import type { Pod } from '../model/kubernetes.ts'
 import { podRef, type PodUid } from '../model/pod-key.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import { withResources } from '../model/pod-resources.ts'
-import type { PriceBook } from '../model/price-book.ts'
-import { chooseSpec } from '../model/spec.ts'
+import type { PriceBook, PurchaseOption } from '../model/price-book.ts'
+import { chooseSpec, type SpecWishes } from '../model/spec.ts'
 import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
 import type { Log } from '../telemetry/log.ts'
 import { isDiskFailure, type LedgerStore } from './ledger.ts'
@@ -18,6 +18,8 @@ export interface MeteredNode {
   readonly pool: string
   readonly node: string
   readonly priceBook: string
+  /** Of Pods that say nothing themselves. Default on demand. */
+  readonly purchase?: PurchaseOption
 }
 
 export interface MeterOptions {
@@ -104,7 +106,8 @@ export class LedgerMeter {
     const history = await this.#history(uid, signal)
     const generation = pod.metadata?.generation ?? 0
     if (!history.terms || history.resizes.some((resize) => resize.generation === generation)) return
-    const fact = { kind: 'RESIZING', generation, terms: this.#terms(pod, history.terms.priceBook) } as const
+    const { priceBook, spec: begun } = history.terms
+    const fact = { kind: 'RESIZING', generation, terms: this.#terms(pod, priceBook, { begun }) } as const
     const incarnation = ledgerIncarnation(history, observed)
     const asked: NewFact = { incarnation, atMs: this.#options.clock.wallMs(), source: 'spillway', fact }
     await this.#append(uid, [...this.#resizeFacts(pod, observed, history), asked], signal)
@@ -164,20 +167,20 @@ export class LedgerMeter {
   }
 
   #resizeFacts(pod: Pod | undefined, observed: PodObservation, history: PodHistory): NewFact[] {
-    const priceBook = history.terms?.priceBook
+    const { terms } = history
     return resizeFacts({
       history,
       observed,
       incarnation: ledgerIncarnation(history, observed),
       wantedGeneration: pod?.metadata?.generation ?? 0,
       termsOf:
-        pod && priceBook !== undefined
-          ? (resources) => this.#terms(withResources(pod, resources), priceBook)
+        pod && terms
+          ? (resources) => this.#terms(withResources(pod, resources), terms.priceBook, { begun: terms.spec })
           : undefined,
     })
   }
 
-  #intentFact(pod: Pod, { pool, node, priceBook }: MeteredNode): NewFact {
+  #intentFact(pod: Pod, { pool, node, priceBook, purchase }: MeteredNode): NewFact {
     const { clock, clusterUid, labels = applicationLabels } = this.#options
     return {
       incarnation: 0,
@@ -186,19 +189,19 @@ export class LedgerMeter {
       fact: {
         kind: 'INTENT',
         pod: billedPod(pod, { clusterUid, pool, node, labels }),
-        terms: this.#terms(pod, priceBook),
+        terms: this.#terms(pod, priceBook, { purchase }),
         ...(pod.metadata?.generation !== undefined && { generation: pod.metadata.generation }),
       },
     }
   }
 
-  #terms(pod: Pod, priceBook: string): BillingTerms {
+  #terms(pod: Pod, priceBook: string, wishes: SpecWishes): BillingTerms {
     const book = this.#books.get(priceBook)
     if (!book) {
       const known = [...this.#books.keys()].join(', ')
       throw new SpillwayError('ConfigInvalid', `price book "${priceBook}" is not known; there are: ${known}`)
     }
-    return billingTerms(pod, book)
+    return billingTerms(pod, book, wishes)
   }
 
   async #history(uid: PodUid, signal: AbortSignal): Promise<PodHistory> {
@@ -231,12 +234,12 @@ export class LedgerMeter {
 }
 
 /** What a Pod will be billed by. One that no size of the book holds is billed 1:1: time that ran is never free. */
-export function billingTerms(pod: Pod, book: PriceBook): BillingTerms {
-  const choice = chooseSpec(pod, book)
-  const { demand, steps } = choice
-  if (choice.ok) return { priceBook: book.id, spec: choice.spec, demand, steps }
+export function billingTerms(pod: Pod, book: PriceBook, wishes: SpecWishes = {}): BillingTerms {
+  const choice = chooseSpec(pod, book, wishes)
+  const { spec, demand, steps } = choice
+  if (choice.ok) return { priceBook: book.id, spec, demand, steps }
   const refused = `${choice.error}: billed at what it asks for`
-  return { priceBook: book.id, spec: demand, demand, steps: [...steps, refused] }
+  return { priceBook: book.id, spec, demand, steps: [...steps, refused] }
 }
 
 function isOpen({ endMs }: UsageInterval): boolean {

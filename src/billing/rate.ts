@@ -1,7 +1,7 @@
 import type { Pod } from '../model/kubernetes.ts'
 import { nanoScale, type Rational } from '../model/money.ts'
 import type { PriceBook } from '../model/price-book.ts'
-import { chooseSpec, type Spec } from '../model/spec.ts'
+import { chooseSpec, type Spec, type SpecWishes } from '../model/spec.ts'
 import { billedResources } from './charges.ts'
 import { hourlyPrice } from './spending.ts'
 
@@ -15,16 +15,27 @@ export interface Rate {
 
 /** By the prices of that instant. */
 export function rateOfSpec(spec: Spec, book: PriceBook, atMs: number): Rate {
-  const line = 10n ** BigInt(nanoScale - book.lineRounding.scale)
+  const { lineRounding, hourRounding } = book
+  const line = unitNanos(lineRounding.scale) * BigInt(billedResources.length)
+  const hour = hourRounding ? unitNanos(hourRounding.scale) : 0n
   return {
     currency: book.currency,
     perHour: hourlyPrice(spec, book, atMs),
-    roundingNanos: line * BigInt(billedResources.length),
+    roundingNanos: line > hour ? line : hour,
   }
 }
 
 /** Of a Pod that is not billed yet. Undefined: the book has no size for it. */
-export function rateOfPod(pod: Pod, book: PriceBook, atMs: number): Rate | undefined {
-  const choice = chooseSpec(pod, book)
+export function rateOfPod(
+  pod: Pod,
+  book: PriceBook,
+  atMs: number,
+  wishes: SpecWishes = {},
+): Rate | undefined {
+  const choice = chooseSpec(pod, book, wishes)
   return choice.ok ? rateOfSpec(choice.spec, book, atMs) : undefined
+}
+
+function unitNanos(scale: number): bigint {
+  return 10n ** BigInt(nanoScale - scale)
 }

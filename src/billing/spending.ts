@@ -77,7 +77,7 @@ export async function spendPerHourNow(
 export function hourlyPrice(spec: Spec, book: PriceBook, atMs: number): Rational {
   return billedResources
     .map((resource) => {
-      const price = priceAt(book, resource, atMs)
+      const price = priceAt(book, resource, atMs, spec)
       return price ? times(rational(sizeOf(spec, resource) * BigInt(hourMs)), rateOf(price)) : zero
     })
     .reduce(plus, zero)

@@ -47,6 +47,15 @@ export const tkeSize = {
   memory: 'eks.tke.cloud.tencent.com/mem',
 } as const
 
+/** Bought as spot; of a book that has spot prices. */
+export const tkeSpot = 'eks.tke.cloud.tencent.com/spot-pod'
+
+/** The Tencent price book has sizes of several. */
+export const tkeHardware = {
+  cpuType: 'eks.tke.cloud.tencent.com/cpu-type',
+  gpuModel: 'eks.tke.cloud.tencent.com/gpu-type',
+} as const
+
 /** Whatever else begins like that is the product's, and not known here. */
 export const foreignPrefixes: readonly { readonly product: Product; readonly prefix: string }[] = [
   { product: 'Tencent TKE', prefix: 'eks.tke.cloud.tencent.com/' },

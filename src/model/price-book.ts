@@ -1,5 +1,12 @@
 import { parseTimeMs } from './clock.ts'
-import { parseDecimal, rational, times, type LineRounding, type Rational } from './money.ts'
+import {
+  parseDecimal,
+  rational,
+  times,
+  type LineRounding,
+  type Rational,
+  type RoundingMode,
+} from './money.ts'
 
 /** What is billed. Quantities are kept in milli-core·ms, MiB·ms and GPU·ms. */
 export type BilledResource = 'cpu' | 'memory' | 'gpu'
@@ -31,12 +38,35 @@ export interface PriceBook {
   /** Added to the memory asked for before a size is looked up. */
   readonly memoryOverheadMiB: bigint
   readonly lineRounding: LineRounding
+  /** Left out: lines are rounded by themselves only. */
+  readonly hourRounding?: HourRounding
   /** RFC 3339, half-open. Left out: without bound. */
   readonly validFrom?: string
   readonly validTo?: string
 }
 
-export interface Price {
+/** All lines of one sandbox in one UTC hour, together, where they come to less than `below`: what a fee is at least. */
+export interface HourRounding {
+  /** A decimal string in the book's currency. */
+  readonly below: string
+  readonly scale: number
+  readonly mode: RoundingMode
+}
+
+export const purchaseOptions = ['on-demand', 'spot'] as const
+export type PurchaseOption = (typeof purchaseOptions)[number]
+
+/** What decides on a price besides the resource. What is left out of a Price holds for every value of it. */
+export interface PriceKind {
+  /** Left out of a size: on demand. */
+  readonly purchase?: 'spot'
+  /** Left out of a size: the processor of the table's own rows. */
+  readonly cpuType?: string
+  readonly gpuModel?: string
+}
+
+/** Where several hold, the one that says most of its kind counts. */
+export interface Price extends PriceKind {
   /** Stable name without amount or date: `eks-intel-core`. */
   readonly sku: string
   readonly unit: PriceUnit
@@ -57,16 +87,46 @@ export interface ExactSpecs {
   readonly defaults: Size
 }
 
-/** The smallest cell that holds the Pod, by Tencent's rules. */
+/**
+ * How requests and limits become what is looked up.
+ * - `requests-or-largest-limit`: per resource the larger of all requests together and the largest limit (Tencent)
+ * - `requests`: what the scheduler counts (Fargate)
+ * - `limits-or-requests`: of each container its limit, or its request where it has none (Alibaba)
+ */
+export const demandRules = ['requests-or-largest-limit', 'requests', 'limits-or-requests'] as const
+export type DemandRule = (typeof demandRules)[number]
+
+/** The smallest cell that holds the Pod: the first CPU size whose memory reaches, and of it the least that does. */
 export interface SteppedSpecs {
   readonly kind: 'stepped'
+  /** Left out: `requests-or-largest-limit`. */
+  readonly demand?: DemandRule
   readonly rows: readonly SpecRow[]
+  /** What the processor of `rows` is called, where there are others. */
+  readonly cpuType?: string
+  /** For Pods that ask for another processor. */
+  readonly otherCpuTypes?: readonly CpuTypeRows[]
   /** For a Pod that asks for nothing. */
   readonly defaults: Size
-  /** By cards, smallest first. Empty: no GPUs. */
+  /** The first that holds the Pod counts, so each model's rows are by cards, smallest first. Empty: no GPUs. */
   readonly gpuRows: readonly GpuRow[]
-  /** Annotations that, both set, take the place of requests and limits. */
-  readonly annotations?: { readonly cpu: string; readonly memory: string }
+  readonly annotations?: SpecAnnotations
+}
+
+/** Keys of Pod annotations that the table heeds. */
+export interface SpecAnnotations {
+  /** Both set, these take the place of requests and limits. */
+  readonly cpu: string
+  readonly memory: string
+  /** A processor, or several, the most wanted first: `amd,intel`. */
+  readonly cpuType?: string
+  /** A model of GPU, or several: `T4,V100`, `1/4*T4`. */
+  readonly gpuModel?: string
+}
+
+export interface CpuTypeRows {
+  readonly cpuType: string
+  readonly rows: readonly SpecRow[]
 }
 
 export interface Size {
@@ -81,7 +141,9 @@ export interface SpecRow {
 }
 
 export interface GpuRow extends Size {
+  /** `V100`; a part of a card is a model of its own: `1/4 T4`. */
   readonly gpuModel: string
+  /** As the resource `nvidia.com/gpu` counts: a part of a card is one. */
   readonly gpus: bigint
 }
 
@@ -122,10 +184,36 @@ export function validity(stated: { readonly validFrom?: string; readonly validTo
   }
 }
 
-/** The price of a resource at an instant; undefined when the book has none. */
-export function priceAt(book: PriceBook, resource: BilledResource, atMs: number): Price | undefined {
+/** The price of a resource of that kind at an instant; undefined when the book has none. */
+export function priceAt(
+  book: PriceBook,
+  resource: BilledResource,
+  atMs: number,
+  kind: PriceKind = {},
+): Price | undefined {
   if (!contains(book, atMs)) return undefined
-  return book.prices.find((price) => resourceOf(price.unit) === resource && contains(price, atMs))
+  let best: Price | undefined
+  for (const price of book.prices) {
+    if (resourceOf(price.unit) !== resource || !holdsFor(price, kind) || !contains(price, atMs)) continue
+    if (!best || saidOf(price) > saidOf(best)) best = price
+  }
+  return best
+}
+
+function holdsFor(price: PriceKind, { purchase, cpuType, gpuModel }: PriceKind): boolean {
+  return (
+    (price.purchase === undefined || price.purchase === purchase) &&
+    (price.cpuType === undefined || price.cpuType === cpuType) &&
+    (price.gpuModel === undefined || price.gpuModel === gpuModel)
+  )
+}
+
+function saidOf({ purchase, cpuType, gpuModel }: PriceKind): number {
+  return [purchase, cpuType, gpuModel].filter((said) => said !== undefined).length
+}
+
+export function hasSpotPrices({ prices }: PriceBook): boolean {
+  return prices.some(({ purchase }) => purchase === 'spot')
 }
 
 /** The instants at which some price of the book begins or ends, ascending. */

@@ -1,13 +1,22 @@
 import { assertNever } from './assert.ts'
-import type { Container, Pod } from './kubernetes.ts'
-import type { ExactSpecs, PriceBook, Size, SteppedSpecs } from './price-book.ts'
-import { parseBytes, parseCpuMillis } from './quantity.ts'
-import { isSidecar, podLimits, podRequests } from './resources.ts'
+import { demandOf, gpuCount, ofResources } from './demand.ts'
+import { hardwareOf, usualHardware, type CpuSizes, type Hardware } from './hardware.ts'
+import type { Pod } from './kubernetes.ts'
+import type {
+  ExactSpecs,
+  GpuRow,
+  PriceBook,
+  PriceKind,
+  PurchaseOption,
+  Size,
+  SteppedSpecs,
+} from './price-book.ts'
+import { purchaseOf } from './purchase.ts'
+import { podLimits, podRequests } from './resources.ts'
 
-/** The size that a Pod is given and billed at. */
-export interface Spec extends Size {
+/** The size that a Pod is given and billed at, and the kind of it: all that its price hangs on. */
+export interface Spec extends Size, PriceKind {
   readonly gpus: bigint
-  readonly gpuModel?: string
 }
 
 /** What the Pod asks for, before any size is looked up. */
@@ -18,38 +27,58 @@ export interface Demand extends Size {
 /** `steps` say, one sentence each, how the demand became the size. */
 export type SpecChoice =
   | { readonly ok: true; readonly spec: Spec; readonly demand: Demand; readonly steps: readonly string[] }
-  | { readonly ok: false; readonly demand: Demand; readonly error: string; readonly steps: readonly string[] }
+  | {
+      readonly ok: false
+      /** What is billed when the Pod runs all the same: what it asks for. */
+      readonly spec: Spec
+      readonly demand: Demand
+      readonly error: string
+      readonly steps: readonly string[]
+    }
 
-const bytesPerMiB = 1_048_576n
-const gpuResources = ['nvidia.com/gpu', 'amd.com/gpu', 'gpu.intel.com/i915']
+export interface SpecWishes {
+  /** Of Pods that say nothing themselves. Default on demand. */
+  readonly purchase?: PurchaseOption | undefined
+  /** What a running Pod was begun with. Its annotations may have changed; how it was bought has not, nor its hardware. */
+  readonly begun?: PriceKind | undefined
+}
 
 /** The size of a Pod by the book's table. Never throws for a Pod that the API server took. */
-export function chooseSpec(pod: Pod, book: PriceBook): SpecChoice {
-  const table = book.specTable
+export function chooseSpec(pod: Pod, book: PriceBook, { purchase, begun }: SpecWishes = {}): SpecChoice {
+  const choice = chooseSize(pod, book, begun)
+  const { option, steps } = begun
+    ? { option: begun.purchase ?? 'on-demand', steps: [] }
+    : purchaseOf(pod, book, purchase)
+  const spec: Spec = option === 'spot' ? { ...choice.spec, purchase: option } : choice.spec
+  return { ...choice, spec, steps: [...choice.steps, ...steps] }
+}
+
+function chooseSize(
+  pod: Pod,
+  { specTable: table, memoryOverheadMiB }: PriceBook,
+  begun?: PriceKind,
+): SpecChoice {
   switch (table.kind) {
     case 'exact':
-      return chooseExact(pod, table, book.memoryOverheadMiB)
+      return chooseExact(pod, table, memoryOverheadMiB)
     case 'stepped':
-      return chooseStepped(pod, table, book.memoryOverheadMiB)
+      return chooseStepped(pod, table, { overheadMiB: memoryOverheadMiB, begun })
     default:
       return assertNever(table, 'spec table')
   }
 }
 
-/** As people write it: `4 cores, 8 GiB`, `0.25 cores, 512 MiB, 1 × V100`. */
-export function formatSpec({ cpuMillis, memoryMiB, gpus, gpuModel }: Spec): string {
+/** As people write it: `4 cores, 8 GiB`, `0.25 cores (AMD), 512 MiB, spot`, `8 cores, 40 GiB, 1 × V100`. */
+export function formatSpec({ cpuMillis, memoryMiB, gpus, gpuModel, cpuType, purchase }: Spec): string {
+  const processor = cpuType === undefined ? '' : ` (${cpuType})`
   const cards = gpus > 0n ? `, ${gpus} × ${gpuModel ?? 'GPU'}` : ''
-  return `${formatCores(cpuMillis)}, ${formatMiB(memoryMiB)}${cards}`
+  return `${formatCores(cpuMillis)}${processor}, ${formatMiB(memoryMiB)}${cards}${purchase ? `, ${purchase}` : ''}`
 }
 
 function chooseExact(pod: Pod, table: ExactSpecs, overheadMiB: bigint): SpecChoice {
   const requests = podRequests(pod)
   const limits = podLimits(pod)
-  const demand = {
-    cpuMillis: requests.cpuMillis,
-    memoryMiB: toMiB(requests.memoryBytes),
-    gpus: gpuCount(requests.extended) || gpuCount(limits.extended),
-  }
+  const demand = { ...ofResources(requests), gpus: gpuCount(requests.extended) || gpuCount(limits.extended) }
   const steps = [`the Pod's requests, as the scheduler counts them: ${formatSpec(demand)}`]
   const cpuMillis = demand.cpuMillis || table.defaults.cpuMillis
   const memoryMiB = demand.memoryMiB || table.defaults.memoryMiB
@@ -59,167 +88,91 @@ function chooseExact(pod: Pod, table: ExactSpecs, overheadMiB: bigint): SpecChoi
   return { ok: true, spec: { ...demand, cpuMillis, memoryMiB: memoryMiB + overheadMiB }, demand, steps }
 }
 
-function chooseStepped(pod: Pod, table: SteppedSpecs, overheadMiB: bigint): SpecChoice {
-  const { demand, steps } = statedDemand(pod, table) ?? tencentDemand(pod)
-  return sizeFor(demand, { table, overheadMiB, steps })
+function chooseStepped(
+  pod: Pod,
+  table: SteppedSpecs,
+  { overheadMiB, begun }: { readonly overheadMiB: bigint; readonly begun: PriceKind | undefined },
+): SpecChoice {
+  const { demand, notes, says } = demandOf(pod, table)
+  const hardware = hardwareOf(pod, table, begun)
+  const steps = [...notes, `${says}${formatSpec(demand)}`, ...hardware.steps]
+  return sizeFor(demand, { table, overheadMiB, hardware, steps })
 }
 
-/** The size that a table has for what is asked for; `steps` are those that led there. */
-export function sizeFor(
-  demand: Demand,
-  {
-    table,
-    overheadMiB,
-    steps: before = [],
-  }: { readonly table: SteppedSpecs; readonly overheadMiB: bigint; readonly steps?: readonly string[] },
-): SpecChoice {
-  const steps = [...before]
+export interface SizeSearch {
+  readonly table: SteppedSpecs
+  readonly overheadMiB: bigint
+  /** Sentences that led there. */
+  readonly steps?: readonly string[]
+  /** Default: what a Pod gets that asks for none. */
+  readonly hardware?: Hardware
+}
+
+/** The size that a table has for what is asked for. */
+export function sizeFor(demand: Demand, search: SizeSearch): SpecChoice {
+  const { table, overheadMiB, hardware = usualHardware(table) } = search
+  const steps = [...(search.steps ?? [])]
   if (demand.cpuMillis === 0n && demand.memoryMiB === 0n && demand.gpus === 0n) {
-    steps.push(`nothing asked for: ${formatSpec({ ...table.defaults, gpus: 0n })} by default`)
-    return { ok: true, spec: { ...table.defaults, gpus: 0n }, demand, steps }
+    const cpuType = hardware.cpu[0]?.cpuType
+    const spec = { ...table.defaults, gpus: 0n, ...(cpuType !== undefined && { cpuType }) }
+    return { ok: true, spec, demand, steps: [...steps, `nothing asked for: ${formatSpec(spec)} by default`] }
   }
   if (overheadMiB > 0n) steps.push(`plus ${formatMiB(overheadMiB)} of overhead`)
   const wanted = { ...demand, memoryMiB: demand.memoryMiB + overheadMiB }
-  return demand.gpus > 0n ? lookUpGpu(wanted, demand, table, steps) : lookUpRow(wanted, demand, table, steps)
+  const found =
+    demand.gpus > 0n
+      ? firstFound(hardware.gpu.map((rows) => lookUpGpu(wanted, rows)))
+      : firstFound(hardware.cpu.map((sizes) => lookUpRow(wanted, sizes)))
+  const told = { demand, steps: [...steps, ...found.steps] }
+  if (found.spec) return { ok: true, spec: found.spec, ...told }
+  return { ok: false, spec: demand, error: found.error, ...told }
 }
 
-function lookUpRow(wanted: Demand, demand: Demand, table: SteppedSpecs, steps: string[]): SpecChoice {
-  const first = table.rows.findIndex((row) => row.cpuMillis >= wanted.cpuMillis)
-  for (const row of first < 0 ? [] : table.rows.slice(first)) {
-    const memoryMiB = row.memoryMiB.find((cell) => cell >= wanted.memoryMiB)
-    const largest = row.memoryMiB.at(-1) ?? 0n
-    if (memoryMiB === undefined) {
-      steps.push(
-        `${formatCores(row.cpuMillis)} come with at most ${formatMiB(largest)}, less than ${formatMiB(wanted.memoryMiB)}: next CPU size`,
-      )
-      continue
-    }
-    const spec = { cpuMillis: row.cpuMillis, memoryMiB, gpus: 0n }
-    steps.push(`smallest size that holds it: ${formatSpec(spec)}`)
-    return { ok: true, spec, demand, steps }
-  }
-  const top = table.rows.at(-1)
-  const error = `${formatSpec(wanted)} is more than the largest size, ${formatCores(top?.cpuMillis ?? 0n)} with ${formatMiB(top?.memoryMiB.at(-1) ?? 0n)}`
-  return { ok: false, demand, error, steps }
-}
-
-/** Cards first; when that size is too small in CPU or memory, more cards (Tencent's page calls that waste itself). */
-function lookUpGpu(wanted: Demand, demand: Demand, table: SteppedSpecs, steps: string[]): SpecChoice {
-  const row = table.gpuRows.find(
-    ({ gpus, cpuMillis, memoryMiB }) =>
-      gpus >= wanted.gpus && cpuMillis >= wanted.cpuMillis && memoryMiB >= wanted.memoryMiB,
-  )
-  if (!row) return { ok: false, demand, error: `no GPU size holds ${formatSpec(wanted)}`, steps }
-  steps.push(`smallest GPU size that holds it: ${formatSpec(row)}`)
-  return { ok: true, spec: { ...row }, demand, steps }
-}
-
-interface Stated {
-  readonly demand: Demand
+interface LookUp {
+  readonly spec: Spec | undefined
+  readonly error: string
   readonly steps: readonly string[]
 }
 
-function statedDemand(pod: Pod, table: SteppedSpecs): Stated | undefined {
-  if (!table.annotations) return undefined
-  const stated = statedSize(pod, table.annotations)
-  const { demand, steps } = tencentDemand(pod)
-  switch (stated.kind) {
-    case 'none':
-    case 'half':
-      return undefined
-    case 'unreadable':
-      // An annotation is free text that no API server checks: said, and the requests count.
-      return { demand, steps: [`annotations not understood (${stated.reason})`, ...steps] }
-    case 'size': {
-      const wanted = { ...stated.size, gpus: demand.gpus }
-      return { demand: wanted, steps: [`the Pod's annotations state ${formatSpec(wanted)}`] }
+/** With what was said of those before it. */
+function firstFound(tried: readonly LookUp[]): LookUp {
+  const hit = tried.findIndex(({ spec }) => spec !== undefined)
+  const upTo = hit < 0 ? tried : tried.slice(0, hit + 1)
+  const last = upTo.at(-1) ?? { spec: undefined, error: 'there is no size', steps: [] }
+  return { ...last, steps: upTo.flatMap(({ steps }) => steps) }
+}
+
+function lookUpRow(wanted: Demand, { cpuType, rows }: CpuSizes): LookUp {
+  const steps: string[] = []
+  for (const { cpuMillis, memoryMiB: cells } of rows.filter((row) => row.cpuMillis >= wanted.cpuMillis)) {
+    const memoryMiB = cells.find((cell) => cell >= wanted.memoryMiB)
+    if (memoryMiB !== undefined) {
+      const spec = { cpuMillis, memoryMiB, gpus: 0n, ...(cpuType !== undefined && { cpuType }) }
+      steps.push(`smallest size that holds it: ${formatSpec(spec)}`)
+      return { spec, error: '', steps }
     }
-    default:
-      return assertNever(stated, 'stated size')
+    const most = formatMiB(cells.at(-1) ?? 0n)
+    steps.push(
+      `${formatCores(cpuMillis)} come with at most ${most}, less than ${formatMiB(wanted.memoryMiB)}: next CPU size`,
+    )
   }
+  const top = rows.at(-1)
+  const error = `${formatSpec(wanted)} is more than the largest size, ${formatCores(top?.cpuMillis ?? 0n)} with ${formatMiB(top?.memoryMiB.at(-1) ?? 0n)}`
+  return { spec: undefined, error, steps }
 }
 
-/** A size that a Pod's annotations state. Both of them, or nothing: one alone would leave the other to chance. */
-export type StatedSize =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'half'; readonly missing: string }
-  | { readonly kind: 'unreadable'; readonly reason: string }
-  | { readonly kind: 'size'; readonly size: Size }
-
-export function statedSize(
-  { metadata }: Pod,
-  keys: { readonly cpu: string; readonly memory: string },
-): StatedSize {
-  const cpu = metadata?.annotations?.[keys.cpu]
-  const memory = metadata?.annotations?.[keys.memory]
-  if (cpu === undefined && memory === undefined) return { kind: 'none' }
-  if (cpu === undefined) return { kind: 'half', missing: keys.cpu }
-  if (memory === undefined) return { kind: 'half', missing: keys.memory }
-  try {
-    return { kind: 'size', size: { cpuMillis: parseCpuMillis(cpu), memoryMiB: toMiB(parseBytes(memory)) } }
-  } catch (error) {
-    return { kind: 'unreadable', reason: error instanceof Error ? error.message : String(error) }
-  }
-}
-
-/**
- * Per resource the larger of the sum of requests and the largest single limit; init containers by themselves in the
- * same way, "the larger value is used": per resource here, which the page leaves open. Sidecars run with the
- * containers, so they count with them; what the Pod states as a whole takes the place of the sum.
- */
-function tencentDemand(pod: Pod): Stated {
-  const { containers = [], initContainers = [], resources } = pod.spec ?? {}
-  const running = groupDemand([...containers, ...initContainers.filter(isSidecar)])
-  const init = groupDemand(initContainers.filter((container) => !isSidecar(container)))
-  const whole = resources ? groupDemand([{ name: '', resources }]) : undefined
-  const demand = {
-    cpuMillis: whole?.cpuMillis || larger(running.cpuMillis, init.cpuMillis),
-    memoryMiB: toMiB(whole?.memoryBytes || larger(running.memoryBytes, init.memoryBytes)),
-    gpus: larger(running.gpus, init.gpus),
-  }
-  return {
-    demand,
-    steps: [`asked for, as the larger of all requests together and the largest limit: ${formatSpec(demand)}`],
-  }
-}
-
-function groupDemand(containers: readonly Container[]): {
-  cpuMillis: bigint
-  memoryBytes: bigint
-  gpus: bigint
-} {
-  let sum = { cpuMillis: 0n, memoryBytes: 0n, gpus: 0n }
-  let limit = { cpuMillis: 0n, memoryBytes: 0n }
-  for (const { resources } of containers) {
-    // The API server defaults a missing request to the limit.
-    const requests: Record<string, string> = { ...resources?.limits, ...resources?.requests }
-    sum = {
-      cpuMillis: sum.cpuMillis + parseCpuMillis(requests['cpu'] ?? '0'),
-      memoryBytes: sum.memoryBytes + parseBytes(requests['memory'] ?? '0'),
-      gpus: sum.gpus + gpuResources.reduce((n, name) => n + parseBytes(requests[name] ?? '0'), 0n),
-    }
-    limit = {
-      cpuMillis: larger(limit.cpuMillis, parseCpuMillis(resources?.limits?.['cpu'] ?? '0')),
-      memoryBytes: larger(limit.memoryBytes, parseBytes(resources?.limits?.['memory'] ?? '0')),
-    }
-  }
-  return {
-    cpuMillis: larger(sum.cpuMillis, limit.cpuMillis),
-    memoryBytes: larger(sum.memoryBytes, limit.memoryBytes),
-    gpus: sum.gpus,
-  }
-}
-
-function gpuCount(extended: ReadonlyMap<string, bigint>): bigint {
-  return gpuResources.reduce((sum, name) => sum + (extended.get(name) ?? 0n), 0n)
-}
-
-function larger(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
-}
-
-function toMiB(bytes: bigint): bigint {
-  return (bytes + bytesPerMiB - 1n) / bytesPerMiB
+/** Cards first; when that size is too small in CPU or memory, more cards (Tencent's page calls that waste itself). */
+function lookUpGpu(wanted: Demand, rows: readonly GpuRow[]): LookUp {
+  const row = rows.find(
+    ({ gpus, cpuMillis, memoryMiB }) =>
+      gpus >= wanted.gpus && cpuMillis >= wanted.cpuMillis && memoryMiB >= wanted.memoryMiB,
+  )
+  if (row)
+    return { spec: { ...row }, error: '', steps: [`smallest GPU size that holds it: ${formatSpec(row)}`] }
+  const of = rows[0]?.gpuModel
+  const error =
+    of === undefined ? 'the price book has no GPU sizes' : `no GPU size holds ${formatSpec(wanted)}`
+  return { spec: undefined, error, steps: [] }
 }
 
 /** As in `1 core`, `0.25 cores`. */

@@ -30,6 +30,9 @@ export const alwaysPolicyNames = [
   'cluster-burst-policies.spillway.dev',
 ] as const
 
+/** Annotation of a Pod, `on-demand` or `spot`: by which prices it is billed, where its price book has both. */
+export const purchaseAnnotation = 'spillway.dev/purchase'
+
 /** Name of the MutatingAdmissionPolicy that sends Pods of placement `virtual` out from the start (deploy/admission/placement.yaml). */
 export const placementPolicyName = 'placement.spillway.dev'
 

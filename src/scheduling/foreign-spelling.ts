@@ -1,7 +1,8 @@
 import { assertNever } from '../model/assert.ts'
 import type { Namespace, Pod } from '../model/kubernetes.ts'
 import { podRequests } from '../model/resources.ts'
-import { formatSpec, statedSize } from '../model/spec.ts'
+import { statedSize } from '../model/demand.ts'
+import { formatSpec } from '../model/spec.ts'
 import {
   foreignPrefixes,
   foreignWords,
