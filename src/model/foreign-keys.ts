@@ -17,6 +17,7 @@ export type ForeignPlace = 'label' | 'annotation' | 'node selector' | 'toleratio
  * What becomes of a word.
  * - `placement`: by its value, `*` for any; `but` is what it also meant and does not here
  * - `size`: the size at which the Pod is billed; the two keys count together
+ * - `billed`: it decides what the Pod is billed by; `but` is what it also meant and does not here
  * - `needless`: nothing is lost by leaving it out: it is so here anyway, or is about nothing that there is here
  * - `lost`: it cannot be honoured; a sentence says why, and what to write in its place where there is something. Nothing is
  *   lost of what is `false`, except where that asks for something, too
@@ -28,6 +29,13 @@ export type Meaning =
       readonly but?: string
     }
   | { readonly kind: 'size' }
+  | {
+      readonly kind: 'billed'
+      readonly says: string
+      /** Any, if left out. */
+      readonly value?: string
+      readonly but?: string
+    }
   | { readonly kind: 'needless' | 'lost'; readonly says: string; readonly alsoFalse?: true }
 
 export interface ForeignWords {
@@ -73,7 +81,8 @@ const noFixedIp = 'addresses are not kept: reach the Pod by a Service, or by its
 const noSecurityGroups =
   'there are no security groups here: write a NetworkPolicy, where the network enforces it'
 const noRoles = 'there are no cloud roles here: give the Pod a ServiceAccount token or a Secret'
-const noSpot = 'nothing is sold at a spot price here: it is billed at the price book’s, and never reclaimed'
+const ownSpot =
+  'nothing is ever reclaimed here, and nothing bid for: spillway.dev/purchase: spot bills by spot prices where the price book has some'
 const noDisk = 'a Pod has no disk of its own: state requests and limits of ephemeral-storage'
 const noZones = 'a pool is in one place: choose one by nodeSelector spillway.dev/pool'
 const noHardware = 'the pool’s machine decides the hardware: choose a pool by nodeSelector spillway.dev/pool'
@@ -130,11 +139,25 @@ const tencent = of('Tencent TKE', 'annotation', [
     lost('how many replicas stay on servers is said by a BurstPolicy’s minServerReplicas'),
   ],
   [[tkeSize.cpu, tkeSize.memory], { kind: 'size' }],
-  [tke('cpu-type gpu-type'), lost(noHardware)],
+  [
+    [tkeHardware.cpuType, tkeHardware.gpuModel],
+    {
+      kind: 'billed',
+      says: 'its sizes and prices are billed where the price book is Tencent’s',
+      but: noHardware,
+    },
+  ],
   [tke('gpu-count'), lost('cards are asked for by the resource nvidia.com/gpu')],
   [tke('root-cbs-size cbs-reuse-key not-reuse-cbs'), lost(noDisk)],
   [tke('spec-auto-upgrade'), needless(noStock)],
-  [tke('spot-pod'), lost(noSpot)],
+  [
+    [tkeSpot],
+    {
+      kind: 'billed',
+      says: 'billed by spot prices where the price book has some; it is never reclaimed',
+      value: 'true',
+    },
+  ],
   [tke('retain-ip retain-ip-hours'), lost(noFixedIp)],
   [tke('eip-attributes eip-claim-delete-policy eip-id-list'), lost(noAddresses)],
   [tke('security-group-id'), lost(noSecurityGroups)],
@@ -190,7 +213,7 @@ const alibaba = of('Alibaba ECI', 'annotation', [
   ],
   [eci('eci-instance-family eci-gpu-driver-version eci-cpu-option-core eci-cpu-option-ht'), lost(noHardware)],
   [eci('eci-vswitch eci-schedule-strategy'), lost(noZones)],
-  [eci('eci-spot-strategy eci-spot-price-limit'), lost(noSpot)],
+  [eci('eci-spot-strategy eci-spot-price-limit'), lost(ownSpot)],
   [eci('eci-security-group'), lost(noSecurityGroups)],
   [eci('eci-ram-role-name'), lost(noRoles)],
   [eci('acr-instance-id'), lost('private images need an imagePullSecret')],

@@ -173,16 +173,25 @@ export function rateOf(price: Price): Rational {
   return times(parseDecimal(price.price), rational(1n, perUnit * 1000n * (hourly ? 3600n : 1n)))
 }
 
-/** Half-open, in wall milliseconds; infinite where nothing is stated. */
-export function validity(stated: { readonly validFrom?: string; readonly validTo?: string }): {
+interface Validity {
   readonly fromMs: number
   readonly toMs: number
-} {
-  return {
+}
+
+/** Half-open, in wall milliseconds; infinite where nothing is stated. */
+export function validity(stated: { readonly validFrom?: string; readonly validTo?: string }): Validity {
+  const known = validities.get(stated)
+  if (known) return known
+  const found = {
     fromMs: stated.validFrom === undefined ? -Infinity : parseTimeMs(stated.validFrom),
     toMs: stated.validTo === undefined ? Infinity : parseTimeMs(stated.validTo),
   }
+  validities.set(stated, found)
+  return found
 }
+
+/** Books never change in place, and every slice of every bill asks. */
+const validities = new WeakMap<object, Validity>()
 
 /** The price of a resource of that kind at an instant; undefined when the book has none. */
 export function priceAt(

@@ -103,6 +103,8 @@ function linesOf(words: ForeignWords, found: Found, home: Home): readonly Spelli
       return placementLines(found, home, { product, meaning })
     case 'size':
       return found.key === firstSizeKey(home.pod) ? sizeLines(home.pod, product) : []
+    case 'billed':
+      return billedLines(found, { product, meaning })
     case 'needless':
     case 'lost': {
       const asksNothing = found.value === 'false' && !meaning.alsoFalse
@@ -134,6 +136,23 @@ function placementLines(
     return [{ product, word, becomes: 'needless', says: `another one counts: ${said.because}` }]
   }
   const line: SpellingLine = { product, word, becomes: 'translated', says: `placement ${placement}` }
+  return but === undefined ? [line] : [line, { product, word, becomes: 'lost', says: but }]
+}
+
+interface BilledWord {
+  readonly product: Product
+  readonly meaning: Extract<ForeignWords['meaning'], { readonly kind: 'billed' }>
+}
+
+function billedLines(
+  { value, word }: Found,
+  { product, meaning: { says, value: only, but } }: BilledWord,
+): readonly SpellingLine[] {
+  if (value === 'false') return [{ product, word, becomes: 'needless', says: 'it asks for nothing' }]
+  if (only !== undefined && value !== only) {
+    return [{ product, word, becomes: 'lost', says: `it means something as ${only} only` }]
+  }
+  const line: SpellingLine = { product, word, becomes: 'translated', says }
   return but === undefined ? [line] : [line, { product, word, becomes: 'lost', says: but }]
 }
 

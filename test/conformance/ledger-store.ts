@@ -128,7 +128,13 @@ export function testLedgerStore(name: string, makePlace: () => Promise<LedgerPla
       await ledger.keepPriceBooks([flatDemo], never)
       expect(await ledger.priceBooks(never)).toEqual([flatDemo])
       const dearer = { ...flatDemo, currency: 'EUR' }
-      await expect(ledger.keepPriceBooks([dearer], never)).rejects.toMatchObject({ code: 'Rejected' })
+      await expect(ledger.keepPriceBooks([dearer], never)).rejects.toMatchObject({
+        code: 'Rejected',
+        message: expect.stringContaining('currency: "USD", now "EUR"'),
+      })
+      // Nothing is billed by what is said beside.
+      await ledger.keepPriceBooks([{ ...flatDemo, notes: ['Put better.'] }], never)
+      expect(await ledger.priceBooks(never)).toEqual([flatDemo])
     })
 
     it('lists adjustments by when they hold', async () => {

@@ -60,7 +60,7 @@ afterAll(async () => {
 })
 
 describe('a manifest that was written for', () => {
-  test('TKE goes out when servers are full, is billed at the size that it states, and hears that spot is lost', async () => {
+  test('TKE goes out when servers are full, is billed as spot at the size that it states, and hears what is lost', async () => {
     const pod = await deploy(`
       name: tke
       labels: {}
@@ -69,6 +69,7 @@ describe('a manifest that was written for', () => {
         eks.tke.cloud.tencent.com/cpu: '4'
         eks.tke.cloud.tencent.com/mem: 16Gi
         eks.tke.cloud.tencent.com/spot-pod: 'true'
+        eks.tke.cloud.tencent.com/retain-ip: 'true'
         eks.tke.cloud.tencent.com/use-image-cache: auto
       cpu: '3'
       tolerations: [{ key: eks.tke.cloud.tencent.com/eklet, operator: Exists, effect: NoSchedule }]`)
@@ -77,12 +78,13 @@ describe('a manifest that was written for', () => {
     expect(type).toBe('Warning')
     expect(message).toContain('annotation AUTO_SCALE_EKS=true → placement auto')
     expect(message).toContain('the size that is billed where the price book is Tencent’s: 4 cores, 16 GiB')
-    expect(message).toContain('Lost: annotation eks.tke.cloud.tencent.com/spot-pod=true')
+    expect(message).toContain('annotation eks.tke.cloud.tencent.com/spot-pod=true → billed by spot prices')
+    expect(message).toContain('Lost: annotation eks.tke.cloud.tencent.com/retain-ip=true')
     await until(
-      'it is billed at 4 cores and 16 GiB',
+      'it is billed at 4 cores and 16 GiB, as spot',
       async () => {
         const status = (await ask('/v1/status')) as StatusView
-        return status.pods.find(({ name }) => name === pod.metadata?.name)?.spec === '4 cores, 16 GiB'
+        return status.pods.find(({ name }) => name === pod.metadata?.name)?.spec === '4 cores, 16 GiB, spot'
       },
       signal,
     )

@@ -68,7 +68,8 @@ const documented = {
 describe('what becomes of a word', () => {
   it('is written down for each word of each product', async () => {
     const all = foreignWords.flatMap(({ at, keys, value, meaning }) => {
-      const values = meaning.kind === 'placement' ? Object.keys(meaning.values) : [value ?? '1']
+      const only = meaning.kind === 'billed' ? meaning.value : value
+      const values = meaning.kind === 'placement' ? Object.keys(meaning.values) : [only ?? '1']
       return keys.flatMap((key) => values.flatMap((one) => lines(saying(at, key, one))))
     })
     await expect(`${all.join('\n')}\n`).toMatchFileSnapshot('golden/foreign-spelling.txt')
@@ -77,7 +78,13 @@ describe('what becomes of a word', () => {
   it('is told by the guide, in the row of its product', () => {
     const guide = readFileSync(new URL('../../docs/guides/coming-from.md', import.meta.url), 'utf8')
     const sections = guide.split(/^## /m)
-    const isFor = { placement: /placement/, size: /billed/, needless: /not needed/, lost: /lost/ }
+    const isFor = {
+      placement: /placement/,
+      size: /billed/,
+      billed: /billed/,
+      needless: /not needed/,
+      lost: /lost/,
+    }
     const missing = foreignWords.flatMap(({ product, at, keys, meaning }) => {
       const section = sections.find((text) => text.startsWith(product)) ?? sections.at(-1) ?? ''
       const rows = section.split('\n').map((line) => line.split(' | '))
@@ -123,9 +130,9 @@ describe('what becomes of a word', () => {
 
   it('is not lost where it says no, unless that asks for something', () => {
     const saysNo = (key: string): readonly string[] => lines({ annotations: { [key]: 'false' } })
-    expect(saysNo('eks.tke.cloud.tencent.com/spot-pod')).toEqual([
-      'Tencent TKE: annotation eks.tke.cloud.tencent.com/spot-pod=false: needless: it asks for nothing',
-    ])
+    for (const key of ['eks.tke.cloud.tencent.com/spot-pod', 'eks.tke.cloud.tencent.com/retain-ip']) {
+      expect(saysNo(key)).toEqual([`Tencent TKE: annotation ${key}=false: needless: it asks for nothing`])
+    }
     expect(saysNo('eks.tke.cloud.tencent.com/recreate-node-lost-pod')[0]).toContain(': lost: ')
   })
 
@@ -188,6 +195,34 @@ describe('a word about placement', () => {
         if (ours === undefined) expect(translated.length > 0).toBe(counts !== undefined)
       }),
     )
+  })
+})
+
+describe('what TKE’s annotations say of hardware and purchase', () => {
+  const book = shippedPriceBook('tencent-eks-intl-2023-06-30')
+  const billed = (annotations: Record<string, string>): unknown =>
+    book && chooseSpec(podWith({ annotations }), book).spec
+  const tke = (name: string, value: string): Record<string, string> => ({
+    [`eks.tke.cloud.tencent.com/${name}`]: value,
+  })
+
+  it('is translated where the Tencent book bills by it, and only there', () => {
+    expect(lines({ annotations: tke('spot-pod', 'true') })).toEqual([
+      expect.stringContaining('translated: billed by spot prices'),
+    ])
+    expect(billed(tke('spot-pod', 'true'))).toMatchObject({ purchase: 'spot' })
+    expect(lines({ annotations: tke('spot-pod', 'yes') })).toEqual([
+      expect.stringContaining('lost: it means something as true only'),
+    ])
+    expect(billed(tke('spot-pod', 'yes'))).not.toMatchObject({ purchase: 'spot' })
+  })
+
+  it('is billed of a processor, which the pool’s machine need not have', () => {
+    expect(lines({ annotations: tke('cpu-type', 'amd') }).map((line) => line.split(': ')[2])).toEqual([
+      'translated',
+      'lost',
+    ])
+    expect(billed(tke('cpu-type', 'amd'))).toMatchObject({ cpuType: 'AMD' })
   })
 })
 

@@ -5,6 +5,7 @@ import type { PriceBook } from '../../model/price-book.ts'
 import type { UsageEvent, UsageFact } from '../../model/usage.ts'
 import type { Period } from '../charges.ts'
 import type { AppendOutcome, EventPage, StoredEvent } from '../ledger.ts'
+import { bookDifferences } from '../book-differences.ts'
 import { chainHash, decodeJson, encodeJson, genesisHash } from '../ledger-json.ts'
 import { projectPod, type Adjustment, type PodHistory, type UsageInterval } from '../projection.ts'
 import type { LedgerSchema } from './schema.ts'
@@ -112,10 +113,11 @@ export class SqlLedger {
           .select('body')
           .where('id', '=', book.id)
           .executeTakeFirst()
-        if (kept && kept.body !== body) {
+        const differences = kept ? bookDifferences(decodeJson(kept.body) as PriceBook, book) : []
+        if (differences.length > 0) {
           throw new SpillwayError(
             'Rejected',
-            `price book "${book.id}" differs from the one that the ledger has billed by; a changed book needs an id of its own`,
+            `price book "${book.id}" differs from the one that the ledger has billed by (${differences.join('; ')}); a changed book needs an id of its own`,
           )
         }
         if (!kept) await transaction.insertInto('price_book').values({ id: book.id, body }).execute()
