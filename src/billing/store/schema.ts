@@ -1,7 +1,8 @@
-import { sql, type ColumnType, type Kysely } from 'kysely'
+import type { ColumnType, Kysely } from 'kysely'
 import { SpillwayError } from '../../model/errors.ts'
+import { appendOnly, orderedText, type SqlDialect } from './sql-dialect.ts'
 
-/** 64-bit integers: read as bigint, since SQLite's own do not fit a number. */
+/** 64-bit integers: read as bigint, since they do not fit a number. */
 type Int64 = ColumnType<bigint, number | bigint, number | bigint>
 type NullableInt64 = ColumnType<bigint | null, number | bigint | null, number | bigint | null>
 
@@ -34,12 +35,14 @@ export interface LedgerSchema {
 }
 
 /** Numbered from 1; a published one never changes. */
-const migrations: readonly ((db: Kysely<LedgerSchema>) => Promise<void>)[] = [createLedger]
+const migrations: readonly ((db: Kysely<LedgerSchema>, dialect: SqlDialect) => Promise<void>)[] = [
+  createLedger,
+]
 
 export const schemaVersion = migrations.length
 
 /** Brings the schema to this program's version, in the caller's transaction. Rejected: a newer program wrote it. */
-export async function migrate(db: Kysely<LedgerSchema>): Promise<void> {
+export async function migrate(db: Kysely<LedgerSchema>, dialect: SqlDialect): Promise<void> {
   await db.schema
     .createTable('schema_version')
     .ifNotExists()
@@ -49,7 +52,7 @@ export async function migrate(db: Kysely<LedgerSchema>): Promise<void> {
   refuseNewer(found)
   for (const [index, step] of migrations.entries()) {
     if (index < found) continue
-    await step(db)
+    await step(db, dialect)
     await db
       .insertInto('schema_version')
       .values({ version: index + 1 })
@@ -88,22 +91,23 @@ function refuseNewer(found: number): void {
   }
 }
 
-async function createLedger(db: Kysely<LedgerSchema>): Promise<void> {
+async function createLedger(db: Kysely<LedgerSchema>, dialect: SqlDialect): Promise<void> {
+  const text = orderedText(dialect)
   await db.schema
     .createTable('event')
     .addColumn('seq', 'bigint', (column) => column.primaryKey())
-    .addColumn('event_id', 'text', (column) => column.notNull().unique())
-    .addColumn('cluster_uid', 'text', (column) => column.notNull())
-    .addColumn('pod_uid', 'text', (column) => column.notNull())
+    .addColumn('event_id', text, (column) => column.notNull().unique())
+    .addColumn('cluster_uid', text, (column) => column.notNull())
+    .addColumn('pod_uid', text, (column) => column.notNull())
     .addColumn('incarnation', 'bigint', (column) => column.notNull())
-    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('kind', text, (column) => column.notNull())
     .addColumn('at_ms', 'bigint', (column) => column.notNull())
     .addColumn('observed_ms', 'bigint', (column) => column.notNull())
-    .addColumn('source', 'text', (column) => column.notNull())
-    .addColumn('body', 'text', (column) => column.notNull())
+    .addColumn('source', text, (column) => column.notNull())
+    .addColumn('body', text, (column) => column.notNull())
     // Unique: two writers cannot both follow the same event.
-    .addColumn('prev_hash', 'text', (column) => column.notNull().unique())
-    .addColumn('hash', 'text', (column) => column.notNull())
+    .addColumn('prev_hash', text, (column) => column.notNull().unique())
+    .addColumn('hash', text, (column) => column.notNull())
     .execute()
   await db.schema
     .createIndex('event_by_pod')
@@ -113,24 +117,18 @@ async function createLedger(db: Kysely<LedgerSchema>): Promise<void> {
   await db.schema.createIndex('event_by_kind').on('event').columns(['kind', 'at_ms']).execute()
   await db.schema
     .createTable('interval')
-    .addColumn('pod_uid', 'text', (column) => column.notNull())
+    .addColumn('pod_uid', text, (column) => column.notNull())
     .addColumn('incarnation', 'bigint', (column) => column.notNull())
     .addColumn('start_ms', 'bigint', (column) => column.notNull())
     .addColumn('end_ms', 'bigint')
-    .addColumn('body', 'text', (column) => column.notNull())
+    .addColumn('body', text, (column) => column.notNull())
     .addPrimaryKeyConstraint('interval_key', ['pod_uid', 'incarnation'])
     .execute()
   await db.schema.createIndex('interval_by_end').on('interval').columns(['end_ms', 'start_ms']).execute()
   await db.schema
     .createTable('price_book')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('body', 'text', (column) => column.notNull())
+    .addColumn('id', text, (column) => column.primaryKey())
+    .addColumn('body', text, (column) => column.notNull())
     .execute()
-  for (const change of ['update', 'delete']) {
-    await sql
-      .raw(
-        `create trigger event_no_${change} before ${change} on event begin select raise(abort, 'the ledger is append-only'); end`,
-      )
-      .execute(db)
-  }
+  await appendOnly(db, dialect, 'event')
 }

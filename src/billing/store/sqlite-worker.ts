@@ -55,7 +55,7 @@ async function openLedger(database: DatabaseSync, readOnly: boolean): Promise<Sq
   if (!readOnly) database.exec('pragma journal_mode = wal; pragma synchronous = full')
   const db = new Kysely<LedgerSchema>({ dialect: new SqliteDialect({ database: kyselyDatabase(database) }) })
   if (readOnly) await checkVersion(db)
-  else await db.transaction().execute(migrate)
+  else await db.transaction().execute((transaction) => migrate(transaction, 'sqlite'))
   return new SqlLedger(db)
 }
 
