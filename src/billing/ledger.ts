@@ -15,8 +15,8 @@ export function isDiskFailure(error: unknown): error is SpillwayError {
 /**
  * The append-only record of what ran. One contract, tested by test/conformance/ledger-store.ts for every store.
  * Rejections carry a `SpillwayError`: LedgerUnavailable (the store cannot be written or read now; try again),
- * LedgerCorrupt (what is stored contradicts itself), Rejected (this store is not for this program); or the signal's
- * reason. A write whose caller went away may still happen: it is harmless, for events are idempotent by id.
+ * LedgerTakenOver (another writes it now: nothing is ever written by this one again), LedgerCorrupt (what is stored
+ * contradicts itself), Rejected (this store is not for this program, or of another cluster); or the signal's reason. A write whose caller went away may still happen: it is harmless, for events are idempotent by id.
  */
 export interface LedgerStore {
   /**

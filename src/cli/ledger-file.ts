@@ -1,10 +1,17 @@
 import { existsSync } from 'node:fs'
 import type { LedgerStore } from '../billing/ledger.ts'
+import { openPostgresLedger } from '../billing/store/postgres.ts'
+import { isPostgresUrl } from '../billing/store/postgres-url.ts'
 import { openSqliteLedger } from '../billing/store/sqlite.ts'
 import { SpillwayError } from '../model/errors.ts'
+import type { CliContext } from './context.ts'
 
-/** Opens a ledger file for reading. Rejects with Usage when there is none. */
-export async function openLedgerFile(file: string): Promise<LedgerStore> {
-  if (!existsSync(file)) throw new SpillwayError('Usage', `--ledger: ${file} does not exist`)
-  return await openSqliteLedger({ file, readOnly: true })
+/** Opens what `--ledger` names, a file or a PostgreSQL URL, for reading. Rejects with Usage when there is no such file. */
+export async function openLedgerFile(
+  place: string,
+  { environment }: Pick<CliContext, 'environment'>,
+): Promise<LedgerStore> {
+  if (isPostgresUrl(place)) return await openPostgresLedger({ url: place, environment, readOnly: true })
+  if (!existsSync(place)) throw new SpillwayError('Usage', `--ledger: ${place} does not exist`)
+  return await openSqliteLedger({ file: place, readOnly: true })
 }

@@ -19,6 +19,10 @@ export const errorTable = {
     sentence: 'the ledger cannot be written; nothing new starts until it can',
     retry: true,
   },
+  LedgerTakenOver: {
+    sentence: 'another Spillway writes the ledger now; this one ends',
+    retry: false,
+  },
   LedgerCorrupt: { sentence: 'the ledger contradicts itself', retry: false },
   // What people type.
   ConfigInvalid: { sentence: 'the configuration has errors', retry: false },

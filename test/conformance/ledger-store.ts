@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
+import type { SpillwayError } from '../../src/model/errors.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import type { UsageFact } from '../../src/model/usage.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
@@ -11,9 +12,17 @@ const start = fakeEpochMs
 const hour = 3_600_000
 const ever = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }
 
+export interface LedgerOpening {
+  readonly readOnly?: boolean
+  readonly clusterUid?: string
+  readonly onTakenOver?: (error: SpillwayError) => void
+}
+
 /** A place that stores can be opened on, again and again. */
 export interface LedgerPlace {
-  open(): Promise<LedgerStore>
+  open(options?: LedgerOpening): Promise<LedgerStore>
+  /** As if the writer had not been able to run for a while: stopped, swapped out, cut off. */
+  letClaimExpire(): Promise<void>
   remove(): Promise<void>
 }
 

@@ -1,5 +1,6 @@
 import type { ColumnType, Kysely } from 'kysely'
 import { SpillwayError } from '../../model/errors.ts'
+import { createClaimTable } from './claim.ts'
 import { appendOnly, orderedText, type SqlDialect } from './sql-dialect.ts'
 
 /** 64-bit integers: read as bigint, since they do not fit a number. */
@@ -31,12 +32,24 @@ export interface LedgerSchema {
     body: string
   }
   price_book: { id: string; body: string }
+  /** Who may write: at most one row (claim.ts). */
+  writer: {
+    id: Int64
+    cluster_uid: string | null
+    epoch: Int64
+    holder: string
+    holder_name: string
+    /** 1: the holder has the lock that the system frees when it ends. */
+    has_lock: Int64
+    renewed_ms: Int64
+  }
   schema_version: { version: Int64 }
 }
 
 /** Numbered from 1; a published one never changes. */
 const migrations: readonly ((db: Kysely<LedgerSchema>, dialect: SqlDialect) => Promise<void>)[] = [
   createLedger,
+  createClaimTable,
 ]
 
 export const schemaVersion = migrations.length

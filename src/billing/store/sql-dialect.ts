@@ -32,3 +32,15 @@ function postgresTriggers(table: string): string[] {
     `create trigger ${table}_append_only before update or delete or truncate on ${table} for each statement execute function refuse_change()`,
   ]
 }
+
+export async function hasTable(
+  db: QueryExecutorProvider,
+  dialect: SqlDialect,
+  table: string,
+): Promise<boolean> {
+  const query =
+    dialect === 'sqlite'
+      ? sql`select 1 from sqlite_master where type = 'table' and name = ${table}`
+      : sql`select 1 where to_regclass(${table}) is not null`
+  return (await query.execute(db)).rows.length > 0
+}

@@ -13,17 +13,23 @@ import type { LedgerSchema } from './schema.ts'
 // SQLite takes 32,766 parameters in a statement; an event has twelve.
 const rowsPerInsert = 500
 
+/** Throws unless this program may still write; called first in each transaction that writes. */
+export type WriteGuard = (transaction: Transaction<LedgerSchema>) => Promise<void>
+
 /** The ledger's SQL, in what SQLite and PostgreSQL share. One call at a time: whoever holds it sees to that. */
 export class SqlLedger {
   readonly #db: Kysely<LedgerSchema>
+  readonly #guard: WriteGuard
 
-  constructor(db: Kysely<LedgerSchema>) {
+  constructor(db: Kysely<LedgerSchema>, guard: WriteGuard) {
     this.#db = db
+    this.#guard = guard
   }
 
   /** One transaction, however many events: that is the group commit. */
   async append(events: readonly UsageEvent[]): Promise<AppendOutcome[]> {
     return await this.#db.transaction().execute(async (transaction) => {
+      await this.#guard(transaction)
       const known = await knownContents(transaction, events)
       const fresh: UsageEvent[] = []
       const outcomes = events.map((event): AppendOutcome => {
@@ -106,6 +112,7 @@ export class SqlLedger {
 
   async keepPriceBooks(books: readonly PriceBook[]): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
+      await this.#guard(transaction)
       for (const book of books) {
         const body = encodeJson(book)
         const kept = await transaction

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { SpillwayError } from '../../model/errors.ts'
 import type { PodUid } from '../../model/pod-key.ts'
@@ -12,27 +14,26 @@ import {
   type StoredEvent,
 } from '../ledger.ts'
 import type { Adjustment, PodHistory, UsageInterval } from '../projection.ts'
+import type { Claimant } from './claim.ts'
+import {
+  openingId,
+  type LedgerCall,
+  type LedgerLocation,
+  type OpenRequest,
+  type WorkerAnswer,
+  type WorkerRequest,
+} from './ledger-messages.ts'
 import type { SqlLedger } from './sql-ledger.ts'
-import type { LedgerCall, SqliteWorkerData, WorkerAnswer, WorkerRequest } from './sqlite-worker.ts'
 
-export interface SqliteLedgerOptions {
-  readonly file: string
-  /** For reading a ledger that nothing writes: changes nothing, and refuses to create the file. Default false. */
-  readonly readOnly?: boolean
-}
-
-/**
- * Opens the ledger file, making or migrating it as needed. Rejects with LedgerUnavailable or Rejected; but a disk that
- * is full now may not be later: then every call opens it anew, and until one can all reject with LedgerUnavailable.
- */
-export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<LedgerStore> {
-  const ledger = new SqliteLedger({ file: options.file, readOnly: options.readOnly ?? false })
-  try {
-    await ledger.open()
-  } catch (error) {
-    if (options.readOnly || !isDiskFailure(error)) throw error
-  }
-  return ledger
+export interface WorkerLedgerOptions {
+  readonly location: LedgerLocation
+  /** How errors call the place. */
+  readonly name: string
+  readonly readOnly: boolean
+  readonly clusterUid: string | undefined
+  /** What the database's client finds in its environment. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly onTakenOver: ((error: SpillwayError) => void) | undefined
 }
 
 interface QueuedAppend {
@@ -41,20 +42,31 @@ interface QueuedAppend {
   readonly reject: (error: unknown) => void
 }
 
-/** The calling side of the worker thread that owns the file. A worker that died is started again by the next call. */
-class SqliteLedger implements LedgerStore {
-  readonly #data: SqliteWorkerData
+/**
+ * The calling side of the thread that has the ledger open. A thread that died is started again by the next call, and
+ * goes on with the claim of the one before.
+ */
+export class WorkerLedger implements LedgerStore {
+  readonly #options: WorkerLedgerOptions
+  readonly #holder = randomUUID()
+  #claimed = false
+  #takenOver: SpillwayError | undefined
   #connection: Promise<WorkerConnection> | undefined
   #closed = false
   #queue: QueuedAppend[] = []
   #committing = false
 
-  constructor(data: SqliteWorkerData) {
-    this.#data = data
+  constructor(options: WorkerLedgerOptions) {
+    this.#options = options
   }
 
+  /** Rejects when it cannot; but a disk that is full now may not be later: then every call tries again. */
   async open(): Promise<void> {
-    await this.#connect()
+    try {
+      await this.#connect()
+    } catch (error) {
+      if (this.#options.readOnly || !isDiskFailure(error)) throw error
+    }
   }
 
   /** What arrives while a commit waits for the disk shares the next one. */
@@ -137,18 +149,50 @@ class SqliteLedger implements LedgerStore {
   }
 
   #connect(): Promise<WorkerConnection> {
-    if (this.#closed) throw new SpillwayError('LedgerUnavailable', 'the ledger is closed')
+    const { name, location, environment } = this.#options
+    if (this.#closed) throw new SpillwayError('LedgerUnavailable', `${name}: the ledger is closed`)
     if (this.#connection) return this.#connection
-    const connection = WorkerConnection.open(this.#data, () => this.#forget(connection))
-    // The thread ends a little later than it says that it could not open the file: the next call must not meet it.
-    connection.catch(() => this.#forget(connection))
+    const connection = WorkerConnection.open({
+      request: { location, claimant: this.#claimant(), environment },
+      name,
+      onLost: () => this.#forget(connection),
+      onTakenOver: (error) => this.#tellTakenOver(error),
+    })
+    connection.then(
+      () => {
+        this.#claimed = true
+      },
+      // The thread ends a little later than it says that it could not open: the next call must not meet it.
+      () => this.#forget(connection),
+    )
     this.#connection = connection
     return connection
+  }
+
+  #claimant(): Claimant | undefined {
+    const { readOnly, clusterUid } = this.#options
+    if (readOnly) return undefined
+    const holderName = `host ${hostname()}, process ${process.pid}`
+    return { holder: this.#holder, holderName, clusterUid, resume: this.#claimed }
+  }
+
+  #tellTakenOver(error: SpillwayError): void {
+    if (this.#takenOver) return
+    this.#takenOver = error
+    this.#options.onTakenOver?.(error)
   }
 
   #forget(connection: Promise<WorkerConnection>): void {
     if (this.#connection === connection) this.#connection = undefined
   }
+}
+
+interface ConnectionOptions {
+  readonly request: OpenRequest
+  readonly name: string
+  /** Told when the thread ends, for whatever reason. */
+  readonly onLost: () => void
+  readonly onTakenOver: (error: SpillwayError) => void
 }
 
 interface Waiting {
@@ -159,30 +203,34 @@ interface Waiting {
 /** Requests and answers of one worker thread. */
 class WorkerConnection {
   readonly #worker: Worker
+  readonly #options: ConnectionOptions
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
 
-  private constructor(worker: Worker) {
+  private constructor(worker: Worker, options: ConnectionOptions) {
     this.#worker = worker
+    this.#options = options
   }
 
-  /** `onLost` is told when the thread ends, for whatever reason. */
-  static async open(data: SqliteWorkerData, onLost: () => void): Promise<WorkerConnection> {
+  static async open(options: ConnectionOptions): Promise<WorkerConnection> {
+    const { request, name, onLost } = options
     const worker = new Worker(workerUrl(), {
-      workerData: data,
+      workerData: request,
+      // PostgreSQL's client reads its variables from there, and nothing else is its business.
+      env: { ...request.environment },
       execArgv: ['--disable-warning=ExperimentalWarning'],
     })
-    const connection = new WorkerConnection(worker)
+    const connection = new WorkerConnection(worker, options)
     const lost = (what: string): void => {
       onLost()
-      connection.#fail(new SpillwayError('LedgerUnavailable', `${data.file}: ${what}`))
+      connection.#fail(new SpillwayError('LedgerUnavailable', `${name}: ${what}`))
     }
-    worker.on('message', (answer: WorkerAnswer) => connection.#settle(answer, data.file))
+    worker.on('message', (answer: WorkerAnswer) => connection.#settle(answer))
     worker.on('error', (error) => lost(`the ledger's thread failed: ${error.message}`))
     worker.on('exit', () => lost("the ledger's thread has ended"))
     // It must not keep a process alive that has nothing else to do.
     worker.unref()
-    await connection.#wait(0)
+    await connection.#wait(openingId)
     return connection
   }
 
@@ -211,14 +259,19 @@ class WorkerConnection {
     }
   }
 
-  #settle(answer: WorkerAnswer, file: string): void {
+  #settle(answer: WorkerAnswer): void {
     const waiting = this.#waiting.get(answer.id)
     this.#waiting.delete(answer.id)
-    if (answer.ok) waiting?.resolve(answer.value)
-    else {
-      const { code, message, reason } = answer
-      waiting?.reject(new SpillwayError(code, `${file}: ${message}`, { ...(reason && { reason }) }))
+    if (answer.ok) {
+      waiting?.resolve(answer.value)
+      return
     }
+    const { code, message, reason } = answer
+    const error = new SpillwayError(code, `${this.#options.name}: ${message}`, {
+      ...(reason !== undefined && { reason }),
+    })
+    if (code === 'LedgerTakenOver') this.#options.onTakenOver(error)
+    waiting?.reject(error)
   }
 
   #fail(error: SpillwayError): void {
@@ -229,7 +282,7 @@ class WorkerConnection {
 
 /** A release is built JavaScript, where the worker lies under the same name with the other ending. */
 function workerUrl(): URL {
-  const url = new URL('./sqlite-worker.ts', import.meta.url)
+  const url = new URL('./ledger-worker.ts', import.meta.url)
   return import.meta.url.endsWith('.js') ? new URL(url.href.replace(/\.ts$/, '.js')) : url
 }
 

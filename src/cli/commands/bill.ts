@@ -26,7 +26,7 @@ export function billCommand(context: CliContext): Command {
     .option('--to <time>', 'exclusive; default now')
     .addOption(new Option('--by <view>', 'one row for each').choices(billViews).default('namespace'))
     .option('--server <url>', 'admin API of a Spillway elsewhere')
-    .option('--ledger <file>', 'read a ledger file while nothing runs')
+    .option('--ledger <place>', 'read a ledger itself: a file, or a PostgreSQL URL')
     .action(async (flags: BillFlags, command: Command) => {
       const nowMs = context.clock.wallMs()
       const query = {
@@ -56,10 +56,10 @@ async function billOfServer(target: string, query: Query, { signal }: CliContext
   return (await askAdmin({ target }, '/v1/bill', text, signal)) as Bill
 }
 
-async function billOfFile(file: string, query: Query, { clock, signal }: CliContext): Promise<Bill> {
-  const ledger = await openLedgerFile(file)
+async function billOfFile(file: string, query: Query, context: CliContext): Promise<Bill> {
+  const ledger = await openLedgerFile(file, context)
   try {
-    return await new BillingReader(ledger, clock).bill(query, signal)
+    return await new BillingReader(ledger, context.clock).bill(query, context.signal)
   } finally {
     await ledger.close()
   }

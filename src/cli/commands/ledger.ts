@@ -17,7 +17,7 @@ export function ledgerCommand(context: CliContext, exit: (code: number) => void)
   const verify = new Command('verify')
     .description('check the hash chain and the invariants of the ledger')
     .option('--server <url>', 'admin API of a Spillway elsewhere')
-    .option('--ledger <file>', 'read a ledger file while nothing runs')
+    .option('--ledger <place>', 'read a ledger itself: a file, or a PostgreSQL URL')
     .action(async (flags: VerifyFlags, command: Command) => {
       const options = { ...globalOptions(command), ...flags }
       const report = await verifyLedger(options, context)
@@ -41,7 +41,7 @@ async function verifyLedger(
       context.signal,
     )) as LedgerReport
   }
-  const ledger = await openLedgerFile(options.ledger)
+  const ledger = await openLedgerFile(options.ledger, context)
   try {
     return await new BillingReader(ledger, context.clock).verify(context.signal)
   } finally {

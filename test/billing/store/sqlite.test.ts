@@ -17,8 +17,15 @@ const never = new AbortController().signal
 
 testLedgerStore('SQLite', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'spillway-ledger-'))
+  const file = join(folder, 'ledger.db')
   return {
-    open: () => openSqliteLedger({ file: join(folder, 'ledger.db') }),
+    open: (options) => openSqliteLedger({ file, ...options }),
+    letClaimExpire: () => {
+      const database = new DatabaseSync(file)
+      database.exec('update writer set renewed_ms = 0')
+      database.close()
+      return Promise.resolve()
+    },
     remove: () => rm(folder, { recursive: true }),
   }
 })

@@ -1,0 +1,32 @@
+import type { SpillwayError } from '../../model/errors.ts'
+import type { LedgerStore } from '../ledger.ts'
+import { WorkerLedger } from './worker-ledger.ts'
+
+export interface SqliteLedgerOptions {
+  readonly file: string
+  /** For reading a ledger, also beside the one that writes: changes nothing, and does not create the file. Default false. */
+  readonly readOnly?: boolean
+  /** The cluster that is metered: the ledger of another one is refused. Default: whichever it belongs to. */
+  readonly clusterUid?: string
+  /** Told once, when another writer has taken over. */
+  readonly onTakenOver?: (error: SpillwayError) => void
+}
+
+/**
+ * Opens the ledger file, making or migrating it as needed, and claims it for writing. Rejects with LedgerUnavailable
+ * (another writes it, too) or Rejected; but a disk that is full now may not be later: then every call opens it anew, and
+ * until one can all reject with LedgerUnavailable.
+ */
+export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<LedgerStore> {
+  const { file, readOnly = false, clusterUid, onTakenOver } = options
+  const ledger = new WorkerLedger({
+    location: { kind: 'sqlite', file },
+    name: file,
+    readOnly,
+    clusterUid,
+    environment: {},
+    onTakenOver,
+  })
+  await ledger.open()
+  return ledger
+}

