@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts'
+import { exportLedger } from './export-ledger.ts'
 import { bill, type Bill, type BillQuery } from './invoice.ts'
 import type { LedgerStore } from './ledger.ts'
 import { runningPods, spendPerHourNow, type RunningPod } from './spending.ts'
@@ -30,5 +31,10 @@ export class BillingReader {
 
   verify(signal: AbortSignal): Promise<LedgerReport> {
     return verifyLedger(this.#ledger, { nowMs: this.#clock.wallMs() }, signal)
+  }
+
+  /** As docs/reference/ledger-export.md describes it. */
+  exportLedger(signal: AbortSignal): AsyncGenerator<string> {
+    return exportLedger(this.#ledger, signal)
   }
 }

@@ -12,11 +12,23 @@ export type AdminQuestion = Readonly<Record<string, string>> | { readonly body: 
 
 /** Asks a running Spillway. Rejects with Unavailable when none answers, or with the error that it answers. */
 export async function askAdmin(
+  options: AdminClientOptions,
+  path: string,
+  question: AdminQuestion,
+  signal: AbortSignal,
+): Promise<unknown> {
+  let answer = ''
+  for await (const text of readAdmin(options, path, question, signal)) answer += text
+  return JSON.parse(answer)
+}
+
+/** The same for an answer that is too long to hold: its text as it comes. */
+export async function* readAdmin(
   { target }: AdminClientOptions,
   path: string,
   { body: sent, ...query }: AdminQuestion,
   signal: AbortSignal,
-): Promise<unknown> {
+): AsyncGenerator<string> {
   const url = /^https?:/.test(target)
   if (!url && !existsSync(target)) {
     throw new SpillwayError(
@@ -36,10 +48,12 @@ export async function askAdmin(
       }),
       signal,
     })
-    const answer: unknown = await body.json()
-    if (statusCode === 200) return answer
-    const { message } = answer as { message?: string }
-    throw new SpillwayError('Unavailable', message ?? `${target} answered ${statusCode}`)
+    if (statusCode !== 200) {
+      const { message } = (await body.json()) as { message?: string }
+      throw new SpillwayError('Unavailable', message ?? `${target} answered ${statusCode}`)
+    }
+    body.setEncoding('utf8')
+    for await (const text of body) yield text as string
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof SpillwayError) throw error
@@ -47,6 +61,7 @@ export async function askAdmin(
       cause: error,
     })
   } finally {
-    await client.close()
+    // Not closed: who stops reading in the middle would wait for the rest.
+    await client.destroy()
   }
 }

@@ -6,13 +6,14 @@ import { exitCodes, type CliContext } from '../context.ts'
 import { adminTarget, globalOptions } from '../global-options.ts'
 import { openLedgerFile } from '../ledger-file.ts'
 import { Output } from '../output.ts'
+import { ledgerExportCommand } from './ledger-export.ts'
 
 interface VerifyFlags {
   readonly server?: string
   readonly ledger?: string
 }
 
-/** `spillway ledger verify`: exit code 3 when a claim about the ledger is false. */
+/** `spillway ledger`; its `verify`: exit code 3 when a claim about the ledger is false. */
 export function ledgerCommand(context: CliContext, exit: (code: number) => void): Command {
   const verify = new Command('verify')
     .description('check the hash chain and the invariants of the ledger')
@@ -26,7 +27,10 @@ export function ledgerCommand(context: CliContext, exit: (code: number) => void)
       else output.write(formatReport(report))
       if (report.problems.length > 0) exit(exitCodes.claimFalse)
     })
-  return new Command('ledger').description('look after the ledger').addCommand(verify)
+  return new Command('ledger')
+    .description('look after the ledger')
+    .addCommand(verify)
+    .addCommand(ledgerExportCommand(context))
 }
 
 async function verifyLedger(

@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { dirname } from 'node:path'
+import { Readable } from 'node:stream'
 import { fastify, type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
@@ -88,6 +89,9 @@ export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>):
   server.get('/v1/check', async (request, reply) => sendJson(reply, await model.check(request.signal)))
   server.get('/v1/ledger/verify', async (request, reply) =>
     sendJson(reply, await model.verify(request.signal)),
+  )
+  server.get('/v1/ledger/export', (_request, reply) =>
+    reply.type('application/x-ndjson').send(Readable.from(model.exportLedger(whileAsked(reply.raw)))),
   )
   return server
 }

@@ -135,6 +135,8 @@ export interface AdminReadModel {
   status(signal: AbortSignal): Promise<StatusView>
   bill(query: BillQuery, signal: AbortSignal): Promise<unknown>
   verify(signal: AbortSignal): Promise<unknown>
+  /** Lines of JSON, as docs/reference/ledger-export.md has them. */
+  exportLedger(signal: AbortSignal): AsyncIterable<string>
   explain(query: ExplainQuery, signal: AbortSignal): Promise<ExplainView>
   check(signal: AbortSignal): Promise<CheckView>
   metrics(): Promise<string>

@@ -21,6 +21,7 @@ export interface BillingReader {
   spendPerHour(nowMs: number, signal: AbortSignal): Promise<readonly SpendView[]>
   bill(query: BillQuery, signal: AbortSignal): Promise<unknown>
   verify(signal: AbortSignal): Promise<unknown>
+  exportLedger(signal: AbortSignal): AsyncIterable<string>
 }
 
 export interface BilledPodView {
@@ -54,6 +55,7 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
   return {
     bill: (query, signal) => billing.bill(query, signal),
     verify: (signal) => billing.verify(signal),
+    exportLedger: (signal) => billing.exportLedger(signal),
     explain: (query, signal) => options.explain(query, signal),
     check: (signal) => options.check(signal),
     metrics,

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { askAdmin } from '../../../src/cli/admin-client.ts'
+import { askAdmin, readAdmin } from '../../../src/cli/admin-client.ts'
 import { startAdminServer } from '../../../src/console/api/admin-server.ts'
 import type {
   AdminReadModel,
@@ -47,6 +47,10 @@ const model: AdminReadModel = {
     return Promise.resolve({ total: 12_345_678_901_234_567_890n })
   },
   verify: () => Promise.reject(new SpillwayError('LedgerCorrupt', 'event 7: hash differs')),
+  async *exportLedger() {
+    yield '{"type":"ledger"}\n'
+    yield '{"type":"end"}\n'
+  },
   explain: (query, signal) => {
     signal.throwIfAborted()
     explained.push(query)
@@ -121,4 +125,10 @@ test('what the check found is answered', async () => {
     admission: { placement: 'policy', daemonSets: 'policy' },
     findings: [{ level: 'note', finding: 'f', remedy: 'r' }],
   })
+})
+
+test('the export comes as lines, as they are made', async () => {
+  const texts = []
+  for await (const text of readAdmin({ target: socket }, '/v1/ledger/export', {}, never)) texts.push(text)
+  expect(texts.join('')).toBe('{"type":"ledger"}\n{"type":"end"}\n')
 })
