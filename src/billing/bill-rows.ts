@@ -1,19 +1,34 @@
-import { formatNanos, nanoScale, rational, roundRational } from '../model/money.ts'
+import { formatNanos, nanoScale, plus, rational, roundRational, zero, type Rational } from '../model/money.ts'
 import { addQuantities, noQuantities, type Quantities } from '../model/usage.ts'
+import type { BillEntry } from './bill-entries.ts'
+import type { BillGrouping } from './bill-query.ts'
 
-export const billViews = ['namespace', 'workload', 'pod'] as const
-export type BillView = (typeof billViews)[number]
-
-export interface BillRow {
-  readonly namespace: string
+/** By what a row is told from the others: only what the bill is by. */
+export interface BillRowKey {
+  /** UTC, `2026-11-29`. */
+  readonly day?: string
+  readonly pool?: string
+  readonly namespace?: string
+  /** Of the labels that the bill is by; one that a Pod does not have is empty. */
+  readonly labels?: Readonly<Record<string, string>>
   /** With `by: workload` and `by: pod`: `Deployment/web`. */
   readonly workload?: string
   /** With `by: pod`. */
   readonly pod?: string
   readonly podUid?: string
+  /** Why a correction was made: it has a row of its own. */
+  readonly correction?: string
+}
+
+export interface BillRow extends BillRowKey {
   readonly pods: number
+  /** When the first of them began, and the last one ended: absent while one runs. RFC 3339. */
+  readonly started: string
+  readonly ended?: string
   /** Some of it still runs: the amount grows. */
   readonly open: boolean
+  /** What runs of it costs an hour. */
+  readonly perHour?: string
   /** Some of its ends are estimates: the evidence was lost. */
   readonly estimated: boolean
   readonly coreSeconds: string
@@ -30,58 +45,123 @@ export interface BillTotal {
   readonly amount: string
 }
 
-/** What one row is made of. */
-export interface BillEntry {
-  readonly namespace: string
-  readonly workload: string
-  readonly pod: string
-  readonly podUid: string
-  readonly open: boolean
-  readonly estimated: boolean
-  readonly quantities: Quantities
-  readonly nanos: bigint
+interface Sum {
+  readonly key: BillRowKey
   readonly currency: string
-  readonly unpriced: readonly string[]
+  readonly podUids: Set<string>
+  startMs: number
+  endMs: number | undefined
+  open: boolean
+  estimated: boolean
+  perHour: Rational
+  quantities: Quantities
+  nanos: bigint
+  readonly unpriced: Set<string>
 }
 
-/** Entries of one name and currency. */
-export interface BillGroup {
-  readonly key: Pick<BillRow, 'namespace' | 'workload' | 'pod' | 'podUid'>
-  readonly currency: string
-  readonly entries: readonly BillEntry[]
-  readonly nanos: bigint
-}
+/** Adds entries up as they come; keeps the sums, and no entry. */
+export class BillSums {
+  readonly #by: readonly BillGrouping[]
+  readonly #sums = new Map<string, Sum>()
 
-export function collectRows(entries: readonly BillEntry[], by: BillView): BillGroup[] {
-  const groups = Map.groupBy(entries, (entry) => JSON.stringify([rowKey(entry, by), entry.currency]))
-  return [...groups.values()]
-    .flatMap((own) => {
-      const [first] = own
-      if (!first) return []
-      const nanos = own.reduce((sum, entry) => sum + entry.nanos, 0n)
-      return [{ key: rowKey(first, by), currency: first.currency, entries: own, nanos }]
+  constructor(by: readonly BillGrouping[]) {
+    this.#by = by
+  }
+
+  add(entry: BillEntry): void {
+    const { currency } = entry
+    const key = keyOf(entry, this.#by)
+    const text = JSON.stringify([key, currency])
+    const known = this.#sums.get(text)
+    const sum = known ?? emptySum(key, entry)
+    if (!known) this.#sums.set(text, sum)
+    sum.podUids.add(entry.podUid)
+    sum.startMs = Math.min(sum.startMs, entry.startMs)
+    sum.endMs =
+      sum.endMs === undefined || entry.endMs === undefined ? undefined : Math.max(sum.endMs, entry.endMs)
+    sum.open ||= entry.open
+    sum.estimated ||= entry.estimated
+    if (entry.open) sum.perHour = plus(sum.perHour, entry.perHour)
+    sum.quantities = addQuantities(sum.quantities, entry.quantities)
+    sum.nanos += entry.nanos
+    for (const resource of entry.unpriced) sum.unpriced.add(resource)
+  }
+
+  /** By day, then by amount, the largest first. */
+  rows(): BillRow[] {
+    return [...this.#sums.values()]
+      .sort(
+        (a, b) =>
+          compare(a.key.day ?? '', b.key.day ?? '') ||
+          compare(b.nanos, a.nanos) ||
+          compare(JSON.stringify(a.key), JSON.stringify(b.key)),
+      )
+      .map(rowOf)
+  }
+
+  /** One a currency: amounts in different ones are never added up. */
+  totals(): BillTotal[] {
+    return totalsOf(this.#sums.values(), ({ nanos }) => nanos)
+  }
+
+  /** What all that runs costs an hour. */
+  perHour(): BillTotal[] {
+    const open = [...this.#sums.values()].filter((sum) => sum.open)
+    const exact = Map.groupBy(open, ({ currency }) => currency)
+    return [...exact].flatMap(([currency, own]) => {
+      const sum = own.map(({ perHour }) => perHour).reduce(plus, zero)
+      return currency === '' ? [] : [{ currency, amount: told(sum) }]
     })
-    .sort(
-      (a, b) => compareBigint(b.nanos, a.nanos) || compareText(JSON.stringify(a.key), JSON.stringify(b.key)),
-    )
+  }
 }
 
-function rowKey({ namespace, workload, pod, podUid }: BillEntry, by: BillView): BillGroup['key'] {
-  if (by === 'namespace') return { namespace }
-  return by === 'workload' ? { namespace, workload } : { namespace, workload, pod, podUid }
-}
-
-export function billRow({ key, currency, entries, nanos }: BillGroup): BillRow {
-  const used = entries.map((entry) => entry.quantities).reduce(addQuantities, noQuantities)
+function keyOf(entry: BillEntry, by: readonly BillGrouping[]): BillRowKey {
+  const has = (...any: readonly BillGrouping[]): boolean => any.some((grouping) => by.includes(grouping))
+  const labels = by.flatMap((grouping) => (grouping.startsWith('label:') ? [grouping.slice(6)] : []))
   return {
-    ...key,
-    pods: new Set(entries.map(({ podUid }) => podUid)).size,
-    open: entries.some(({ open }) => open),
-    estimated: entries.some(({ estimated }) => estimated),
-    ...decimalQuantities(used),
-    amount: formatNanos(nanos),
+    ...(has('day') && { day: entry.day }),
+    ...(has('pool') && { pool: entry.pool }),
+    ...(has('namespace', 'workload', 'pod') && { namespace: entry.namespace }),
+    ...(labels.length > 0 && { labels: Object.fromEntries(labels.map((key) => [key, labelOf(entry, key)])) }),
+    ...(has('workload', 'pod') && { workload: entry.workload }),
+    ...(has('pod') && { pod: entry.pod, podUid: entry.podUid }),
+    ...(entry.correction !== undefined && { correction: entry.correction }),
+  }
+}
+
+function labelOf({ labels }: BillEntry, key: string): string {
+  return Object.hasOwn(labels, key) ? (labels[key] ?? '') : ''
+}
+
+function emptySum(key: BillRowKey, { currency, startMs, endMs }: BillEntry): Sum {
+  return {
+    key,
     currency,
-    unpriced: [...new Set(entries.flatMap(({ unpriced }) => unpriced))].sort(),
+    podUids: new Set(),
+    startMs,
+    endMs,
+    open: false,
+    estimated: false,
+    perHour: zero,
+    quantities: noQuantities,
+    nanos: 0n,
+    unpriced: new Set(),
+  }
+}
+
+function rowOf(sum: Sum): BillRow {
+  return {
+    ...sum.key,
+    pods: sum.podUids.size,
+    started: new Date(sum.startMs).toISOString(),
+    ...(sum.endMs !== undefined && { ended: new Date(sum.endMs).toISOString() }),
+    open: sum.open,
+    ...(sum.open && { perHour: told(sum.perHour) }),
+    estimated: sum.estimated,
+    ...decimalQuantities(sum.quantities),
+    amount: formatNanos(sum.nanos),
+    currency: sum.currency,
+    unpriced: [...sum.unpriced].sort(),
   }
 }
 
@@ -91,30 +171,28 @@ function decimalQuantities({
   memoryMiBMs,
   gpuMs,
 }: Quantities): Pick<BillRow, 'coreSeconds' | 'gibSeconds' | 'gpuSeconds'> {
-  const told = (amount: bigint, perUnit: bigint): string =>
-    formatNanos(roundRational(rational(amount, perUnit * 1000n), nanoScale, 'half_even'))
+  const seconds = (amount: bigint, perUnit: bigint): string => told(rational(amount, perUnit * 1000n))
   return {
-    coreSeconds: told(cpuMilliMs, 1000n),
-    gibSeconds: told(memoryMiBMs, 1024n),
-    gpuSeconds: told(gpuMs, 1n),
+    coreSeconds: seconds(cpuMilliMs, 1000n),
+    gibSeconds: seconds(memoryMiBMs, 1024n),
+    gpuSeconds: seconds(gpuMs, 1n),
   }
 }
 
-export function totalsOf(rows: readonly BillGroup[]): BillTotal[] {
-  return [...Map.groupBy(rows, ({ currency }) => currency)]
+function totalsOf(sums: Iterable<Sum>, nanosOf: (sum: Sum) => bigint): BillTotal[] {
+  return [...Map.groupBy(sums, ({ currency }) => currency)]
     .filter(([currency]) => currency !== '')
     .map(([currency, own]) => ({
       currency,
-      amount: formatNanos(own.reduce((sum, { nanos }) => sum + nanos, 0n)),
+      amount: formatNanos(own.reduce((total, sum) => total + nanosOf(sum), 0n)),
     }))
 }
 
-function compareBigint(a: bigint, b: bigint): number {
-  if (a === b) return 0
-  return a < b ? -1 : 1
+function told(value: Rational): string {
+  return formatNanos(roundRational(value, nanoScale, 'half_even'))
 }
 
-function compareText(a: string, b: string): number {
+function compare<T extends bigint | string>(a: T, b: T): number {
   if (a === b) return 0
   return a < b ? -1 : 1
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../model/clock.ts'
+import type { BillQuery } from './bill-query.ts'
 import { exportLedger } from './export-ledger.ts'
-import { bill, type Bill, type BillQuery } from './invoice.ts'
+import { bill, type Bill } from './invoice.ts'
 import type { LedgerStore } from './ledger.ts'
 import { runningPods, spendPerHourNow, type RunningPod } from './spending.ts'
 import type { BillTotal } from './bill-rows.ts'
@@ -16,9 +17,10 @@ export class BillingReader {
     this.#clock = clock
   }
 
-  /** Open intervals are priced up to now; by Pod, every line is explained. */
-  bill(query: Omit<BillQuery, 'nowMs' | 'explain'>, signal: AbortSignal): Promise<Bill> {
-    return bill(this.#ledger, { ...query, nowMs: this.#clock.wallMs(), explain: query.by === 'pod' }, signal)
+  /** Open intervals are priced up to now; by Pod alone, every line is explained. */
+  bill(query: Omit<BillQuery, 'nowMs'>, signal: AbortSignal): Promise<Bill> {
+    const explain = query.explain ?? [query.by].flat().join() === 'pod'
+    return bill(this.#ledger, { ...query, explain, nowMs: this.#clock.wallMs() }, signal)
   }
 
   running(nowMs: number, signal: AbortSignal): Promise<readonly RunningPod[]> {

@@ -8,7 +8,7 @@ export interface AdminClientOptions {
 }
 
 /** The query, or a body that is sent as JSON. */
-export type AdminQuestion = Readonly<Record<string, string>> | { readonly body: object }
+export type AdminQuestion = Readonly<Record<string, string | readonly string[]>> | { readonly body: object }
 
 /** Asks a running Spillway. Rejects with Unavailable when none answers, or with the error that it answers. */
 export async function askAdmin(
@@ -41,7 +41,7 @@ export async function* readAdmin(
     const { statusCode, body } = await client.request({
       method: sent === undefined ? 'GET' : 'POST',
       path,
-      query,
+      query: query as Record<string, string | string[]>,
       ...(sent !== undefined && {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(sent),

@@ -17,6 +17,13 @@ export function parseTimeOption(flag: string, text: string, nowMs: number): numb
   return wallMs
 }
 
+/** `90m`, `24h`, `7d`. Milliseconds. */
+export function parseDurationOption(flag: string, text: string): number {
+  const match = /^([1-9]\d{0,5})([smhd])$/.exec(text)
+  if (match) return Number(match[1]) * (units[match[2] ?? ''] ?? 0)
+  throw new SpillwayError('Usage', `${flag}: found "${text}"; allowed: a length of time as in 90m, 24h, 7d`)
+}
+
 /** Times are UTC unless they say otherwise: a bill must not depend on where it is printed. */
 function withZone(text: string): string {
   return /([zZ]|[+-]\d{2}:?\d{2})$/.test(text) || /^\d{4}-\d{2}-\d{2}$/.test(text) ? text : `${text}Z`

@@ -142,6 +142,8 @@ describe('the meter', () => {
         estimated: false,
         coreSeconds: '10',
         gibSeconds: '20',
+        started: '2026-01-01T00:00:00.100Z',
+        ended: '2026-01-01T00:00:10.100Z',
         gpuSeconds: '0',
         // 10 × (1 × 0.000004976 + 2 × 0.000002073)
         amount: '0.00009122',

@@ -53,10 +53,7 @@ describe('the command line', () => {
 
   test.each([
     [['fly'], /unknown command 'fly'/],
-    [
-      ['bill', '--by', 'team'],
-      /--by <view>' argument 'team' is invalid\. Allowed choices are namespace, workload, pod/,
-    ],
+    [['bill', '--by', 'team'], /--by: found "team"; allowed: namespace, workload, pod, pool, day, label:KEY/],
     [['bill', '--from', 'yesterday'], /--from: found "yesterday"; allowed: RFC 3339/],
     [['up', '--virtual-nodes', 'many'], /found "many"; allowed: a whole number from 0 to 50/],
     [['run'], /--config: missing/],

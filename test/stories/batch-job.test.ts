@@ -1,6 +1,7 @@
 import { globSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Bill, ExplainedBillPod } from '../../src/billing/invoice.ts'
+import type { ExplainedPod } from '../../src/billing/bill-explanation.ts'
+import type { Bill } from '../../src/billing/invoice.ts'
 import { batchJob, jobs } from '../../src/cli/demo/manifests.ts'
 import { podTraces } from '../../src/cli/demo/pod-traces.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
@@ -59,7 +60,7 @@ function seen() {
   return watched.witness.of(pod().metadata?.uid)
 }
 
-async function billed(): Promise<ExplainedBillPod | undefined> {
+async function billed(): Promise<ExplainedPod | undefined> {
   const query = { fromMs: '0', toMs: String(Date.now()), by: 'pod' }
   const { pods = [] } = (await told.current.admin('/v1/bill', query)) as Bill
   return pods.find(({ podUid }) => podUid === pod().metadata?.uid)

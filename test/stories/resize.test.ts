@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { Bill, ExplainedBillPod } from '../../src/billing/invoice.ts'
+import type { ExplainedPod } from '../../src/billing/bill-explanation.ts'
+import type { Bill } from '../../src/billing/invoice.ts'
 import type { StatusView } from '../../src/console/api/contract.ts'
 import { nodes, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
@@ -103,7 +104,7 @@ describe('the bill of resized Pods', () => {
     for (const name of Object.keys(uids)) await api.delete(pods, { namespace, name }, {}, signal)
     await until('they are gone', () => told.current.pods().length === 0)
     const bill = await readBill()
-    const billed = (name: string): ExplainedBillPod => {
+    const billed = (name: string): ExplainedPod => {
       const [one, ...others] = (bill.pods ?? []).filter(({ podUid }) => podUid === uids[name])
       if (!one || others.length > 0)
         throw new Error(`${name} is billed ${others.length} times more than once`)

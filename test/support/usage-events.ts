@@ -2,6 +2,7 @@ import { asPodUid } from '../../src/model/pod-key.ts'
 import type { Spec } from '../../src/model/spec.ts'
 import {
   usageEvent,
+  type BilledPod,
   type BillingTerms,
   type Confidence,
   type UsageEvent,
@@ -31,7 +32,12 @@ export function terms(spec: Spec = smallSpec, priceBook = 'tencent-eks-intl-2023
   return { priceBook, spec, demand: { cpuMillis, memoryMiB, gpus }, steps: [] }
 }
 
-export function intentFact(name: string, spec?: Spec, priceBook?: string): UsageFact {
+export function intentFact(
+  name: string,
+  spec?: Spec,
+  priceBook?: string,
+  pod: Partial<BilledPod> = {},
+): UsageFact {
   return {
     kind: 'INTENT',
     pod: {
@@ -43,6 +49,7 @@ export function intentFact(name: string, spec?: Spec, priceBook?: string): Usage
       pool: 'burst',
       node: 'burst-0',
       labels: {},
+      ...pod,
     },
     terms: terms(spec, priceBook),
   }
@@ -62,12 +69,15 @@ export interface LifeOptions {
   readonly endMs?: number
   readonly spec?: Spec
   readonly priceBook?: string
+  /** What is not as in other tests. */
+  readonly pod?: Partial<BilledPod>
 }
 
 /** INTENT, OPENED and, with an end, CLOSED. */
-export function lifeOf(name: string, { startMs, endMs, spec, priceBook }: LifeOptions): UsageEvent[] {
+export function lifeOf(name: string, { startMs, endMs, spec, priceBook, pod }: LifeOptions): UsageEvent[] {
+  const intent = intentFact(name, spec, priceBook, pod)
   const events = [
-    testEvent(name, { atMs: startMs - 10, fact: intentFact(name, spec, priceBook), source: 'spillway' }),
+    testEvent(name, { atMs: startMs - 10, fact: intent, source: 'spillway' }),
     testEvent(name, { atMs: startMs, fact: openedFact(`sandbox-of-${name}`) }),
   ]
   if (endMs !== undefined) events.push(testEvent(name, { atMs: endMs, fact: closedFact('exact') }))

@@ -15,7 +15,7 @@ export function ledgerExportCommand(context: CliContext): Command {
   return new Command('export')
     .description('print every event with its hash, and the price books, as lines of JSON')
     .option('--server <url>', 'admin API of a Spillway elsewhere')
-    .option('--ledger <file>', 'read a ledger file while nothing runs')
+    .option('--ledger <place>', 'read a ledger itself: a file, or a PostgreSQL URL')
     .action(async (flags: ExportFlags, command: Command) => {
       const { stdout, signal } = context
       const { ledger: file } = flags
@@ -26,8 +26,9 @@ export function ledgerExportCommand(context: CliContext): Command {
     })
 }
 
-async function exportFile(file: string, { clock, signal, stdout }: CliContext): Promise<void> {
-  const ledger = await openLedgerFile(file)
+async function exportFile(file: string, context: CliContext): Promise<void> {
+  const { clock, signal, stdout } = context
+  const ledger = await openLedgerFile(file, context)
   try {
     for await (const text of new BillingReader(ledger, clock).exportLedger(signal)) stdout.write(text)
   } finally {

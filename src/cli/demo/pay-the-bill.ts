@@ -1,4 +1,5 @@
-import type { Bill, ExplainedBillPod } from '../../billing/invoice.ts'
+import type { ExplainedPod } from '../../billing/bill-explanation.ts'
+import type { Bill } from '../../billing/invoice.ts'
 import {
   formatNanos,
   nanoScale,
@@ -62,7 +63,7 @@ async function readBill({ admin, clock }: Stage): Promise<Bill> {
   return (await admin('/v1/bill', query)) as Bill
 }
 
-function billTable(pods: readonly ExplainedBillPod[]): string {
+function billTable(pods: readonly ExplainedPod[]): string {
   const columns = [
     { title: 'pod' },
     { title: 'node' },
@@ -77,7 +78,7 @@ function billTable(pods: readonly ExplainedBillPod[]): string {
   return formatTable(columns, rows)
 }
 
-function explanation(pod: ExplainedBillPod): string {
+function explanation(pod: ExplainedPod): string {
   const steps = pod.steps.map((step) => `    ${step}\n`).join('')
   const lines = pod.lines
     .map(({ formula, amount, currency }) => `    ${formula} → ${amount} ${currency}\n`)

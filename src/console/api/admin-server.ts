@@ -6,7 +6,8 @@ import { fastify, type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Log } from '../../telemetry/log.ts'
-import type { AdminReadModel, BillQuery, ExplainQuery } from './contract.ts'
+import { billQuery, billQuestionSchema, type BillQuestion } from './bill-question.ts'
+import type { AdminReadModel, ExplainQuery } from './contract.ts'
 
 export interface AdminServerOptions {
   /** Unix socket; only its owner may connect. Under 100 characters, the kernel's limit. */
@@ -14,15 +15,6 @@ export interface AdminServerOptions {
   readonly model: AdminReadModel
   readonly log: Log
 }
-
-const billQuerySchema = Type.Object(
-  {
-    fromMs: Type.Integer(),
-    toMs: Type.Integer(),
-    by: Type.Union([Type.Literal('namespace'), Type.Literal('workload'), Type.Literal('pod')]),
-  },
-  { additionalProperties: false },
-)
 
 const objectSchema = Type.Object({}, { additionalProperties: true })
 const explainQuerySchema = Type.Object(
@@ -76,10 +68,10 @@ export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>):
     reply.type('text/plain; version=0.0.4').send(await model.metrics()),
   )
   server.get('/v1/status', async (request, reply) => sendJson(reply, await model.status(request.signal)))
-  server.get<{ Querystring: BillQuery }>(
+  server.get<{ Querystring: BillQuestion }>(
     '/v1/bill',
-    { schema: { querystring: billQuerySchema } },
-    async (request, reply) => sendJson(reply, await model.bill(request.query, request.signal)),
+    { schema: { querystring: billQuestionSchema } },
+    async (request, reply) => sendJson(reply, await model.bill(billQuery(request.query), request.signal)),
   )
   server.post<{ Body: ExplainQuery }>(
     '/v1/explain',

@@ -52,12 +52,24 @@ export interface SpendView {
   readonly amount: string
 }
 
-export type BillGrouping = 'namespace' | 'workload' | 'pod'
+export type BillGrouping = 'namespace' | 'workload' | 'pod' | 'pool' | 'day' | `label:${string}`
 
 export interface BillQuery {
   readonly fromMs: number
   readonly toMs: number
-  readonly by: BillGrouping
+  readonly by: readonly BillGrouping[]
+  readonly filter: BillFilter
+  /** Each Pod's lines, too. Left out: only where the bill is by Pod alone. */
+  readonly explain?: boolean
+}
+
+/** Empty: all. */
+export interface BillFilter {
+  readonly namespaces: readonly string[]
+  readonly pools: readonly string[]
+  readonly workloads: readonly string[]
+  readonly labels: readonly string[]
+  readonly pod?: string
 }
 
 /** A Pod of the cluster, or one that is not there yet. */

@@ -89,7 +89,33 @@ test('status is answered', async () => {
 test('amounts cross as text, exactly', async () => {
   const bill = await askAdmin({ target: socket }, '/v1/bill', { fromMs: '1', toMs: '2', by: 'pod' }, never)
   expect(bill).toEqual({ total: '12345678901234567890' })
-  expect(asked.at(-1)).toEqual({ fromMs: 1, toMs: 2, by: 'pod' })
+  const filter = { namespaces: [], pools: [], workloads: [], labels: [] }
+  expect(asked.at(-1)).toEqual({ fromMs: 1, toMs: 2, by: ['pod'], filter })
+})
+
+test('a bill is asked for by several views, and for some Pods only', async () => {
+  const period = { fromMs: '1', toMs: '2', explain: 'true' }
+  const whose = {
+    namespace: ['a', 'b'],
+    pool: 'burst',
+    workload: 'Job',
+    label: ['team=a,b', 'tier'],
+    pod: 'x',
+  }
+  await askAdmin({ target: socket }, '/v1/bill', { ...period, ...whose, by: 'day,label:team' }, never)
+  expect(asked.at(-1)).toEqual({
+    fromMs: 1,
+    toMs: 2,
+    by: ['day', 'label:team'],
+    explain: true,
+    filter: {
+      namespaces: ['a', 'b'],
+      pools: ['burst'],
+      workloads: ['Job'],
+      labels: ['team=a,b', 'tier'],
+      pod: 'x',
+    },
+  })
 })
 
 test('a wrong query is refused with the field', async () => {
