@@ -278,14 +278,6 @@ export interface RuntimeStatus {
   readonly features: { readonly supplementalGroupsPolicy: boolean } | null
 }
 
-export interface RuntimeHandler {
-  readonly name: string
-  readonly features: {
-    readonly recursiveReadOnlyMounts: boolean
-    readonly userNamespaces: boolean
-  } | null
-}
-
 export interface ContainerEvent {
   readonly containerId: string
   readonly containerEventType: string
