@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
-import type { SpillwayError } from '../../src/model/errors.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import type { UsageFact } from '../../src/model/usage.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
+import { openLedger } from '../support/open-ledger.ts'
 import { closedFact, intentFact, lifeOf, openedFact, testEvent } from '../support/usage-events.ts'
 
 const never = new AbortController().signal
@@ -12,15 +12,10 @@ const start = fakeEpochMs
 const hour = 3_600_000
 const ever = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }
 
-export interface LedgerOpening {
-  readonly readOnly?: boolean
-  readonly clusterUid?: string
-  readonly onTakenOver?: (error: SpillwayError) => void
-}
-
 /** A place that stores can be opened on, again and again. */
 export interface LedgerPlace {
-  open(options?: LedgerOpening): Promise<LedgerStore>
+  /** As on the command line: a file, or a PostgreSQL URL. */
+  readonly url: string
   /** As if the writer had not been able to run for a while: stopped, swapped out, cut off. */
   letClaimExpire(): Promise<void>
   remove(): Promise<void>
@@ -33,7 +28,7 @@ export function testLedgerStore(name: string, makePlace: () => Promise<LedgerPla
     let ledger: LedgerStore
     beforeEach(async () => {
       place = await makePlace()
-      ledger = await place.open()
+      ledger = await openLedger(place.url)
     })
     afterEach(async () => {
       await ledger.close()
@@ -41,7 +36,7 @@ export function testLedgerStore(name: string, makePlace: () => Promise<LedgerPla
     })
     const reopen = async (): Promise<void> => {
       await ledger.close()
-      ledger = await place.open()
+      ledger = await openLedger(place.url)
     }
 
     it('still has after a reopening what it acknowledged', async () => {

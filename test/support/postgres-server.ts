@@ -1,7 +1,7 @@
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, rmSync } from 'node:fs'
-import { chmod, chown, cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -14,7 +14,7 @@ const run = promisify(execFile)
 export interface PostgresServer {
   /** Of a ledger; each schema is one. */
   ledgerUrl(schema: string): string
-  /** By its superuser, in a connection of its own. Answers the rows. */
+  /** By its superuser, in a session of its own. Answers the rows. */
   query(text: string): Promise<readonly Record<string, unknown>[]>
   /** SIGKILL to the server and all of its sessions, as when the machine fails. */
   kill(): Promise<void>
@@ -68,6 +68,14 @@ async function reachablePrograms(folder: string): Promise<string> {
     }
   }
   return programs
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }
 
 class LocalServer implements PostgresServer {
@@ -161,8 +169,12 @@ class LocalServer implements PostgresServer {
   }
 
   async kill(): Promise<void> {
-    // Its sessions end by themselves as soon as they see that it is gone.
-    await this.#end('SIGKILL')
+    const pid = this.#process?.pid
+    const children = pid === undefined ? '' : await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    const ended = this.#end('SIGKILL')
+    // They would end by themselves, but a little later, and until then nobody may start it again.
+    for (const child of children.trim().split(' ').filter(Boolean)) killIfThere(Number(child))
+    await ended
   }
 
   async stop(): Promise<void> {

@@ -60,6 +60,7 @@ export class Claim {
     // Without the table its holder has only begun, or is of a version that knew of no claims.
     const row = (await hasTable(db, dialect, 'writer')) ? await readRow(db) : undefined
     if (row?.holder === claimant.holder) return
+    if (row && this.#wasHeld) throw takenOverError(row)
     if (!row || !(await this.#isStale(row, db))) throw heldError(row)
   }
 
@@ -67,8 +68,7 @@ export class Claim {
   async take(transaction: Transaction<LedgerSchema>, hasLock: boolean): Promise<void> {
     const { claimant, nowMs } = this.#options
     const row = await this.#lockRow(transaction)
-    const held = claimant.resume || this.#epoch !== undefined
-    if (held && row?.holder !== claimant.holder) throw takenOverError(row)
+    if (this.#wasHeld && row?.holder !== claimant.holder) throw takenOverError(row)
     const clusterUid = claimedCluster(row?.cluster_uid ?? (await firstCluster(transaction)), claimant)
     const own = row?.holder === claimant.holder
     const ended = hasLock && row?.has_lock === 1n
@@ -104,6 +104,11 @@ export class Claim {
       const values = { has_lock: hasLock ? 1 : 0, renewed_ms: await this.#options.nowMs(transaction) }
       await transaction.updateTable('writer').set(values).where('id', '=', 1n).execute()
     })
+  }
+
+  /** By this holder, in this thread or in the one before it. */
+  get #wasHeld(): boolean {
+    return this.#options.claimant.resume || this.#epoch !== undefined
   }
 
   async #lockRow(transaction: Transaction<LedgerSchema>): Promise<ClaimRow | undefined> {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from 'vitest'
-import { openPostgresLedger } from '../../../src/billing/store/postgres.ts'
-import { testLedgerStore } from '../../conformance/ledger-store.ts'
+import { testLedgerStore, type LedgerPlace } from '../../conformance/ledger-store.ts'
+import { testLedgerWriters } from '../../conformance/ledger-writers.ts'
 import { startPostgres, type PostgresServer } from '../../support/postgres-server.ts'
 
 let server: PostgresServer
@@ -13,17 +13,15 @@ afterAll(async () => {
   await server.destroy()
 })
 
-testLedgerStore('PostgreSQL', async () => {
+function makePlace(): Promise<LedgerPlace> {
   places += 1
   const schema = `ledger_${places}`
-  const url = server.ledgerUrl(schema)
-  return {
-    open: (options) => openPostgresLedger({ url, environment: {}, ...options }),
-    letClaimExpire: async () => {
-      await server.query(`update ${schema}.writer set renewed_ms = 0`)
-    },
-    remove: async () => {
-      await server.query(`drop schema ${schema} cascade`)
-    },
-  }
-})
+  return Promise.resolve({
+    url: server.ledgerUrl(schema),
+    letClaimExpire: async () => void (await server.query(`update ${schema}.writer set renewed_ms = 0`)),
+    remove: async () => void (await server.query(`drop schema ${schema} cascade`)),
+  })
+}
+
+testLedgerStore('PostgreSQL', makePlace)
+testLedgerWriters('PostgreSQL', makePlace)
