@@ -2,7 +2,7 @@ import { nanoScale, parseDecimal, roundRational, zero, type Rational } from '../
 import type { PriceBook } from '../model/price-book.ts'
 import { addQuantities, noQuantities, quantities, type Quantities } from '../model/usage.ts'
 import { matches, namesOf, type BilledNames, type BillFilter, type SettledQuery } from './bill-query.ts'
-import { chargeLines, sliceInterval, type ChargeLine, type Period, type UsageSlice } from './charges.ts'
+import { billedEndMs, chargeLines, hasBegun, sliceInterval, type ChargeLine, type Period, type UsageSlice } from './charges.ts'
 import type { LedgerStore } from './ledger.ts'
 import type { UsageInterval } from './projection.ts'
 import { bookOf, hourlyPrice } from './spending.ts'
@@ -52,7 +52,7 @@ export function* chargeIntervals(
 ): Generator<ChargedInterval> {
   const byId = new Map(books.map((book) => [book.id, book]))
   for (const interval of intervals) {
-    if (interval.startMs >= Math.min(period.toMs, nowMs + 1)) continue
+    if (interval.startMs >= period.toMs || !hasBegun(interval, nowMs)) continue
     if (!matches(namesOf(interval), filter)) continue
     const book = bookOf(interval, byId)
     if (!book) {
@@ -95,7 +95,10 @@ function entryOf(
     endMs: interval.endMs,
     open,
     perHour: open && book && spec ? hourlyPrice(spec, book, nowMs) : zero,
-    estimated: interval.confidence === 'estimated',
+    // The end is what is estimated: nothing is where it lies in another period.
+    estimated:
+      interval.confidence === 'estimated' &&
+      (!book || slices.at(-1)?.toMs === billedEndMs(interval, book, nowMs)),
     quantities: slices
       .map((slice) => quantities(slice.spec, slice.toMs - slice.fromMs))
       .reduce(addQuantities, noQuantities),

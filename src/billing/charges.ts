@@ -66,33 +66,37 @@ export function chargeLines(
   options: { readonly nowMs: number; readonly period?: Period },
 ): ChargeLine[] {
   const byHour = Map.groupBy(sliceInterval(interval, book, options), ({ fromMs }) => floorHour(fromMs))
-  return [...byHour].flatMap(([startMs, slices]) => {
-    const lines = billedResources.flatMap((resource) =>
-      linesOf(interval, book, { resource, startMs, slices }),
-    )
-    const nanos = roundHour(
-      lines.map(({ cost }) => cost),
-      book,
-    )
-    return lines.map(({ cost, ...line }, index) => ({
-      ...line,
-      exact: formatRational(cost),
-      nanos: nanos[index] ?? 0n,
-    }))
-  })
+  return [...byHour].flatMap(([startMs, slices]) => hourLines(interval, book, { startMs, slices }))
+}
+
+/** The lines of one hour, which its slices have to lie in. */
+export function hourLines(
+  interval: UsageInterval,
+  book: PriceBook,
+  { startMs, slices }: { readonly startMs: number; readonly slices: readonly UsageSlice[] },
+): ChargeLine[] {
+  const lines = billedResources.flatMap((resource) => linesOf(interval, book, { resource, startMs, slices }))
+  const nanos = roundHour(
+    lines.map(({ cost }) => cost),
+    book,
+  )
+  return lines.map(({ cost, ...line }, index) => ({
+    ...line,
+    exact: formatRational(cost),
+    nanos: nanos[index] ?? 0n,
+  }))
 }
 
 /** The interval as slices that meet each other exactly: their lengths add up to the billed time. */
 export function sliceInterval(
   interval: UsageInterval,
   book: PriceBook,
-  { nowMs, period }: { readonly nowMs: number; readonly period?: Period },
+  options: { readonly nowMs: number; readonly period?: Period },
 ): UsageSlice[] {
   const { segments } = interval
   const first = segments[0]
   if (!first) return []
-  const fromMs = Math.max(first.fromMs, period?.fromMs ?? -Infinity)
-  const toMs = Math.min(billedEndMs(interval, book, nowMs), period?.toMs ?? Infinity)
+  const { fromMs, toMs } = billedRange(interval, book, options)
   const cuts = new Set<number>([...priceChangesMs(book), ...segments.map((segment) => segment.fromMs)])
   for (let hour = floorHour(fromMs) + hourMs; hour < toMs; hour += hourMs) cuts.add(hour)
   const edges = [...cuts].filter((cut) => cut > fromMs && cut < toMs).sort((a, b) => a - b)
@@ -105,9 +109,29 @@ export function sliceInterval(
   return slices
 }
 
+/** What of the interval is billed within the period, half-open; empty when `toMs` is not after `fromMs`. */
+export function billedRange(
+  interval: UsageInterval,
+  book: PriceBook,
+  { nowMs, period }: { readonly nowMs: number; readonly period?: Period },
+): Period {
+  const { billed, startMs } = interval
+  return {
+    fromMs: Math.max(startMs, period?.fromMs ?? -Infinity, billed?.fromMs ?? -Infinity),
+    toMs: Math.min(billedEndMs(interval, book, nowMs), period?.toMs ?? Infinity, billed?.toMs ?? Infinity),
+  }
+}
+
+/** By a clock that may be behind the backend's. What has ended has begun, whatever a clock says. */
+export function hasBegun({ startMs, endMs }: UsageInterval, nowMs: number): boolean {
+  return endMs !== undefined || startMs <= nowMs
+}
+
 /** Where billing ends: the interval's end, later if the book has a minimum or counts started seconds whole. */
 export function billedEndMs(interval: UsageInterval, book: PriceBook, nowMs: number): number {
-  const endMs = Math.max(interval.endMs ?? nowMs, interval.startMs)
+  // One that was open when its period was sealed ran to that period's end, whatever a clock says now.
+  const openUntilMs = Math.max(nowMs, interval.billed?.toMs ?? -Infinity)
+  const endMs = Math.max(interval.endMs ?? openUntilMs, interval.startMs)
   const ranMs = endMs - interval.startMs
   const roundedMs = book.secondRounding === 'up' ? Math.ceil(ranMs / 1000) * 1000 : ranMs
   return interval.startMs + Math.max(roundedMs, book.minimumSeconds * 1000)

@@ -2,7 +2,16 @@ import { createHash } from 'node:crypto'
 import type { UsageEvent } from '../model/usage.ts'
 
 /** The fields that are bigint in memory and decimal strings in JSON: a JSON number would lose digits past 2^53. */
-const bigintFields = new Set(['cpuMillis', 'memoryMiB', 'gpus', 'memoryOverheadMiB'])
+const bigintFields = new Set([
+  'cpuMillis',
+  'memoryMiB',
+  'gpus',
+  'memoryOverheadMiB',
+  'cpuMilliMs',
+  'memoryMiBMs',
+  'gpuMs',
+  'nanos',
+])
 
 /** JSON with sorted keys, so that equal values are equal texts and have one hash. */
 export function encodeJson(value: unknown): string {

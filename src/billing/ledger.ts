@@ -4,6 +4,8 @@ import type { PriceBook } from '../model/price-book.ts'
 import type { UsageEvent } from '../model/usage.ts'
 import type { Period } from './charges.ts'
 import type { Adjustment, PodHistory, UsageInterval } from './projection.ts'
+import type { Seal, SealDraft } from './seal.ts'
+import type { DayTotal, TotalsQuery, UsageTotal } from './usage-totals.ts'
 
 /** The reason of a LedgerUnavailable that comes from the disk: full, or failing. */
 export const diskFailure = 'DiskFailure'
@@ -28,12 +30,39 @@ export interface LedgerStore {
   /** What is known of one Pod; an empty history when nothing is. */
   history(podUid: PodUid, signal: AbortSignal): Promise<PodHistory>
 
-  /** Intervals that meet the period (open ones reach into every later period), by start. */
+  /**
+   * What is billed of the intervals that meet the period (open ones reach into every later period), by start. One of
+   * which more became known after a period was sealed has two accounts, each with the hours that are billed by it.
+   */
   intervals(period: Period, signal: AbortSignal): Promise<readonly UsageInterval[]>
 
   openIntervals(signal: AbortSignal): Promise<readonly UsageInterval[]>
 
   adjustments(period: Period, signal: AbortSignal): Promise<readonly Adjustment[]>
+
+  /** What the rounded lines of a period come to: quick, whatever the number of Pods. Adjustments are not in it. */
+  totals(query: TotalsQuery, signal: AbortSignal): Promise<readonly UsageTotal[]>
+
+  /** In the order in which they were made: each begins where the one before ends. */
+  seals(signal: AbortSignal): Promise<readonly Seal[]>
+
+  /**
+   * Seals a period, for ever: what is appended later changes no bill of it, and makes corrections in the open one. Busy:
+   * what the draft was made from has changed since; Rejected: another seal has taken its place.
+   */
+  seal(draft: SealDraft, signal: AbortSignal): Promise<Seal>
+
+  /** Pods by UID, `afterPodUid` exclusive, with all their events; at most `limit`. */
+  pods(page: PodPage, signal: AbortSignal): Promise<readonly StoredPod[]>
+
+  /** Starts and resizes from the period of which nobody has said yet what became of them; at most a hundred. */
+  openQuestions(period: Period, signal: AbortSignal): Promise<readonly OpenQuestion[]>
+
+  /** Makes everything but events, seals and price books anew. What is read meanwhile waits. */
+  rebuild(signal: AbortSignal): Promise<void>
+
+  /** The sums that `totals` takes whole days from, as they are kept. */
+  keptTotals(signal: AbortSignal): Promise<readonly DayTotal[]>
 
   /** The log itself, `afterSeq` exclusive, in order; at most `limit`. */
   events(page: EventPage, signal: AbortSignal): Promise<readonly StoredEvent[]>
@@ -62,4 +91,28 @@ export interface StoredEvent {
   readonly body: string
   readonly prevHash: string
   readonly hash: string
+}
+
+export interface PodPage {
+  readonly afterPodUid: string
+  readonly limit: number
+}
+
+export interface StoredPod {
+  readonly podUid: PodUid
+  /** In the order of the log. */
+  readonly events: readonly SequencedEvent[]
+  /** As stored: the projection of its events. */
+  readonly accounts: readonly UsageInterval[]
+}
+
+export interface SequencedEvent {
+  readonly seq: number
+  readonly event: UsageEvent
+}
+
+export interface OpenQuestion {
+  readonly podUid: PodUid
+  readonly kind: 'INTENT' | 'RESIZING'
+  readonly atMs: number
 }

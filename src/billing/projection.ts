@@ -1,9 +1,11 @@
 import type { PodUid } from '../model/pod-key.ts'
 import {
   confidences,
+  type AdjustedThing,
   type BilledPod,
   type BillingTerms,
   type Confidence,
+  type Correction,
   type UnknownPod,
   type UsageEvent,
   type UsageFact,
@@ -49,6 +51,11 @@ export interface UsageInterval {
   readonly pod: BilledPod | undefined
   /** From the backend, for a Pod whose INTENT is missing. */
   readonly unknownPod: UnknownPod
+  /**
+   * The whole hours that are billed by this account of the sandbox. Left out: all. What became known after a period was
+   * sealed makes a second account; the first goes on standing in the sealed period (billing/accounts.ts).
+   */
+  readonly billed?: { readonly fromMs?: number; readonly toMs?: number }
 }
 
 export interface UsageSegment {
@@ -57,12 +64,19 @@ export interface UsageSegment {
 }
 
 export interface Adjustment {
+  /** Of its event. */
+  readonly id: string
   readonly podUid: PodUid
   readonly incarnation: number
+  /** When it counts. One that came for a period that was sealed by then counts from that period's end. */
   readonly atMs: number
   readonly amount: string
   readonly currency: string
   readonly reason: string
+  readonly reference: string
+  readonly author?: string
+  readonly about?: AdjustedThing
+  readonly corrects?: Correction
 }
 
 export interface IgnoredEvent {
@@ -71,7 +85,9 @@ export interface IgnoredEvent {
   readonly why: string
 }
 
-type EventOf<K extends UsageFact['kind']> = UsageEvent & { readonly fact: UsageFact & { readonly kind: K } }
+export type EventOf<K extends UsageFact['kind']> = UsageEvent & {
+  readonly fact: UsageFact & { readonly kind: K }
+}
 
 /**
  * Events of one Pod → its history. Pure; the order and the number of deliveries do not matter, because nothing here
@@ -112,7 +128,7 @@ export function projectPod(podUid: PodUid, delivered: readonly UsageEvent[]): Po
     voided: opened.length === 0 && voids.length > 0,
     resizes,
     intervals,
-    adjustments: ofKind(events, 'ADJUSTED').map(adjustment).sort(byTime),
+    adjustments: ofKind(events, 'ADJUSTED').map(adjustmentOf).sort(byTime),
     ignored: ignored.sort((a, b) => compareText(a.id, b.id)),
   }
 }
@@ -217,7 +233,7 @@ function fingerprint(event: UsageEvent): string {
   return JSON.stringify(event, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}` : value))
 }
 
-function ofKind<K extends UsageFact['kind']>(events: readonly UsageEvent[], kind: K): EventOf<K>[] {
+export function ofKind<K extends UsageFact['kind']>(events: readonly UsageEvent[], kind: K): EventOf<K>[] {
   return events.filter((event): event is EventOf<K> => event.fact.kind === kind)
 }
 
@@ -231,13 +247,13 @@ function isVoid({ fact }: UsageEvent): boolean {
   return fact.kind === 'VOIDED' && fact.generation === undefined
 }
 
-function adjustment({ podUid, incarnation, atMs, fact }: EventOf<'ADJUSTED'>): Adjustment {
-  const { amount, currency, reason } = fact
-  return { podUid, incarnation, atMs, amount, currency, reason }
+export function adjustmentOf({ id, podUid, incarnation, atMs, fact }: EventOf<'ADJUSTED'>): Adjustment {
+  const { kind: _kind, ...stated } = fact
+  return { id, podUid, incarnation, atMs, ...stated }
 }
 
 function byTime(a: Adjustment, b: Adjustment): number {
-  return a.atMs - b.atMs || compareText(a.reason, b.reason)
+  return a.atMs - b.atMs || compareText(a.id, b.id)
 }
 
 function clamp(value: number, least: number, most: number): number {

@@ -42,7 +42,31 @@ export type UsageFact =
       /** A decimal string, negative for a credit. */
       readonly amount: string
       readonly currency: string
+      /** Who answers for it. Absent: Spillway itself. */
+      readonly author?: string
+      /** What a bill calls it by. Absent: as its Pod is called. */
+      readonly about?: AdjustedThing
+      /** What became known too late: the difference that it makes to a sealed period. */
+      readonly corrects?: Correction
     }
+
+/** Frozen with the adjustment, so that what becomes known later renames nothing in a sealed bill. */
+export interface AdjustedThing {
+  readonly namespace: string
+  /** `Deployment/web`; empty when a whole namespace is meant. */
+  readonly workload: string
+  readonly pod: string
+  readonly pool: string
+}
+
+export interface Correction {
+  /** The sealed period, half-open. */
+  readonly fromMs: number
+  readonly toMs: number
+  /** Id of the event that came too late. */
+  readonly causedBy: string
+  readonly quantities: Quantities
+}
 
 export type UsageKind = UsageFact['kind']
 

@@ -69,7 +69,7 @@ describe('ledger verify', () => {
   })
 
   it('notices intervals that do not follow from the events', async () => {
-    tamper("update interval set body = replace(body, 'default', 'other') where pod_uid = 'b'")
+    tamper("update account set body = replace(body, 'default', 'other') where pod_uid = 'b'")
     expect((await verify()).problems).toEqual([
       { claim: 'replaying the log gives the same intervals', message: 'Pod b, sandbox 0 differs' },
     ])

@@ -62,6 +62,7 @@ class PostgresPlace implements OpenedLedger {
     await checkServer(db)
     if (this.#claim) await this.#claimLedger(this.#claim)
     else await checkReadable(db, schema)
+    await this.ledger.open({ readOnly: !this.#claim })
     this.#prepared = session.generation
   }
 

@@ -1,13 +1,13 @@
 import type { ColumnType, Kysely } from 'kysely'
 import { SpillwayError } from '../../model/errors.ts'
 import { createClaimTable } from './claim.ts'
+import { createSealTables, type SealTables } from './seal-tables.ts'
 import { appendOnly, orderedText, type SqlDialect } from './sql-dialect.ts'
 
 /** 64-bit integers: read as bigint, since they do not fit a number. */
 type Int64 = ColumnType<bigint, number | bigint, number | bigint>
-type NullableInt64 = ColumnType<bigint | null, number | bigint | null, number | bigint | null>
 
-export interface LedgerSchema {
+export interface LedgerSchema extends SealTables {
   /** Append-only: the one table that is the truth. */
   event: {
     seq: Int64
@@ -22,14 +22,6 @@ export interface LedgerSchema {
     body: string
     prev_hash: string
     hash: string
-  }
-  /** A projection of `event`, rewritten for a Pod with each of its events; rebuildable at any time. */
-  interval: {
-    pod_uid: string
-    incarnation: Int64
-    start_ms: Int64
-    end_ms: NullableInt64
-    body: string
   }
   price_book: { id: string; body: string }
   /** Who may write: at most one row (claim.ts). */
@@ -50,6 +42,7 @@ export interface LedgerSchema {
 const migrations: readonly ((db: Kysely<LedgerSchema>, dialect: SqlDialect) => Promise<void>)[] = [
   createLedger,
   createClaimTable,
+  createSealTables,
 ]
 
 export const schemaVersion = migrations.length

@@ -1,17 +1,28 @@
-import type { Kysely, Selectable, Transaction } from 'kysely'
+import type { Kysely, Transaction } from 'kysely'
 import { SpillwayError } from '../../model/errors.ts'
-import { asPodUid, type PodUid } from '../../model/pod-key.ts'
+import type { PodUid } from '../../model/pod-key.ts'
 import type { PriceBook } from '../../model/price-book.ts'
-import type { UsageEvent, UsageFact } from '../../model/usage.ts'
-import type { Period } from '../charges.ts'
-import type { AppendOutcome, EventPage, StoredEvent } from '../ledger.ts'
+import type { UsageEvent } from '../../model/usage.ts'
 import { bookDifferences } from '../book-differences.ts'
-import { chainHash, decodeJson, encodeJson, genesisHash } from '../ledger-json.ts'
+import type { Period } from '../charges.ts'
+import type { AppendOutcome, EventPage, OpenQuestion, PodPage, StoredEvent, StoredPod } from '../ledger.ts'
+import { decodeJson, encodeJson } from '../ledger-json.ts'
 import { projectPod, type Adjustment, type PodHistory, type UsageInterval } from '../projection.ts'
+import { sealedUntil, type Seal, type SealDraft } from '../seal.ts'
+import type { DayTotal, TotalsQuery, UsageTotal } from '../usage-totals.ts'
+import {
+  accountOf,
+  countWhatEnded,
+  insertAdjustments,
+  projectEvents,
+  type ProjectionRules,
+} from './account-rows.ts'
+import { readDayTotals } from './day-total-rows.ts'
+import { chunks, eventOf, insertEvents, readPodEvents, rowsPerInsert } from './event-rows.ts'
+import { areProjectionsCurrent, readStoredPods, rebuildProjections } from './rebuild.ts'
 import type { LedgerSchema } from './schema.ts'
-
-// SQLite takes 32,766 parameters in a statement; an event has twelve.
-const rowsPerInsert = 500
+import { insertSeal, readOpenQuestions, readSeals } from './seal-rows.ts'
+import { readTotals } from './total-rows.ts'
 
 /** Throws unless this program may still write; called first in each transaction that writes. */
 export type WriteGuard = (transaction: Transaction<LedgerSchema>) => Promise<void>
@@ -20,16 +31,33 @@ export type WriteGuard = (transaction: Transaction<LedgerSchema>) => Promise<voi
 export class SqlLedger {
   readonly #db: Kysely<LedgerSchema>
   readonly #guard: WriteGuard
+  /** They never change; one that is not here may have been kept meanwhile. */
+  #books: ReadonlyMap<string, PriceBook> = new Map()
 
   constructor(db: Kysely<LedgerSchema>, guard: WriteGuard) {
     this.#db = db
     this.#guard = guard
   }
 
+  /**
+   * To be called once, before anything else. What an older program projected is made anew from the events; a reader,
+   * which changes nothing, is told to let a writer do that.
+   */
+  async open({ readOnly }: { readonly readOnly: boolean }): Promise<void> {
+    if (await areProjectionsCurrent(this.#db)) return
+    if (!readOnly) {
+      await this.rebuild()
+      return
+    }
+    throw new SpillwayError(
+      'Rejected',
+      "the ledger's projections are of another version of Spillway: let `spillway run` open it once, or `spillway ledger rebuild`",
+    )
+  }
+
   /** One transaction, however many events: that is the group commit. */
   async append(events: readonly UsageEvent[]): Promise<AppendOutcome[]> {
-    return await this.#db.transaction().execute(async (transaction) => {
-      await this.#guard(transaction)
+    return await this.#write(async (transaction) => {
       const known = await knownContents(transaction, events)
       const fresh: UsageEvent[] = []
       const outcomes = events.map((event): AppendOutcome => {
@@ -40,21 +68,24 @@ export class SqlLedger {
         fresh.push(event)
         return 'appended'
       })
+      if (fresh.length === 0) return outcomes
       await insertEvents(transaction, fresh)
-      for (const podUid of new Set(fresh.map((event) => event.podUid))) {
-        await rewriteIntervals(transaction, podUid)
-      }
+      const rules = await this.#rules(transaction, fresh)
+      const corrections = await projectEvents(transaction, fresh, rules)
+      await insertEvents(transaction, corrections)
+      await insertAdjustments(transaction, corrections, sealedUntil(rules.seals))
       return outcomes
     })
   }
 
   async history(podUid: PodUid): Promise<PodHistory> {
-    return await readHistory(this.#db, podUid)
+    const events = await readPodEvents(this.#db, [podUid])
+    return projectPod(podUid, events.get(podUid) ?? [])
   }
 
   async intervals({ fromMs, toMs }: Period): Promise<UsageInterval[]> {
     const rows = await this.#db
-      .selectFrom('interval')
+      .selectFrom('account')
       .select('body')
       .where('start_ms', '<', BigInt(toMs))
       .where((where) => where.or([where('end_ms', 'is', null), where('end_ms', '>=', BigInt(fromMs))]))
@@ -62,35 +93,58 @@ export class SqlLedger {
       .orderBy('pod_uid')
       .orderBy('incarnation')
       .execute()
-    return rows.map(({ body }) => intervalOf(body))
+    return rows.map(({ body }) => accountOf(body))
   }
 
   async openIntervals(): Promise<UsageInterval[]> {
     const rows = await this.#db
-      .selectFrom('interval')
+      .selectFrom('account')
       .select('body')
       .where('end_ms', 'is', null)
       .orderBy('start_ms')
       .orderBy('pod_uid')
       .execute()
-    return rows.map(({ body }) => intervalOf(body))
+    return rows.map(({ body }) => accountOf(body))
   }
 
   async adjustments({ fromMs, toMs }: Period): Promise<Adjustment[]> {
     const rows = await this.#db
-      .selectFrom('event')
-      .selectAll()
-      .where('kind', '=', 'ADJUSTED')
+      .selectFrom('adjustment')
+      .select('body')
       .where('at_ms', '>=', BigInt(fromMs))
       .where('at_ms', '<', BigInt(toMs))
-      .orderBy('seq')
+      .orderBy('at_ms')
+      .orderBy('event_id')
       .execute()
-    return rows.flatMap((row) => {
-      const { podUid, incarnation, atMs, fact } = eventOf(row)
-      if (fact.kind !== 'ADJUSTED') return []
-      const { amount, currency, reason } = fact
-      return [{ podUid, incarnation, atMs, amount, currency, reason }]
-    })
+    return rows.map(({ body }) => decodeJson(body) as Adjustment)
+  }
+
+  async totals(query: TotalsQuery): Promise<UsageTotal[]> {
+    return await readTotals(this.#db, query, await readBooks(this.#db))
+  }
+
+  async keptTotals(): Promise<DayTotal[]> {
+    return await readDayTotals(this.#db, { fromMs: Number.MIN_SAFE_INTEGER, toMs: Number.MAX_SAFE_INTEGER })
+  }
+
+  async seals(): Promise<Seal[]> {
+    return await readSeals(this.#db)
+  }
+
+  async seal(draft: SealDraft): Promise<Seal> {
+    return await this.#write((transaction) => insertSeal(transaction, draft))
+  }
+
+  async pods(page: PodPage): Promise<StoredPod[]> {
+    return await readStoredPods(this.#db, page, await this.#rules(this.#db))
+  }
+
+  async openQuestions(period: Period): Promise<OpenQuestion[]> {
+    return await readOpenQuestions(this.#db, period)
+  }
+
+  async rebuild(): Promise<void> {
+    await this.#write(async (transaction) => rebuildProjections(transaction, await this.#rules(transaction)))
   }
 
   async events({ afterSeq, limit }: EventPage): Promise<StoredEvent[]> {
@@ -111,8 +165,8 @@ export class SqlLedger {
   }
 
   async keepPriceBooks(books: readonly PriceBook[]): Promise<void> {
-    await this.#db.transaction().execute(async (transaction) => {
-      await this.#guard(transaction)
+    await this.#write(async (transaction) => {
+      let isNew = false
       for (const book of books) {
         const body = encodeJson(book)
         const kept = await transaction
@@ -127,15 +181,42 @@ export class SqlLedger {
             `price book "${book.id}" differs from the one that the ledger has billed by (${differences.join('; ')}); a changed book needs an id of its own`,
           )
         }
-        if (!kept) await transaction.insertInto('price_book').values({ id: book.id, body }).execute()
+        if (kept) continue
+        isNew = true
+        await transaction.insertInto('price_book').values({ id: book.id, body }).execute()
       }
+      if (!isNew) return
+      this.#books = new Map()
+      await countWhatEnded(transaction, await this.#rules(transaction))
+      // Should the transaction fail, they have not been kept.
+      this.#books = new Map()
     })
   }
 
   async priceBooks(): Promise<PriceBook[]> {
-    const rows = await this.#db.selectFrom('price_book').select('body').orderBy('id').execute()
-    return rows.map(({ body }) => decodeJson(body) as PriceBook)
+    return [...(await readBooks(this.#db)).values()]
   }
+
+  async #write<T>(job: (transaction: Transaction<LedgerSchema>) => Promise<T>): Promise<T> {
+    return await this.#db.transaction().execute(async (transaction) => {
+      await this.#guard(transaction)
+      return await job(transaction)
+    })
+  }
+
+  /** With `events`, the books that they name are enough. */
+  async #rules(db: Kysely<LedgerSchema>, events?: readonly UsageEvent[]): Promise<ProjectionRules> {
+    const named = events?.flatMap(({ fact }) => ('terms' in fact ? [fact.terms.priceBook] : []))
+    if (!named || this.#books.size === 0 || named.some((id) => !this.#books.has(id))) {
+      this.#books = await readBooks(db)
+    }
+    return { books: this.#books, seals: await readSeals(db) }
+  }
+}
+
+async function readBooks(db: Kysely<LedgerSchema>): Promise<Map<string, PriceBook>> {
+  const rows = await db.selectFrom('price_book').selectAll().orderBy('id').execute()
+  return new Map(rows.map(({ id, body }) => [id, decodeJson(body) as PriceBook]))
 }
 
 async function knownContents(
@@ -163,102 +244,4 @@ function contentsOf({ atMs, fact }: UsageEvent): string {
   return fact.kind === 'OPENED' || fact.kind === 'CLOSED' || fact.kind === 'ADJUSTED'
     ? encodeJson([atMs, fact])
     : fact.kind
-}
-
-async function insertEvents(db: Transaction<LedgerSchema>, events: readonly UsageEvent[]): Promise<void> {
-  const head = await db
-    .selectFrom('event')
-    .select(['seq', 'hash'])
-    .orderBy('seq', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  let seq = Number(head?.seq ?? 0n)
-  let prevHash = head?.hash ?? genesisHash
-  const rows = events.map((event) => {
-    seq += 1
-    const body = encodeJson(event.fact)
-    const hash = chainHash(prevHash, seq, event, body)
-    const row = {
-      seq,
-      event_id: event.id,
-      cluster_uid: event.clusterUid,
-      pod_uid: event.podUid,
-      incarnation: event.incarnation,
-      kind: event.fact.kind,
-      at_ms: event.atMs,
-      observed_ms: event.observedMs,
-      source: event.source,
-      body,
-      prev_hash: prevHash,
-      hash,
-    }
-    prevHash = hash
-    return row
-  })
-  for (const part of chunks(rows, rowsPerInsert)) await db.insertInto('event').values(part).execute()
-}
-
-async function rewriteIntervals(db: Transaction<LedgerSchema>, podUid: PodUid): Promise<void> {
-  const { intervals } = await readHistory(db, podUid)
-  await db.deleteFrom('interval').where('pod_uid', '=', podUid).execute()
-  if (intervals.length === 0) return
-  await db
-    .insertInto('interval')
-    .values(
-      intervals.map((interval) => ({
-        pod_uid: interval.podUid,
-        incarnation: interval.incarnation,
-        start_ms: interval.startMs,
-        end_ms: interval.endMs ?? null,
-        body: encodeJson(interval),
-      })),
-    )
-    .execute()
-}
-
-/** Of the heartbeats only the last of each sandbox is read: a month of them would be thousands. */
-async function readHistory(db: Kysely<LedgerSchema>, podUid: PodUid): Promise<PodHistory> {
-  const facts = await db
-    .selectFrom('event')
-    .selectAll()
-    .where('pod_uid', '=', podUid)
-    .where('kind', '!=', 'OBSERVED')
-    .execute()
-  const events = facts.map(eventOf)
-  for (const incarnation of new Set(events.map((event) => event.incarnation))) {
-    const last = await db
-      .selectFrom('event')
-      .selectAll()
-      .where('pod_uid', '=', podUid)
-      .where('kind', '=', 'OBSERVED')
-      .where('incarnation', '=', BigInt(incarnation))
-      .orderBy('at_ms', 'desc')
-      .limit(1)
-      .executeTakeFirst()
-    if (last) events.push(eventOf(last))
-  }
-  return projectPod(podUid, events)
-}
-
-function eventOf(row: Selectable<LedgerSchema['event']>): UsageEvent {
-  return {
-    id: row.event_id,
-    clusterUid: row.cluster_uid,
-    podUid: asPodUid(row.pod_uid),
-    incarnation: Number(row.incarnation),
-    atMs: Number(row.at_ms),
-    observedMs: Number(row.observed_ms),
-    source: row.source as UsageEvent['source'],
-    fact: decodeJson(row.body) as UsageFact,
-  }
-}
-
-/** JSON leaves out what is undefined, so the open end comes back as such. */
-function intervalOf(body: string): UsageInterval {
-  const absent = { endMs: undefined, confidence: undefined, closeReason: undefined, stoppingMs: undefined }
-  return { ...absent, pod: undefined, ...(decodeJson(body) as Partial<UsageInterval>) } as UsageInterval
-}
-
-function* chunks<T>(items: readonly T[], size: number): Generator<readonly T[]> {
-  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size)
 }

@@ -23,8 +23,10 @@ export async function openSqlitePlace({ file, claimant, clock }: SqlitePlaceOpti
     lock?.tryTake()
     database = new DatabaseSync(file, { readOnly: !claimant })
     const { db, claim } = await openDatabase(database, { claimant, clock, hasLock: lock?.taken ?? false })
+    const ledger = new SqlLedger(db, (transaction) => claim?.check(transaction) ?? refuseToWrite())
+    await ledger.open({ readOnly: !claimant })
     return {
-      ledger: new SqlLedger(db, (transaction) => claim?.check(transaction) ?? refuseToWrite()),
+      ledger,
       ready: () => Promise.resolve(),
       renew: async () => await claim?.renew(db, lock?.tryTake() ?? false),
       close: () => {
@@ -50,7 +52,8 @@ async function openDatabase(
   }: { readonly claimant: Claimant | undefined; readonly clock: Clock; readonly hasLock: boolean },
 ): Promise<{ readonly db: Kysely<LedgerSchema>; readonly claim: Claim | undefined }> {
   database.exec('pragma busy_timeout = 5000')
-  if (claimant) database.exec('pragma journal_mode = wal; pragma synchronous = full')
+  if (claimant)
+    database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma cache_size = -65536')
   const db = new Kysely<LedgerSchema>({ dialect: new SqliteDialect({ database: kyselyDatabase(database) }) })
   if (!claimant) {
     await checkVersion(db)

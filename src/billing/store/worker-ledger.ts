@@ -11,9 +11,14 @@ import {
   type AppendOutcome,
   type EventPage,
   type LedgerStore,
+  type OpenQuestion,
+  type PodPage,
   type StoredEvent,
+  type StoredPod,
 } from '../ledger.ts'
 import type { Adjustment, PodHistory, UsageInterval } from '../projection.ts'
+import type { Seal, SealDraft } from '../seal.ts'
+import type { DayTotal, TotalsQuery, UsageTotal } from '../usage-totals.ts'
 import type { Claimant } from './claim.ts'
 import {
   openingId,
@@ -94,6 +99,34 @@ export class WorkerLedger implements LedgerStore {
 
   async adjustments(period: Period, signal: AbortSignal): Promise<readonly Adjustment[]> {
     return await this.#call('adjustments', [period], signal)
+  }
+
+  async totals(query: TotalsQuery, signal: AbortSignal): Promise<readonly UsageTotal[]> {
+    return await this.#call('totals', [query], signal)
+  }
+
+  async keptTotals(signal: AbortSignal): Promise<readonly DayTotal[]> {
+    return await this.#call('keptTotals', [], signal)
+  }
+
+  async seals(signal: AbortSignal): Promise<readonly Seal[]> {
+    return await this.#call('seals', [], signal)
+  }
+
+  async seal(draft: SealDraft, signal: AbortSignal): Promise<Seal> {
+    return await this.#call('seal', [draft], signal)
+  }
+
+  async pods(page: PodPage, signal: AbortSignal): Promise<readonly StoredPod[]> {
+    return await this.#call('pods', [page], signal)
+  }
+
+  async openQuestions(period: Period, signal: AbortSignal): Promise<readonly OpenQuestion[]> {
+    return await this.#call('openQuestions', [period], signal)
+  }
+
+  async rebuild(signal: AbortSignal): Promise<void> {
+    await this.#call('rebuild', [], signal)
   }
 
   async events(page: EventPage, signal: AbortSignal): Promise<readonly StoredEvent[]> {

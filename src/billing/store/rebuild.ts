@@ -1,0 +1,164 @@
+import type { Kysely, Selectable } from 'kysely'
+import { asPodUid, type PodUid } from '../../model/pod-key.ts'
+import { podAccounts } from '../accounts.ts'
+import type { SequencedEvent, StoredPod } from '../ledger.ts'
+import { sealedUntil } from '../seal.ts'
+import { added, dayTotals, type DayTotal } from '../usage-totals.ts'
+import {
+  accountOf,
+  accountRow,
+  insertAccounts,
+  insertAdjustments,
+  type ProjectionRules,
+} from './account-rows.ts'
+import { addToDayTotals, dayTotalKey } from './day-total-rows.ts'
+import { eventOf, rowsPerInsert } from './event-rows.ts'
+import type { LedgerSchema } from './schema.ts'
+
+/** Raised whenever the same events would come to other projections: the next opening makes them anew. */
+const projectionVersion = 1n
+
+export async function areProjectionsCurrent(db: Kysely<LedgerSchema>): Promise<boolean> {
+  const row = await db.selectFrom('projection').select('version').executeTakeFirst()
+  return row?.version === projectionVersion
+}
+
+/** Everything but events, seals and price books, from empty. In the caller's transaction: whole, or not at all. */
+export async function rebuildProjections(db: Kysely<LedgerSchema>, rules: ProjectionRules): Promise<void> {
+  for (const table of ['account', 'day_total', 'adjustment', 'projection'] as const) {
+    await db.deleteFrom(table).execute()
+  }
+  const totals = new Map<string, DayTotal>()
+  let after = ''
+  for (;;) {
+    const podUids = await podsAfter(db, 'event', after, rowsPerInsert)
+    if (podUids.length === 0) break
+    after = podUids.at(-1) ?? after
+    const events = await readSequenced(db, podUids, rules)
+    const rows = [...events].flatMap(([podUid, own]) => {
+      const accounts = podAccounts(podUid, own, rules.seals)
+      const built = accounts.map((account) => accountRow(account, rules.books))
+      const counted = accounts.filter((_account, index) => built[index]?.counted === 1)
+      for (const total of dayTotals(counted, rules.books)) {
+        const key = dayTotalKey(total)
+        const known = totals.get(key)
+        totals.set(key, known ? added(known, total) : total)
+      }
+      return built
+    })
+    await insertAccounts(db, rows)
+    await rebuildAdjustments(db, [...events.values()].flat(), rules)
+  }
+  await addToDayTotals(db, totals)
+  await db.insertInto('projection').values({ version: projectionVersion }).execute()
+}
+
+/** Of the heartbeats only the last of each sandbox before each seal, and of all: nothing hangs on the others. */
+export async function readStoredPods(
+  db: Kysely<LedgerSchema>,
+  page: { readonly afterPodUid: string; readonly limit: number },
+  rules: ProjectionRules,
+): Promise<StoredPod[]> {
+  const known = new Set<string>()
+  for (const table of ['event', 'account'] as const) {
+    for (const podUid of await podsAfter(db, table, page.afterPodUid, page.limit)) known.add(podUid)
+  }
+  const podUids = [...known].sort().slice(0, page.limit).map(asPodUid)
+  if (podUids.length === 0) return []
+  const events = await readSequenced(db, podUids, rules)
+  const rows = await db
+    .selectFrom('account')
+    .select(['pod_uid', 'body'])
+    .where('pod_uid', 'in', podUids)
+    .orderBy('pod_uid')
+    .orderBy('incarnation')
+    .orderBy('sealed_until_ms')
+    .execute()
+  const accounts = Map.groupBy(rows, ({ pod_uid }) => pod_uid)
+  return podUids.map((podUid) => ({
+    podUid,
+    events: events.get(podUid) ?? [],
+    accounts: (accounts.get(podUid) ?? []).map(({ body }) => accountOf(body)),
+  }))
+}
+
+async function podsAfter(
+  db: Kysely<LedgerSchema>,
+  table: 'event' | 'account',
+  after: string,
+  limit: number,
+): Promise<PodUid[]> {
+  const rows = await db
+    .selectFrom(table)
+    .select('pod_uid')
+    .distinct()
+    .where('pod_uid', '>', after)
+    .orderBy('pod_uid')
+    .limit(limit)
+    .execute()
+  return rows.map(({ pod_uid }) => asPodUid(pod_uid))
+}
+
+async function readSequenced(
+  db: Kysely<LedgerSchema>,
+  podUids: readonly PodUid[],
+  { seals }: ProjectionRules,
+): Promise<Map<PodUid, SequencedEvent[]>> {
+  const byPod = new Map<PodUid, SequencedEvent[]>(podUids.map((podUid) => [podUid, []]))
+  const keep = (rows: readonly Selectable<LedgerSchema['event']>[]): void => {
+    for (const row of rows)
+      byPod.get(asPodUid(row.pod_uid))?.push({ seq: Number(row.seq), event: eventOf(row) })
+  }
+  const wanted = db.selectFrom('event').selectAll().where('pod_uid', 'in', podUids)
+  keep(await wanted.where('kind', '!=', 'OBSERVED').execute())
+  const heads = [0, ...seals.map(({ head }) => head.seq)]
+  for (const [index, afterSeq] of heads.entries()) {
+    const upToSeq = heads[index + 1] ?? Number.MAX_SAFE_INTEGER
+    const last = db
+      .selectFrom('event')
+      .select(['pod_uid', 'incarnation'])
+      .select(({ fn }) => fn.max('at_ms').as('at_ms'))
+      .where('pod_uid', 'in', podUids)
+      .where('kind', '=', 'OBSERVED')
+      .where('seq', '>', BigInt(afterSeq))
+      .where('seq', '<=', BigInt(upToSeq))
+      .groupBy(['pod_uid', 'incarnation'])
+      .as('last')
+    keep(
+      await db
+        .selectFrom(last)
+        .innerJoin('event', (join) =>
+          join
+            .onRef('event.pod_uid', '=', 'last.pod_uid')
+            .onRef('event.incarnation', '=', 'last.incarnation')
+            .onRef('event.at_ms', '=', 'last.at_ms')
+            .on('event.kind', '=', 'OBSERVED'),
+        )
+        .selectAll('event')
+        .where('event.seq', '>', BigInt(afterSeq))
+        .where('event.seq', '<=', BigInt(upToSeq))
+        .execute(),
+    )
+  }
+  for (const own of byPod.values()) own.sort((a, b) => a.seq - b.seq)
+  return byPod
+}
+
+/** Dated as they were when they came, by the seals of that time. */
+async function rebuildAdjustments(
+  db: Kysely<LedgerSchema>,
+  events: readonly SequencedEvent[],
+  { seals }: ProjectionRules,
+): Promise<void> {
+  const bySeal = Map.groupBy(
+    events.filter(({ event }) => event.fact.kind === 'ADJUSTED'),
+    ({ seq }) => sealedUntil(seals.filter(({ head }) => head.seq < seq)),
+  )
+  for (const [sealedUntilMs, own] of bySeal) {
+    await insertAdjustments(
+      db,
+      own.map(({ event }) => event),
+      sealedUntilMs,
+    )
+  }
+}

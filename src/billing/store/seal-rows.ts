@@ -1,0 +1,112 @@
+import type { Kysely } from 'kysely'
+import { SpillwayError } from '../../model/errors.ts'
+import { asPodUid } from '../../model/pod-key.ts'
+import type { Period } from '../charges.ts'
+import type { OpenQuestion } from '../ledger.ts'
+import { genesisHash } from '../ledger-json.ts'
+import { decodeSeal, encodeSeal, sealHash, sealedUntil, type Seal, type SealDraft } from '../seal.ts'
+import { readHead } from './event-rows.ts'
+import type { LedgerSchema } from './schema.ts'
+
+const mostQuestions = 100
+
+export async function readSeals(db: Kysely<LedgerSchema>): Promise<Seal[]> {
+  const rows = await db.selectFrom('seal').selectAll().orderBy('number').execute()
+  return rows.map(({ body, prev_hash, hash }) => decodeSeal({ body, prevHash: prev_hash, hash }))
+}
+
+/** In a transaction of the caller's. */
+export async function insertSeal(db: Kysely<LedgerSchema>, draft: SealDraft): Promise<Seal> {
+  const seals = await readSeals(db)
+  const { fromMs, toMs } = draft.period
+  const last = seals.at(-1)
+  if (fromMs < sealedUntil(seals) || toMs <= fromMs) {
+    throw new SpillwayError(
+      'Rejected',
+      `everything before ${new Date(sealedUntil(seals)).toISOString()} is sealed already`,
+    )
+  }
+  if (await hasChangedBefore(db, toMs, draft.readUpToSeq)) {
+    throw new SpillwayError('Busy', 'the ledger was told more of the period while it was being sealed')
+  }
+  const head = await readHead(db)
+  const number = seals.length + 1
+  const prevHash = last?.hash ?? genesisHash
+  const body = encodeSeal({ ...draft, number, head })
+  const hash = sealHash(prevHash, body)
+  await db.insertInto('seal').values({ number, body, prev_hash: prevHash, hash }).execute()
+  return decodeSeal({ body, prevHash, hash })
+}
+
+/** Heartbeats change nothing before the last one; whose start or resize falls before the end has been seen to. */
+async function hasChangedBefore(db: Kysely<LedgerSchema>, toMs: number, afterSeq: number): Promise<boolean> {
+  const later = db.selectFrom('event').select('seq').where('seq', '>', BigInt(afterSeq)).limit(1)
+  const early = await later
+    .where('kind', '!=', 'OBSERVED')
+    .where('at_ms', '<', BigInt(toMs))
+    .executeTakeFirst()
+  if (early) return true
+  const late = await later
+    .where('kind', 'in', ['INTENT', 'RESIZED'])
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('account')
+          .select('account.pod_uid')
+          .whereRef('account.pod_uid', '=', 'event.pod_uid')
+          .where('account.start_ms', '<', BigInt(toMs)),
+      ),
+    )
+    .executeTakeFirst()
+  return late !== undefined
+}
+
+export async function readOpenQuestions(db: Kysely<LedgerSchema>, period: Period): Promise<OpenQuestion[]> {
+  const asked = db
+    .selectFrom('event as asked')
+    .select(['asked.pod_uid', 'asked.at_ms', 'asked.kind'])
+    .where('asked.at_ms', '>=', BigInt(period.fromMs))
+    .where('asked.at_ms', '<', BigInt(period.toMs))
+    .orderBy('asked.at_ms')
+    .limit(mostQuestions)
+  const starts = await asked
+    .where('asked.kind', '=', 'INTENT')
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('event as outcome')
+            .select('outcome.seq')
+            .whereRef('outcome.pod_uid', '=', 'asked.pod_uid')
+            .where('outcome.kind', 'in', ['OPENED', 'VOIDED']),
+        ),
+      ),
+    )
+    .execute()
+  const resizes = await asked
+    .where('asked.kind', '=', 'RESIZING')
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('event as outcome')
+            .select('outcome.seq')
+            .whereRef('outcome.pod_uid', '=', 'asked.pod_uid')
+            .where('outcome.kind', 'in', ['RESIZED', 'VOIDED'])
+            .whereRef('outcome.at_ms', '>=', 'asked.at_ms'),
+        ),
+      ),
+    )
+    // What has ended meanwhile is billed at the size that it had.
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('account')
+          .select('account.pod_uid')
+          .whereRef('account.pod_uid', '=', 'asked.pod_uid')
+          .where('account.end_ms', 'is', null),
+      ),
+    )
+    .execute()
+  return [...starts, ...resizes].map(({ pod_uid, kind, at_ms }) => ({
+    podUid: asPodUid(pod_uid),
+    kind: kind as OpenQuestion['kind'],
+    atMs: Number(at_ms),
+  }))
+}
