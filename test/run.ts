@@ -1,6 +1,6 @@
 /**
- * `npm run check`, `npm test` and `npm run soak`: runs every suite in order, says how long each took, and closes with
- * one line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as failed.
+ * `npm run check`, `test`, `soak` and `ledger:churn`: runs every suite in order, says how long each took, and closes
+ * with one line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as failed.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -203,6 +203,20 @@ function soak(): Outcome[] {
   return [prepared, soaked, fit, scaleIn]
 }
 
+/** What 200 Pods are billed while Spillway and containerd are killed under them. */
+function churn(): Outcome[] {
+  const prepared = prepare()
+  if (prepared.failed > 0) return [prepared]
+  if (process.getuid?.() !== 0) {
+    return [prepared, missing('churn', 'the embedded cluster needs root: run "sudo npm run ledger:churn"')]
+  }
+  process.env['SPILLWAY_CHURN_PODS'] ??= '200'
+  process.env['SPILLWAY_CHURN_KILLS'] ??= '8'
+  const { SPILLWAY_CHURN_PODS: churned, SPILLWAY_CHURN_KILLS: kills } = process.env
+  const name = `${churned} Pods billed under ${kills} kills of Spillway and of containerd`
+  return [prepared, suite(name, 'stories', ['test/stories/churn.test.ts'])]
+}
+
 const linesOfFailure = 6
 
 function report(outcomes: readonly Outcome[]): number {
@@ -221,7 +235,7 @@ function report(outcomes: readonly Outcome[]): number {
   return sum('failed')
 }
 
-const suites = { check, all, soak }
+const suites = { check, all, soak, churn }
 const wanted = process.argv[2] ?? 'all'
 if (!(wanted in suites)) {
   say(`test/run.ts: found "${wanted}"; allowed: ${Object.keys(suites).join(', ')}`)

@@ -29,6 +29,8 @@ export interface WitnessedContainer {
   readonly startedMs: number | undefined
   readonly finishedMs: number | undefined
   readonly exitCode: number
+  /** Why it ended, in containerd's words; empty when it ended by itself. */
+  readonly message: string
 }
 
 const podUid = 'io.kubernetes.pod.uid'
@@ -62,7 +64,7 @@ export class CriWitness {
     const containers = [...this.#containers.values()].filter(({ labels }) => labels[podUid] === uid)
     return {
       sandboxes: sandboxes.map(({ id, createdAt }) => ({ id, createdMs: wholeMs(createdAt) })),
-      containers: containers.map(({ id, metadata, state, startedAt, finishedAt, exitCode }) => ({
+      containers: containers.map(({ id, metadata, state, startedAt, finishedAt, exitCode, message }) => ({
         id,
         name: metadata.name,
         attempt: metadata.attempt,
@@ -70,6 +72,7 @@ export class CriWitness {
         startedMs: startedAt === '0' ? undefined : wholeMs(startedAt),
         finishedMs: finishedAt === '0' ? undefined : wholeMs(finishedAt),
         exitCode,
+        message,
       })),
     }
   }

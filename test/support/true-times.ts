@@ -16,6 +16,27 @@ export function trueTimes({ sandboxes, containers }: WitnessedPod): {
   }
 }
 
+/**
+ * Every sandbox in which a container has ended, from its making to the end of the last of them. A container belongs to the
+ * sandbox that was the latest when it started; one that containerd lost while it started it has an end all the same, and
+ * no start. A start that was called off because Spillway was killed in the middle of it is none: nothing ran.
+ */
+export function trueIntervals({ sandboxes, containers }: WitnessedPod): {
+  readonly startMs: number
+  readonly endMs: number
+}[] {
+  const starts = sandboxes.map(({ createdMs }) => createdMs).filter((createdMs) => createdMs > 0)
+  return starts.flatMap((startMs, index) => {
+    const nextMs = starts[index + 1] ?? Infinity
+    const ends = containers.flatMap(({ startedMs, finishedMs = -1, message }) => {
+      if (startedMs === undefined && message.includes('context canceled')) return []
+      const beganMs = startedMs ?? finishedMs
+      return startMs <= beganMs && beganMs < nextMs ? [finishedMs] : []
+    })
+    return ends.length > 0 ? [{ startMs, endMs: Math.max(...ends) }] : []
+  })
+}
+
 /** All that was ever billed, by Pod. */
 export async function readBill({ admin }: Story): Promise<Bill> {
   const query = { fromMs: '0', toMs: String(systemClock.wallMs()), by: 'pod' }
