@@ -1,5 +1,5 @@
 /**
- * `npm run check`, `test`, `soak` and `ledger:churn`: runs every suite in order, says how long each took, and closes
+ * `npm run check`, `test`, `soak`, `ledger:histories` and `ledger:churn`: runs every suite in order, says how long each took, and closes
  * with one line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as failed.
  */
 import { spawnSync } from 'node:child_process'
@@ -203,6 +203,13 @@ function soak(): Outcome[] {
   return [prepared, soaked, fit, scaleIn]
 }
 
+/** Ten thousand true lives beside what the ledger says of them. */
+function histories(): Outcome[] {
+  process.env['SPILLWAY_LEDGER_HISTORIES'] ??= '10000'
+  const name = `the ledger beside ${process.env['SPILLWAY_LEDGER_HISTORIES']} true histories`
+  return [suite(name, 'check', ['test/conformance/ledger-histories.test.ts'])]
+}
+
 /** What 200 Pods are billed while Spillway and containerd are killed under them. */
 function churn(): Outcome[] {
   const prepared = prepare()
@@ -235,7 +242,7 @@ function report(outcomes: readonly Outcome[]): number {
   return sum('failed')
 }
 
-const suites = { check, all, soak, churn }
+const suites = { check, all, soak, histories, churn }
 const wanted = process.argv[2] ?? 'all'
 if (!(wanted in suites)) {
   say(`test/run.ts: found "${wanted}"; allowed: ${Object.keys(suites).join(', ')}`)

@@ -9,9 +9,11 @@ import { chooseSpec, type SpecWishes } from '../model/spec.ts'
 import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
 import type { Log } from '../telemetry/log.ts'
 import { isDiskFailure, type LedgerStore } from './ledger.ts'
-import { ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
+import { latestFactMs, ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
 import type { PodHistory, UsageInterval } from './projection.ts'
+import type { Resize } from './resizes.ts'
 import { resizeFacts } from './resize-facts.ts'
+import { SteadyTime } from './steady-time.ts'
 
 /** Where a Pod runs, and by which book it is billed there. */
 export interface MeteredNode {
@@ -64,10 +66,12 @@ export class LedgerMeter {
   readonly #options: MeterOptions
   readonly #books: ReadonlyMap<string, PriceBook>
   readonly #histories = new Map<PodUid, PodHistory>()
+  readonly #time: SteadyTime
   #booksKept = false
 
   constructor(options: MeterOptions) {
     this.#options = options
+    this.#time = new SteadyTime(options)
     this.#books = new Map(options.books.map((book) => [book.id, book]))
   }
 
@@ -87,10 +91,16 @@ export class LedgerMeter {
 
   /** What the backend's own times say was held and has ended. Without a Pod a sandbox is opened all the same. */
   async record(pod: Pod | undefined, observed: PodObservation, signal: AbortSignal): Promise<void> {
-    const { clock, heartbeatMs = 60_000, nodeFacts } = this.#options
+    const { heartbeatMs = 60_000, nodeFacts } = this.#options
     const { uid, nodeName } = observed
     const history = await this.#history(uid, signal)
-    const facts = observedFacts({ history, observed, nowMs: clock.wallMs(), heartbeatMs })
+    const facts = observedFacts({
+      history,
+      observed,
+      nowMs: this.#nowMs(observed),
+      heartbeatMs,
+      clockSetBack: this.#time.wasSetBack(uid),
+    })
     facts.push(...this.#resizeFacts(pod, observed, history))
     const billable = facts.length > 0 || history.intervals.length > 0
     if (pod && billable && !history.intended) facts.unshift(this.#intentFact(pod, nodeFacts(nodeName)))
@@ -109,7 +119,7 @@ export class LedgerMeter {
     const { priceBook, spec: begun } = history.terms
     const fact = { kind: 'RESIZING', generation, terms: this.#terms(pod, priceBook, { begun }) } as const
     const incarnation = ledgerIncarnation(history, observed)
-    const asked: NewFact = { incarnation, atMs: this.#options.clock.wallMs(), source: 'spillway', fact }
+    const asked: NewFact = { incarnation, atMs: this.#nowMs(observed), source: 'spillway', fact }
     await this.#append(uid, [...this.#resizeFacts(pod, observed, history), asked], signal)
   }
 
@@ -123,25 +133,29 @@ export class LedgerMeter {
     await this.#append(uid, [{ incarnation, atMs: resize.askedMs, source: 'spillway', fact }], signal)
   }
 
-  /** The Pod's end is about to be asked for. The first call counts: it is the end if no container ever ran. */
-  async stopping(uid: PodUid, incarnation: number, signal: AbortSignal): Promise<void> {
+  /**
+   * The end of what is seen is about to be asked for. The first call counts: it is the end if no container ever ran. Of the
+   * sandbox that is there now, also when the ledger has yet to hear of it.
+   */
+  async stopping(observed: PodObservation, signal: AbortSignal): Promise<void> {
+    const { uid } = observed
     const history = await this.#history(uid, signal)
-    const open = history.intervals.findLast(isOpen)
-    if (history.intervals.length > 0 && !open) return
-    if (open?.stoppingMs !== undefined) return
+    const incarnation = ledgerIncarnation(history, observed)
+    const known = history.intervals.find((interval) => interval.incarnation === incarnation)
+    const isAsked = history.stoppings.some((stopping) => stopping.incarnation === incarnation)
+    if (known?.endMs !== undefined || isAsked) return
     const fact = { kind: 'STOPPING', reason: 'its end was asked for' } as const
-    const atMs = this.#options.clock.wallMs()
-    await this.#append(
-      uid,
-      [{ incarnation: open?.incarnation ?? incarnation, atMs, source: 'spillway', fact }],
-      signal,
-    )
+    await this.#append(uid, [{ incarnation, atMs: this.#nowMs(observed), source: 'spillway', fact }], signal)
   }
 
   /** The backend has lost every trace of the Pod: closed, as an estimate, at the last time that it was seen. */
   async closeLost(uid: PodUid, signal: AbortSignal): Promise<void> {
     const history = await this.#history(uid, signal)
-    await this.#append(uid, history.intervals.filter(isOpen).map(lostFact), signal)
+    const lost = history.intervals.filter(isOpen)
+    if (lost.length === 0) return
+    // Should the Pod begin anew at that size, it has it from then on, and had it not before.
+    const resizes = history.resizes.filter(({ state }) => state === 'under way')
+    await this.#append(uid, [...resizes.map(lostResizeFact(lost)), ...lost.map(lostFact)], signal)
   }
 
   /** The Pod never started. If the ledger knows better, it is closed as lost instead: what was held is billed. */
@@ -152,7 +166,7 @@ export class LedgerMeter {
       return
     }
     if (!history.intended || history.voided) return
-    const atMs = this.#options.clock.wallMs()
+    const atMs = this.#time.nowMs(uid)
     await this.#append(
       uid,
       [{ incarnation: 0, atMs, source: 'spillway', fact: { kind: 'VOIDED', reason } }],
@@ -181,10 +195,10 @@ export class LedgerMeter {
   }
 
   #intentFact(pod: Pod, { pool, node, priceBook, purchase }: MeteredNode): NewFact {
-    const { clock, clusterUid, labels = applicationLabels } = this.#options
+    const { clusterUid, labels = applicationLabels } = this.#options
     return {
       incarnation: 0,
-      atMs: clock.wallMs(),
+      atMs: this.#time.nowMs(podRef(pod).uid),
       source: 'spillway',
       fact: {
         kind: 'INTENT',
@@ -193,6 +207,11 @@ export class LedgerMeter {
         ...(pod.metadata?.generation !== undefined && { generation: pod.metadata.generation }),
       },
     }
+  }
+
+  /** Never before what the backend, whose clock is the one that counts, has told already. */
+  #nowMs(observed: PodObservation): number {
+    return Math.max(this.#time.nowMs(observed.uid), latestFactMs(observed))
   }
 
   #terms(pod: Pod, priceBook: string, wishes: SpecWishes): BillingTerms {
@@ -244,6 +263,16 @@ export function billingTerms(pod: Pod, book: PriceBook, wishes: SpecWishes = {})
 
 function isOpen({ endMs }: UsageInterval): boolean {
   return endMs === undefined
+}
+
+function lostResizeFact([lost]: readonly UsageInterval[]): (resize: Resize) => NewFact {
+  const reason = 'the backend lost the Pod before it was done'
+  return ({ generation, askedMs: atMs }) => ({
+    incarnation: lost?.incarnation ?? 0,
+    atMs,
+    source: 'spillway',
+    fact: { kind: 'VOIDED', reason, generation },
+  })
 }
 
 function lostFact({ incarnation, observedUntilMs }: UsageInterval): NewFact {

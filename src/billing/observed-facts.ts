@@ -9,8 +9,10 @@ export interface ObservedFactsInput {
   readonly history: PodHistory
   readonly observed: PodObservation
   readonly nowMs: number
-  /** The most of a Pod's time that is lost when all evidence of it goes. */
+  /** The most of a Pod's time that is lost when all evidence of it goes, if it is looked at twice in that time. */
   readonly heartbeatMs: number
+  /** Our wall clock, which may be the backend's too, was set back since the Pod is known. */
+  readonly clockSetBack: boolean
 }
 
 /** What an observation adds to what the ledger has of the Pod; mostly nothing. Pure. */
@@ -38,6 +40,16 @@ function hasRun({ containers }: PodObservation): boolean {
   return containers.some(({ state, lastTerminated }) => state.kind !== 'waiting' || lastTerminated)
 }
 
+/** The last thing that the backend says to have happened. */
+export function latestFactMs({ sandbox, allocation, containers }: PodObservation): number {
+  const states = containers.flatMap(({ state, lastTerminated }) => [state, lastTerminated])
+  const times = states.flatMap((state) => {
+    if (state?.kind === 'running') return state.startedAtMs
+    return state?.kind === 'terminated' ? Math.max(state.startedAtMs, state.finishedAtMs) : []
+  })
+  return Math.max(sandbox?.createdAtMs ?? 0, allocation?.inEffectAtMs ?? 0, ...times)
+}
+
 /**
  * The number under which the ledger keeps the observed sandbox. A backend that lost every trace of a Pod counts from 0
  * again: the sandbox's own id tells that it is another one, which then gets the next free number.
@@ -56,9 +68,12 @@ export function ledgerIncarnation(history: PodHistory, observed: PodObservation)
 function replacedFacts(history: PodHistory, observed: PodObservation, incarnation: number): NewFact[] {
   const { sandbox } = observed
   if (!sandbox) return []
-  return history.intervals
-    .filter((interval) => interval.incarnation !== incarnation && interval.endMs === undefined)
-    .map((interval) => replacedFact(interval, observed, sandbox.createdAtMs))
+  return (
+    history.intervals
+      // Of those before it only: news of an old sandbox that come late end nothing.
+      .filter((interval) => interval.incarnation < incarnation && interval.endMs === undefined)
+      .map((interval) => replacedFact(interval, observed, sandbox.createdAtMs))
+  )
 }
 
 function replacedFact(interval: UsageInterval, observed: PodObservation, nextStartMs: number): NewFact {
@@ -113,7 +128,8 @@ function heartbeat(
   known: UsageInterval | undefined,
 ): NewFact[] {
   if (!known || known.endMs !== undefined || !observed.sandbox?.ready) return []
-  return nowMs - known.observedUntilMs >= heartbeatMs ? [seen(incarnation, nowMs)] : []
+  // At half of it: whoever looks twice in that time loses no more than all of it.
+  return nowMs - known.observedUntilMs >= heartbeatMs / 2 ? [seen(incarnation, nowMs)] : []
 }
 
 function seen(incarnation: number, nowMs: number): NewFact {
@@ -123,13 +139,21 @@ function seen(incarnation: number, nowMs: number): NewFact {
 }
 
 function closedFacts(
-  { observed, nowMs }: ObservedFactsInput,
+  { history, observed, nowMs, clockSetBack }: ObservedFactsInput,
   incarnation: number,
   known: UsageInterval | undefined,
 ): NewFact[] {
   const startMs = known?.startMs ?? observed.sandbox?.createdAtMs
   if (startMs === undefined) return []
   const finishedMs = lastFinishedAtMs(observed)
+  const asked = history.stoppings.find((stopping) => stopping.incarnation === incarnation)
+  const seenMs = Math.max(startMs, known?.observedUntilMs ?? startMs)
+  if (finishedMs !== undefined && finishedMs < seenMs && (clockSetBack || wentBack(observed, incarnation))) {
+    if (isKnownAs(known, 'estimated')) return []
+    const reason = "the backend's clock was set back while it ran; last seen then"
+    const fact = { kind: 'CLOSED', confidence: 'estimated', reason } as const
+    return [{ incarnation, atMs: Math.max(seenMs, asked?.atMs ?? seenMs), source: 'spillway', fact }]
+  }
   // An end before this sandbox's start belongs to an earlier one: in this one no container ran.
   if (finishedMs !== undefined && finishedMs >= startMs) {
     if (isKnownAs(known, 'exact')) return []
@@ -142,9 +166,7 @@ function closedFacts(
     confidence: 'recorded',
     reason: 'stopped before any container ran',
   } as const
-  if (known?.stoppingMs !== undefined) {
-    return [{ incarnation, atMs: known.stoppingMs, source: 'spillway', fact: closed }]
-  }
+  if (asked) return [{ incarnation, atMs: asked.atMs, source: 'spillway', fact: closed }]
   // It was gone before: now, when it has been seen once more, is no better account of its end.
   if (known?.endMs !== undefined) return []
   const stopping = { kind: 'STOPPING', reason: 'the backend had ended it' } as const
@@ -152,6 +174,16 @@ function closedFacts(
     { incarnation, atMs: nowMs, source: 'spillway', fact: stopping },
     { incarnation, atMs: nowMs, source: 'spillway', fact: closed },
   ]
+}
+
+/** A container that ended before it started, or before the first sandbox was made, has ended by a clock set back. */
+function wentBack({ sandbox, containers }: PodObservation, incarnation: number): boolean {
+  const firstMs = incarnation === 0 ? (sandbox?.createdAtMs ?? 0) : -Infinity
+  return containers
+    .flatMap(({ state, lastTerminated }) => [state, lastTerminated])
+    .some(
+      (state) => state?.kind === 'terminated' && state.finishedAtMs < Math.max(state.startedAtMs, firstMs),
+    )
 }
 
 function isKnownAs(known: UsageInterval | undefined, confidence: (typeof confidences)[number]): boolean {

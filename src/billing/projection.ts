@@ -27,6 +27,8 @@ export interface PodHistory {
   /** By incarnation, ascending; never overlapping. */
   readonly intervals: readonly UsageInterval[]
   readonly adjustments: readonly Adjustment[]
+  /** When whose end was asked for; also of sandboxes that nobody has written down yet. */
+  readonly stoppings: readonly { readonly incarnation: number; readonly atMs: number }[]
   /** Events that change nothing, and why. Kept in the log like the others. */
   readonly ignored: readonly IgnoredEvent[]
 }
@@ -129,6 +131,7 @@ export function projectPod(podUid: PodUid, delivered: readonly UsageEvent[]): Po
     resizes,
     intervals,
     adjustments: ofKind(events, 'ADJUSTED').map(adjustmentOf).sort(byTime),
+    stoppings: ofKind(events, 'STOPPING').map(({ incarnation, atMs }) => ({ incarnation, atMs })),
     ignored: ignored.sort((a, b) => compareText(a.id, b.id)),
   }
 }

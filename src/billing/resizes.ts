@@ -22,7 +22,8 @@ type EventOf<K extends UsageFact['kind']> = UsageEvent & { readonly fact: UsageF
  *
  * A size that nowhere shrinks is billed from the record before its call: from then on it was set aside. One that gives
  * something back is billed from the backend's word that it did, since that may take long (memory in use cannot be taken
- * away): asking for less does not make what is held cheaper. RESIZED proves that it was done, whatever else was said.
+ * away): asking for less does not make what is held cheaper. RESIZED proves that it was done, whatever else was said; of
+ * one that was given up before, it also tells from when on.
  */
 export function projectResizes(events: readonly UsageEvent[], begun: BillingTerms | undefined): Resize[] {
   const asked = firstByGeneration(ofKind(events, 'RESIZING'))
@@ -38,7 +39,10 @@ export function projectResizes(events: readonly UsageEvent[], begun: BillingTerm
       resizes.push({ generation, askedMs, terms, state, fromMs: undefined })
       continue
     }
-    const countsMs = last.spec && shrinks(last.spec, terms.spec) ? doneMs : askedMs
+    // Refused or lost and done all the same: by a backend that began anew at that size, and not before.
+    const isLate = refused.has(generation) || (last.spec && shrinks(last.spec, terms.spec))
+    // A clock of ours that was ahead must not have asked for it after it was done.
+    const countsMs = isLate ? doneMs : Math.min(askedMs, doneMs)
     const fromMs = Math.max(countsMs, last.fromMs)
     resizes.push({ generation, askedMs, terms, state: 'done', fromMs })
     last = { spec: terms.spec, fromMs }

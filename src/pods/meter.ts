@@ -14,7 +14,8 @@ export interface Meter {
   resizing(pod: Pod, observed: PodObservation, signal: AbortSignal): Promise<void>
   /** The backend will not do it. */
   resizeRefused(uid: PodUid, generation: number, reason: string, signal: AbortSignal): Promise<void>
-  stopping(uid: PodUid, incarnation: number, signal: AbortSignal): Promise<void>
+  /** The end of what is seen there is about to be asked for. */
+  stopping(observed: PodObservation, signal: AbortSignal): Promise<void>
   /** The backend has lost the Pod: closed at the last time that it was seen. */
   closeLost(uid: PodUid, signal: AbortSignal): Promise<void>
   /** It never started. */

@@ -172,9 +172,9 @@ export class PodWorker {
 
   async #stop(uid: PodUid, graceSeconds: number, signal: AbortSignal): Promise<Acted> {
     const { backend, meter, observations } = this.#options
-    const incarnation = observations.get(uid)?.incarnation ?? 0
+    const observed = observations.get(uid)
     // A ledger that cannot be written must not keep a Pod alive: the backend's own times close the bill later.
-    await this.#tolerated('stopping record', meter.stopping(uid, incarnation, signal), signal)
+    if (observed) await this.#tolerated('stopping record', meter.stopping(observed, signal), signal)
     await ignoreNotFound(backend.stop(uid, { graceSeconds }, signal))
     return {}
   }

@@ -119,7 +119,7 @@ describe('the meter', () => {
     await meter.intent(pod, node, never)
     await meter.record(pod, observe({ sandbox: first }), never)
     await clock.advance(20_000)
-    await meter.stopping(uid, 0, never)
+    await meter.stopping(observe({ sandbox: first }), never)
     await meter.record(
       pod,
       observe({ phase: 'stopped', sandbox: first, state: ended(fakeEpochMs + 10_100) }),
@@ -157,8 +157,8 @@ describe('the meter', () => {
     const life = async (): Promise<void> => {
       await meter.intent(pod, node, never)
       await meter.record(pod, observe({ sandbox: first }), never)
-      await meter.stopping(uid, 0, never)
-      await meter.stopping(uid, 0, never)
+      await meter.stopping(observe({ sandbox: first }), never)
+      await meter.stopping(observe({ sandbox: first }), never)
       const last = observe({ phase: 'stopped', sandbox: first, state: ended(fakeEpochMs + 900) })
       await meter.record(pod, last, never)
       await meter.record(undefined, last, never)
@@ -172,10 +172,10 @@ describe('the meter', () => {
     expect(await kinds()).toEqual(written)
   })
 
-  it('writes a heartbeat at most once an interval', async () => {
+  it('writes a heartbeat at most twice an interval', async () => {
     await clock.advance(100)
     await meter.record(pod, observe({ sandbox: first }), never)
-    await clock.advance(59_000)
+    await clock.advance(29_000)
     await meter.record(pod, observe({ sandbox: first }), never)
     expect(await kinds()).toEqual(['INTENT', 'OPENED', 'OBSERVED'])
     await clock.advance(1_000)
@@ -192,7 +192,7 @@ describe('the meter', () => {
       never,
     )
     await clock.advance(3_600_000)
-    await meter.stopping(uid, 0, never)
+    await meter.stopping(observe({ sandbox: first }), never)
     expect(await intervals()).toMatchObject([{ endMs: fakeEpochMs + 5_000, confidence: 'exact' }])
   })
 
@@ -200,7 +200,7 @@ describe('the meter', () => {
     await meter.intent(pod, node, never)
     await meter.record(pod, observe({ phase: 'starting', sandbox: first, state: waiting }), never)
     await clock.advance(7_000)
-    await meter.stopping(uid, 0, never)
+    await meter.stopping(observe({ sandbox: first }), never)
     await restart()
     await clock.advance(9_000)
     await meter.record(pod, observe({ phase: 'stopped', sandbox: first, state: waiting }), never)
@@ -345,6 +345,87 @@ describe('the meter', () => {
     expect((await bill(ledger, query, never)).rows).toMatchObject([
       { namespace: 'shop', unpriced: [], open: true, coreSeconds: '1' },
     ])
+  })
+
+  it('bills as before when somebody sets the clock back, or ahead', async () => {
+    await meter.intent(pod, node, never)
+    const starting = observe({ phase: 'starting', sandbox: first, state: waiting })
+    await meter.record(pod, starting, never)
+    clock.stepWall(-3_600_000)
+    await clock.advance(40_000)
+    await meter.record(pod, starting, never)
+    expect(await intervals()).toMatchObject([{ observedUntilMs: fakeEpochMs + 40_000 }])
+    clock.stepWall(7_200_000)
+    await clock.advance(2_000)
+    await meter.stopping(starting, never)
+    await meter.record(pod, observe({ phase: 'stopped', sandbox: first, state: waiting }), never)
+    expect(await intervals()).toMatchObject([
+      { startMs: fakeEpochMs + 100, endMs: fakeEpochMs + 42_000, confidence: 'recorded' },
+    ])
+  })
+
+  it('says that it does not know, and never less than nothing, when the clock of both goes back', async () => {
+    await meter.intent(pod, node, never)
+    const running = observe({ sandbox: first, state: { kind: 'running', startedAtMs: fakeEpochMs + 200 } })
+    await meter.record(pod, running, never)
+    for (let look = 0; look < 4; look += 1) {
+      await clock.advance(30_000)
+      if (look === 1) clock.stepWall(-3_600_000)
+      await meter.record(pod, running, never)
+    }
+    const early = ended(fakeEpochMs + 121_000 - 3_600_000)
+    await meter.record(pod, observe({ phase: 'stopped', sandbox: first, state: early }), never)
+    expect(await intervals()).toMatchObject([
+      {
+        startMs: fakeEpochMs + 100,
+        endMs: fakeEpochMs + 120_000,
+        confidence: 'estimated',
+        closeReason: "the backend's clock was set back while it ran; last seen then",
+      },
+    ])
+  })
+
+  it('says so too when it was set back while nobody looked', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await clock.advance(31_000)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    clock.stepWall(-3_600_000)
+    await restart()
+    const early = ended(fakeEpochMs + 32_000 - 3_600_000)
+    await meter.record(pod, observe({ phase: 'stopped', sandbox: first, state: early }), never)
+    expect(await intervals()).toMatchObject([{ endMs: fakeEpochMs + 31_000, confidence: 'estimated' }])
+  })
+
+  it('believes a clock that was set before the Pod came', async () => {
+    clock.stepWall(-3_600_000)
+    await meter.intent(pod, node, never)
+    const late = { id: 's0', createdAtMs: clock.wallMs() }
+    await meter.record(pod, observe({ phase: 'starting', sandbox: late, state: waiting }), never)
+    await clock.advance(5_000)
+    await meter.stopping(observe({ sandbox: late, state: waiting }), never)
+    await meter.record(pod, observe({ phase: 'stopped', sandbox: late, state: waiting }), never)
+    expect(await intervals()).toMatchObject([{ endMs: late.createdAtMs + 5_000, confidence: 'recorded' }])
+  })
+
+  it('writes down the end of the sandbox that is there, also when the ledger has yet to hear of it', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await clock.advance(5_000)
+    const next = { incarnation: 1, sandbox: { id: 's1', createdAtMs: fakeEpochMs + 4_000 } }
+    await meter.stopping(observe({ ...next, state: waiting }), never)
+    await clock.advance(30_000)
+    await meter.record(pod, observe({ ...next, phase: 'stopped', state: waiting }), never)
+    expect((await intervals())[1]).toMatchObject({ endMs: fakeEpochMs + 5_000, confidence: 'recorded' })
+  })
+
+  it('ends nothing by late news of a sandbox that was replaced', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    const next = { id: 's1', createdAtMs: fakeEpochMs + 4_000 }
+    await meter.record(pod, observe({ incarnation: 1, sandbox: next }), never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    expect((await intervals())[1]).toMatchObject({ startMs: fakeEpochMs + 4_000, endMs: undefined })
   })
 
   it('keeps names, workload and the labels that bills group by', async () => {

@@ -53,6 +53,10 @@ describe('the resizes of a Pod', () => {
     expect(resizes(asked(2, start + 50, spec(2n, 2n)), done(2, start + 70))).toEqual([[2, 'done', 50]])
   })
 
+  it('count no later than the backend says that they were done, whatever our clock said', () => {
+    expect(resizes(asked(2, start + 3_600_000, spec(2n, 2n)), done(2, start + 70))).toEqual([[2, 'done', 70]])
+  })
+
   it('count from the backend’s word when something is: asking for less makes nothing cheaper', () => {
     const hour = 3_600_000
     expect(resizes(asked(2, start + 50, spec(1n, 1n)), done(2, start + hour))).toEqual([[2, 'done', hour]])
@@ -75,10 +79,10 @@ describe('the resizes of a Pod', () => {
     ])
   })
 
-  it('do not count when refused, unless they were done all the same', () => {
+  it('do not count when refused, unless they were done all the same: from then on', () => {
     const big = asked(2, start + 50, spec(2n, 2n))
     expect(resizes(big, refused(2))).toEqual([[2, 'refused', undefined]])
-    expect(resizes(big, refused(2), done(2, start + 70))).toEqual([[2, 'done', 50]])
+    expect(resizes(big, refused(2), done(2, start + 70))).toEqual([[2, 'done', 70]])
   })
 
   it('are the Pod’s, whichever sandbox they were written down for', () => {
@@ -86,7 +90,7 @@ describe('the resizes of a Pod', () => {
       resizes(
         asked(2, start + 50, spec(2n, 2n), 0),
         asked(2, start + 60, spec(2n, 2n), 1),
-        done(2, start, 1),
+        done(2, start + 90, 1),
       ),
     ).toEqual([[2, 'done', 50]])
   })

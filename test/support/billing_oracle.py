@@ -133,6 +133,7 @@ def sizes_of(events):
     if not intents:
         return None, None
     asked, done = {}, {}
+    given_up = {fact.get("generation") for _, fact in events if fact["kind"] == "VOIDED"}
     for record, fact in events:
         target = {"RESIZING": asked, "RESIZED": done}.get(fact["kind"])
         if target is not None:
@@ -147,7 +148,8 @@ def sizes_of(events):
         before_at, before = sizes[-1]
         spec = asked[generation][2]["terms"]["spec"]
         gives_back = any(int(spec[name]) < int(before[name]) for name in FIELDS.values())
-        counts = done[generation][0] if gives_back else asked[generation][0]
+        late = gives_back or generation in given_up
+        counts = done[generation][0] if late else min(asked[generation][0], done[generation][0])
         sizes.append((max(counts, before_at), spec))
     return sizes, intents[0]["terms"]["priceBook"]
 
@@ -182,6 +184,9 @@ def billed_end(interval, book, now):
 
 def sweep(interval, sizes, book, window):
     """{(sku, resource, hour): exact} of one interval: walks from change to change."""
+    ended = float("inf") if interval["end"] is None else interval["end"]
+    # What is given at the end or after it was not held: time that is billed beyond the end is at the size of before.
+    sizes = [(at, spec) for at, spec in sizes if at <= interval["start"] or at < ended]
     since = max(interval["start"], window["from"])
     until = min(billed_end(interval, book, window["now"]), window["to"])
     prices = prices_of(book)

@@ -1,0 +1,140 @@
+import { chargeLines } from '../../src/billing/charges.ts'
+import type { UsageInterval } from '../../src/billing/projection.ts'
+import { parseRational } from '../../src/model/money.ts'
+import type { PriceBook } from '../../src/model/price-book.ts'
+import { exactLines, oneUnit, type HeldLife } from './exact-charges.ts'
+import { heartbeatMs, lookMs, type PodLife, type Told } from './ledger-history.ts'
+import type { TrueSandbox, TrueSpec } from './ledger-world.ts'
+
+/**
+ * What a Pod's true life comes to, and where the ledger says otherwise, sentence by sentence. Where the backend could
+ * still tell, they agree to the millisecond; where it could not, the ledger says `estimated`, and is a heartbeat off at
+ * most from the last time that anybody could have known.
+ */
+export function disagreements(
+  life: PodLife,
+  found: readonly UsageInterval[],
+  { begun, book }: { readonly begun: TrueSpec; readonly book: PriceBook },
+): string[] {
+  const sizes = trueSizes(life, begun)
+  const problems = life.world.sandboxes.flatMap((sandbox, index) => {
+    const interval = found.find(({ sandboxId }) => sandboxId === sandbox.id)
+    if (!interval) return wasSeen(life, sandbox) ? [`${sandbox.id} is not billed`] : []
+    const wrong = endProblems(life, index, interval)
+    return wrong.length > 0 ? wrong : lineProblems(interval, sizes, book)
+  })
+  const real = new Set(life.world.sandboxes.map(({ id }) => id))
+  const invented = found.filter(({ sandboxId }) => !real.has(sandboxId))
+  return [...problems, ...invented.map(({ sandboxId }) => `${sandboxId} never was`)]
+}
+
+/** One that was dead when it was seen first, and in which nothing had run, has no time that anybody knows. */
+function wasSeen(life: PodLife, { id }: TrueSandbox): boolean {
+  return life.told.some(
+    ({ observed: { sandbox, containers } }) =>
+      sandbox?.id === id && (sandbox.ready || containers.some(({ state }) => state.kind !== 'waiting')),
+  )
+}
+
+interface TrueEnd {
+  readonly confidence: 'exact' | 'recorded' | 'estimated'
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+function endProblems(life: PodLife, index: number, interval: UsageInterval): string[] {
+  const { sandboxId, startMs, endMs, confidence } = interval
+  const sandbox = life.world.sandboxes[index]
+  const expected = trueEnd(life, index)
+  const said = `${sandboxId}: ends at ${endMs} (${confidence})`
+  if (startMs !== sandbox?.createdMs)
+    return [`${sandboxId}: starts at ${startMs}, truly ${sandbox?.createdMs}`]
+  if (endMs === undefined) return [`${sandboxId} is still open`]
+  // Told by a clock that it knows to have been set back, and by old news, the meter rather says that it does not know.
+  if (confidence === 'estimated' && life.wasSetBack && life.stale.length > 0) return []
+  if (confidence !== expected.confidence) return [`${said}, truly ${JSON.stringify(expected)}`]
+  return expected.fromMs <= endMs && endMs <= expected.toMs
+    ? []
+    : [`${said}, truly ${JSON.stringify(expected)}`]
+}
+
+function trueEnd(life: PodLife, index: number): TrueEnd {
+  const { sandboxes } = life.world
+  const sandbox = sandboxes[index] as TrueSandbox
+  const own = life.told.filter(({ observed }) => observed.sandbox?.id === sandbox.id)
+  const lastRunMs = sandbox.runs.at(-1)?.finishedMs
+  const ended = own.filter(({ observed }) => observed.phase === 'stopped')
+  if (ended.length > 0 && lastRunMs !== undefined) return exactly(lastRunMs)
+  if (ended.length > 0) return recorded(life, index, ended)
+  const laterIds = new Set(sandboxes.slice(index + 1).map(({ id }) => id))
+  const next = life.told.find(({ observed }) => laterIds.has(observed.sandbox?.id ?? ''))
+  const shown = next?.observed.containers.flatMap(({ state, lastTerminated }) => [state, lastTerminated])
+  const isShown = shown?.some((state) => state?.kind === 'terminated' && state.finishedAtMs === lastRunMs)
+  if (isShown && lastRunMs !== undefined) return exactly(lastRunMs)
+  return estimated(life, sandbox, own)
+}
+
+function exactly(atMs: number): TrueEnd {
+  return { confidence: 'exact', fromMs: atMs, toMs: atMs }
+}
+
+/** Nothing ever ran: until its end was asked for, or was seen, by the meter's own clock. */
+function recorded(life: PodLife, index: number, ended: readonly Told[]): TrueEnd {
+  const startMs = life.world.sandboxes[index]?.createdMs ?? 0
+  const asked = life.stoppings.filter(({ sandboxes }) => sandboxes === index + 1)
+  const times = [...asked.map(({ atMs }) => atMs), ...ended.slice(0, 1).map(({ meterMs }) => meterMs)]
+  const atMs = Math.max(startMs, times[0] ?? startMs)
+  return { confidence: 'recorded', fromMs: atMs, toMs: atMs }
+}
+
+/** By how much a clock was wrong that the meter began with, it may be wrong; no other step of it counts. */
+function estimated({ mostSkewMs, stale }: PodLife, sandbox: TrueSandbox, own: readonly Told[]): TrueEnd {
+  const alive = own.filter(({ observed }) => observed.sandbox?.ready)
+  const lastMs = alive.at(-1)?.trueMs ?? sandbox.createdMs
+  const wrongly = stale
+    .filter(({ observed }) => observed.sandbox?.id === sandbox.id && observed.sandbox.ready)
+    .map(({ trueMs }) => trueMs)
+  const isRegular = sandbox.lostMs - lastMs <= lookMs
+  const leastMs = (isRegular ? sandbox.lostMs : lastMs) - heartbeatMs
+  return {
+    confidence: 'estimated',
+    fromMs: Math.max(sandbox.createdMs, leastMs - 2 * mostSkewMs),
+    // Who is told that it is still there cannot know better.
+    toMs: Math.max(sandbox.lostMs, ...wrongly) + 2 * mostSkewMs,
+  }
+}
+
+/** More is billed from when it was asked for, less from when it was given back; each once the backend could tell. */
+function trueSizes(life: PodLife, begun: TrueSpec): HeldLife['sizes'] {
+  const sizes = [{ fromMs: -Infinity, spec: begun }]
+  for (const resize of life.resized.toSorted((a, b) => a.generation - b.generation)) {
+    const { generation, askedMs, doneMs, spec } = resize
+    const isTold = life.told.some(
+      ({ observed: { allocation } }) =>
+        allocation?.generation === generation && allocation.inEffectAtMs !== undefined,
+    )
+    const before = sizes.at(-1)
+    if (doneMs === Infinity || !isTold || !before) continue
+    const isLess = spec.cpuMillis < before.spec.cpuMillis || spec.memoryMiB < before.spec.memoryMiB
+    const fromMs = isLess || resize.begun ? doneMs : Math.min(askedMs, doneMs)
+    sizes.push({ fromMs: Math.max(fromMs, before.fromMs), spec })
+  }
+  return sizes
+}
+
+function lineProblems(interval: UsageInterval, sizes: HeldLife['sizes'], book: PriceBook): string[] {
+  const { startMs, endMs = startMs, sandboxId } = interval
+  const lines = chargeLines(interval, book, { nowMs: endMs })
+  const ours = new Map(
+    lines.map((line) => [`${line.sku ?? null} ${line.resource} ${line.hourMs}`, line.exact]),
+  )
+  const problems: string[] = []
+  for (const { sku, resource, hourMs, amount } of exactLines({ startMs, endMs, sizes }, book)) {
+    const key = `${sku} ${resource} ${hourMs}`
+    const { num, den } = parseRational(ours.get(key) ?? '-1/1')
+    if (num * oneUnit !== amount * den)
+      problems.push(`${sandboxId}: ${key}: ${ours.get(key)}, truly ${amount}/${oneUnit}`)
+    ours.delete(key)
+  }
+  return [...problems, ...[...ours.keys()].map((key) => `${sandboxId}: ${key} is billed for nothing`)]
+}
