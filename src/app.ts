@@ -5,12 +5,12 @@ import { buildBackend, type BackendStack } from './app/backend-stack.ts'
 import { burstTasks, liveBursts } from './app/burst-policies.ts'
 import type { House, World } from './app/house.ts'
 import { approvalTasks } from './app/node-certificates.ts'
+import { knownPriceBooks } from './app/known-price-books.ts'
 import { meteredNode } from './app/metered-node.ts'
 import { poolTasks } from './app/pool-tasks.ts'
 import { schedulingTasks } from './app/scheduling-tasks.ts'
 import { VirtualNodes } from './app/virtual-nodes.ts'
 import { openMeter } from './billing/meter.ts'
-import { shippedPriceBooks } from './billing/shipped-price-books.ts'
 import { openSqliteLedger } from './billing/store/sqlite.ts'
 import type { Config } from './config/load.ts'
 import { defaultBackoff, jitteredBackoff } from './control/backoff.ts'
@@ -28,6 +28,7 @@ import { KnownPools } from './pools/known-pools.ts'
  */
 export async function runApp(config: Config, world: World, signal: AbortSignal): Promise<void> {
   await using ground = new AsyncDisposableStack()
+  const books = knownPriceBooks(config.priceBooks)
   const cluster = await connect(config, world, ground, signal)
   const ledger = await openSqliteLedger({ file: join(config.stateDir, 'ledger.db') })
   ground.defer(() => ledger.close())
@@ -37,11 +38,11 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
     instance: config.clusterName,
     ...world,
   })
-  const pools = knownPools(config, world, cluster)
+  const pools = knownPools(config, world, cluster, [...books.keys()])
   const meter = await openMeter(
     {
       ledger,
-      books: shippedPriceBooks,
+      books: [...books.values()],
       clusterUid: cluster.uid,
       clock: world.clock,
       log: world.log,
@@ -52,7 +53,7 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
     signal,
   )
   const bursts = liveBursts(cluster, ledger, world)
-  const house: House = { config, world, cluster, ledger, meter, events, pools, bursts, ground }
+  const house: House = { config, world, cluster, ledger, meter, books, events, pools, bursts, ground }
   const stacks: BackendStack[] = []
   for (const backend of config.backends) stacks.push(await buildBackend(house, backend.name, signal))
   const virtualNodes = new VirtualNodes(house, stacks)
@@ -73,11 +74,16 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
   )
 }
 
-function knownPools(config: Config, { clock, log, random }: World, { api }: Cluster): KnownPools {
+function knownPools(
+  config: Config,
+  { clock, log, random }: World,
+  { api }: Cluster,
+  priceBooks: readonly string[],
+): KnownPools {
   return new KnownPools({
     filePools: config.pools,
     backends: config.backends.map(({ name }) => name),
-    priceBooks: shippedPriceBooks.map(({ id }) => id),
+    priceBooks,
     instance: config.clusterName,
     api,
     clock,

@@ -1,5 +1,4 @@
 import { explainPrice } from '../billing/explain-price.ts'
-import { shippedPriceBook } from '../billing/shipped-price-books.ts'
 import { deployments, replicaSets } from '../kube/resources.ts'
 import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
 import { SpillwayError } from '../model/errors.ts'
@@ -24,7 +23,7 @@ export function explainer(
   house: House,
   stacks: readonly BackendStack[],
 ): (query: ExplainQuery, signal: AbortSignal) => Promise<ExplainView> {
-  const { config, cluster, world } = house
+  const { books, config, cluster, world } = house
   return async (query, signal) => {
     // A Pod that is there is as it is stored; of one that is not, an older API server may drop something.
     const { pod: written, dropped } =
@@ -59,9 +58,9 @@ export function explainer(
       ...(dropped.length > 0 && { dropped }),
       movesBack: await movesBack(house, pod, pictureOf(objects), signal),
       foreign: foreignSpelling(pod, home),
-      prices: pools.flatMap(({ name: pool, priceBook }) => {
-        const book = shippedPriceBook(priceBook)
-        return book ? [{ pool, ...explainPrice(pod, book, nowWallMs) }] : []
+      prices: pools.flatMap(({ name, priceBook, purchase }) => {
+        const book = books.get(priceBook)
+        return book ? [{ pool: name, ...explainPrice(pod, book, nowWallMs, { purchase }) }] : []
       }),
     }
   }

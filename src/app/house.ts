@@ -4,6 +4,7 @@ import type { Config } from '../config/load.ts'
 import type { Cluster } from '../kube/cluster.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { KnownPools } from '../pools/known-pools.ts'
+import type { PriceBook } from '../model/price-book.ts'
 import type { Clock } from '../model/clock.ts'
 import type { LiveBursts } from '../scheduling/burst/live-bursts.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -24,6 +25,8 @@ export interface House {
   readonly cluster: Cluster
   readonly ledger: LedgerStore
   readonly meter: LedgerMeter
+  /** Those that come with Spillway and the configuration's, by id. */
+  readonly books: ReadonlyMap<string, PriceBook>
   readonly events: EventRecorder
   readonly pools: KnownPools
   readonly bursts: LiveBursts

@@ -5,5 +5,6 @@ import type { KnownPools } from '../pools/known-pools.ts'
 /** Where usage on a node is booked from now on. The name tells the pool, also once that is gone. */
 export function meteredNode(pools: KnownPools, node: string): MeteredNode {
   const pool = node.replace(/-\d+$/, '')
-  return { pool, node, priceBook: pools.get(pool)?.config?.priceBook ?? defaultPriceBook }
+  const { priceBook = defaultPriceBook, purchase = 'on-demand' } = pools.get(pool)?.config ?? {}
+  return { pool, node, priceBook, purchase }
 }

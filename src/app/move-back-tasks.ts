@@ -1,5 +1,4 @@
 import { explainPrice } from '../billing/explain-price.ts'
-import { shippedPriceBook } from '../billing/shipped-price-books.ts'
 import type { MoveBackWishes } from '../config/burst-policy.ts'
 import { defaultBackoff, jitteredBackoff } from '../control/backoff.ts'
 import type { Task } from '../control/tasks.ts'
@@ -37,12 +36,12 @@ function withWishes(rules: MoveBackRules, wishes: MoveBackWishes | undefined): M
 }
 
 /** What a Pod on a virtual node costs by the book of its pool. */
-export function pricePerHour({ pools, cluster, world }: House, pod: Pod): string | undefined {
+export function pricePerHour({ books, pools, cluster, world }: House, pod: Pod): string | undefined {
   const node = cluster.nodes.get({ name: pod.spec?.nodeName ?? '' })
   const pool = node && pools.get(poolOf(node) ?? '')?.config
-  const book = pool && shippedPriceBook(pool.priceBook)
+  const book = pool && books.get(pool.priceBook)
   if (!book) return undefined
-  const { size, currency } = explainPrice(pod, book, world.clock.wallMs())
+  const { size, currency } = explainPrice(pod, book, world.clock.wallMs(), pool)
   return size && `${size.perHour} ${currency}`
 }
 

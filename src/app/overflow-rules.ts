@@ -1,9 +1,9 @@
 import type { PoolConfig } from '../config/pool.ts'
 import { handlerRefusal, refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
 import type { Pod } from '../model/kubernetes.ts'
+import type { PriceBook } from '../model/price-book.ts'
 import { chooseSpec } from '../model/spec.ts'
 import { rateOfPod } from '../billing/rate.ts'
-import { shippedPriceBook } from '../billing/shipped-price-books.ts'
 import type { OverflowPool, OverflowRules } from '../scheduling/decide-overflow.ts'
 import { defaultOverflowRules } from '../scheduling/overflow.ts'
 import type { BackendStack } from './backend-stack.ts'
@@ -15,13 +15,17 @@ export function overflowRules(house: House, stacks: readonly BackendStack[]): Ov
   return { ...defaultOverflowRules, pools, bursts: house.bursts }
 }
 
-function overflowPool({ cluster }: House, stacks: readonly BackendStack[], pool: PoolConfig): OverflowPool {
+function overflowPool(
+  { cluster, books }: House,
+  stacks: readonly BackendStack[],
+  pool: PoolConfig,
+): OverflowPool {
   const backend = stacks.find(({ name }) => name === pool.backend)?.backend
   return {
     name: pool.name,
     rate: (pod, atMs) => {
-      const book = shippedPriceBook(pool.priceBook)
-      return book && rateOfPod(pod, book, atMs)
+      const book = books.get(pool.priceBook)
+      return book && rateOfPod(pod, book, atMs, pool)
     },
     refuses: (pod) => {
       const capabilities = backend?.capabilities()
@@ -29,14 +33,16 @@ function overflowPool({ cluster }: House, stacks: readonly BackendStack[], pool:
       const [missing] = unsupportedUses(pod, capabilities)
       if (missing) return refusalSentence(missing, capabilities)
       const runtimeClass = cluster.runtimeClasses.get({ name: pod.spec?.runtimeClassName ?? '' })
-      return handlerRefusal(runtimeClass, pool.sandbox, capabilities) ?? sizeRefusal(pod, pool)
+      return (
+        handlerRefusal(runtimeClass, pool.sandbox, capabilities) ??
+        sizeRefusal(pod, books.get(pool.priceBook))
+      )
     },
   }
 }
 
 /** Who comes by hand all the same is billed at what it asks for. */
-function sizeRefusal(pod: Pod, { priceBook }: PoolConfig): string | undefined {
-  const book = shippedPriceBook(priceBook)
+function sizeRefusal(pod: Pod, book: PriceBook | undefined): string | undefined {
   const choice = book && chooseSpec(pod, book)
-  return choice?.ok === false ? `price book ${priceBook} has no size for it: ${choice.error}` : undefined
+  return choice?.ok === false ? `price book ${book?.id} has no size for it: ${choice.error}` : undefined
 }

@@ -44,16 +44,19 @@ const applicationLabels = ['app', 'app.kubernetes.io/name', 'app.kubernetes.io/p
 const cachedPods = 10_000
 
 /**
- * Keeps the books that bills are made by, then meters. Rejects with Rejected when a book of that id has changed. With a
- * full disk they are kept later, before the first event: the Pod that fills it must not keep us from ending it.
+ * Rejects with Rejected when a book that was billed by has changed. A disk that is full or failing does not keep us from
+ * beginning: the Pod that fills it must be ended, and the books are looked at again before the first event.
  */
 export async function openMeter(options: MeterOptions, signal: AbortSignal): Promise<LedgerMeter> {
   const meter = new LedgerMeter(options)
   try {
-    await meter.keepBooks(signal)
+    await meter.checkBooks(signal)
   } catch (error) {
     if (!isDiskFailure(error)) throw error
-    options.log.error({ error: error.message }, 'the ledger cannot be written: nothing starts until it can')
+    options.log.error(
+      { error: error.message },
+      'the ledger cannot be read or written: nothing starts until it can',
+    )
   }
   return meter
 }
@@ -64,10 +67,12 @@ export async function openMeter(options: MeterOptions, signal: AbortSignal): Pro
  */
 export class LedgerMeter {
   readonly #options: MeterOptions
-  readonly #books: ReadonlyMap<string, PriceBook>
+  readonly #books: Map<string, PriceBook>
+  /** Ids of those that the ledger holds, and that are the same there. */
+  readonly #kept = new Set<string>()
   readonly #histories = new Map<PodUid, PodHistory>()
   readonly #time: SteadyTime
-  #booksKept = false
+  #booksChecked = false
 
   constructor(options: MeterOptions) {
     this.#options = options
@@ -75,11 +80,21 @@ export class LedgerMeter {
     this.#books = new Map(options.books.map((book) => [book.id, book]))
   }
 
-  /** Durable when it resolves. */
-  async keepBooks(signal: AbortSignal): Promise<void> {
-    if (this.#booksKept) return
-    await this.#options.ledger.keepPriceBooks(this.#options.books, signal)
-    this.#booksKept = true
+  /**
+   * Holds the books against those that the ledger has billed by. One that is not configured any more counts on: Pods of
+   * it may still run, and be resized.
+   */
+  async checkBooks(signal: AbortSignal): Promise<void> {
+    if (this.#booksChecked) return
+    const { ledger } = this.#options
+    const billedBy = await ledger.priceBooks(signal)
+    const known = billedBy.map((book) => this.#books.get(book.id) ?? book)
+    await ledger.keepPriceBooks(known, signal)
+    for (const book of known) {
+      this.#books.set(book.id, book)
+      this.#kept.add(book.id)
+    }
+    this.#booksChecked = true
   }
 
   /** To be awaited before the backend is asked to start the Pod. ConfigInvalid: the node's price book is unknown. */
@@ -223,6 +238,16 @@ export class LedgerMeter {
     return billingTerms(pod, book, wishes)
   }
 
+  /** A book is kept when it is first billed by: until then whoever wrote it may change it. Durable when it resolves. */
+  async #keepBooksOf(facts: readonly NewFact[], signal: AbortSignal): Promise<void> {
+    await this.checkBooks(signal)
+    const ids = new Set(facts.flatMap(({ fact }) => ('terms' in fact ? fact.terms.priceBook : [])))
+    const books = [...ids].flatMap((id) => (this.#kept.has(id) ? [] : (this.#books.get(id) ?? [])))
+    if (books.length === 0) return
+    await this.#options.ledger.keepPriceBooks(books, signal)
+    for (const { id } of books) this.#kept.add(id)
+  }
+
   async #history(uid: PodUid, signal: AbortSignal): Promise<PodHistory> {
     const cached = this.#histories.get(uid)
     if (cached) return cached
@@ -239,7 +264,7 @@ export class LedgerMeter {
     const observedMs = clock.wallMs()
     const events = facts.map((fact) => usageEvent({ clusterUid, podUid: uid, observedMs, ...fact }))
     try {
-      await this.keepBooks(signal)
+      await this.#keepBooksOf(facts, signal)
       const outcomes = await ledger.append(events, signal)
       for (const [index, outcome] of outcomes.entries()) {
         if (outcome !== 'differs') continue

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { parseDocument } from 'yaml'
 import { errorMessage, SpillwayError } from '../model/errors.ts'
+import type { PriceBook } from '../model/price-book.ts'
 import { checkPool, compilePool, type PoolConfig } from './pool.ts'
+import { readPriceBookFiles } from './price-book-files.ts'
 import { configSchema, type RawConfig } from './schema.ts'
 import { validate } from './validate.ts'
 
@@ -24,6 +27,8 @@ export interface Config {
   readonly clusterDomain: string
   readonly backends: readonly BackendConfig[]
   readonly pools: readonly PoolConfig[]
+  /** Besides those that come with Spillway. */
+  readonly priceBooks: readonly PriceBook[]
   /** Where the API server asks about Pods and DaemonSets that are made, if people have applied deploy/admission-webhook.yaml. */
   readonly admissionWebhook: { readonly address: string; readonly port: number }
   readonly overflow: { readonly enabled: boolean; readonly deletionCost: number }
@@ -79,8 +84,12 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
   const raw = { ...readYaml(file), ...fromEnvironment(environment), ...defined(flags) }
   const problems = validate(configSchema, raw)
   if (problems.length > 0) throw invalid(file, problems)
-  const config = compile(raw as RawConfig)
-  const mismatches = crossCheck(config)
+  const { books, problems: bookProblems } = readPriceBookFiles(
+    (raw as RawConfig).priceBooks ?? [],
+    dirname(file),
+  )
+  const config = { ...compile(raw as RawConfig), priceBooks: books }
+  const mismatches = [...crossCheck(config), ...bookProblems]
   if (mismatches.length > 0) throw invalid(file, mismatches)
   return Object.freeze(config)
 }
@@ -128,7 +137,7 @@ function defined(flags: ConfigOverrides): Record<string, string> {
   )
 }
 
-function compile(raw: RawConfig): Config {
+function compile(raw: RawConfig): Omit<Config, 'priceBooks'> {
   const clusterName = raw.clusterName ?? 'default'
   return {
     clusterName,
@@ -179,7 +188,7 @@ function compileServing(raw: RawConfig['nodeApi']['servingCertificate']): Servin
 }
 
 /** What no schema can see: names that must be unique, or must exist. */
-function crossCheck({ backends, pools }: Config): string[] {
+function crossCheck({ backends, pools }: Pick<Config, 'backends' | 'pools'>): string[] {
   const problems = [...duplicates('backends', backends), ...duplicates('pools', pools)]
   const known = backends.map(({ name }) => name)
   for (const [index, pool] of pools.entries()) {

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { purchaseOptions } from '../model/price-book.ts'
 import { labelKeyPattern, labelValuePattern, quantity } from './schema-words.ts'
 
 /**
@@ -150,6 +151,15 @@ export const poolFields = {
       maxLength: 63,
       description: 'price book of what starts here from now on (tencent-eks-intl-2023-06-30)',
     }),
+  ),
+  purchase: Type.Optional(
+    Type.Union(
+      purchaseOptions.map((option) => Type.Literal(option)),
+      {
+        description:
+          'by which prices what starts here from now on is billed, unless the Pod says: on-demand, or spot where the price book has such prices (on-demand)',
+      },
+    ),
   ),
   cordoned: Type.Optional(
     Type.Boolean({ description: 'its nodes, those there and new ones, take no new Pods (false)' }),

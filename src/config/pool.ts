@@ -1,4 +1,5 @@
 import type { Taint } from '../model/kubernetes.ts'
+import type { PurchaseOption } from '../model/price-book.ts'
 import { parseBytes, parseCpuMillis } from '../model/quantity.ts'
 import type { SandboxChoice } from '../model/sandbox-choice.ts'
 import { virtualNodeTaintKey } from '../model/words.ts'
@@ -22,6 +23,8 @@ export interface PoolConfig {
   readonly sandbox: SandboxChoice
   readonly untainted: boolean
   readonly priceBook: string
+  /** Of Pods that say nothing themselves. */
+  readonly purchase: PurchaseOption
   /** Its nodes take no new Pods. */
   readonly cordoned: boolean
   /** And those that are there are evicted. */
@@ -59,6 +62,7 @@ export function compilePool(raw: RawPool): PoolConfig {
     sandbox: { byDefault: raw.sandboxHandler, byClass: raw.runtimeClasses ?? {} },
     untainted: raw.untainted ?? false,
     priceBook: raw.priceBook ?? defaultPriceBook,
+    purchase: raw.purchase ?? 'on-demand',
     cordoned: drained || (raw.cordoned ?? false),
     drained,
     drainTimeoutSeconds: raw.drainTimeoutSeconds ?? 300,

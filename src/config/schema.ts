@@ -97,6 +97,12 @@ export const configSchema = Type.Object(
           'pools that are there from the start; where the cluster serves VirtualNodePools, each becomes one, and that one counts from then on',
       }),
     ),
+    priceBooks: Type.Optional(
+      Type.Array(text('file, or folder of files'), {
+        description:
+          'price books besides those that come with Spillway: files, or folders of .yaml, .yml and .json; from the folder of this file',
+      }),
+    ),
     admissionWebhook: Type.Optional(
       Type.Object(
         {

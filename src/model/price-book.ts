@@ -12,8 +12,15 @@ import {
 export type BilledResource = 'cpu' | 'memory' | 'gpu'
 
 /** As FOCUS writes a pricing unit: what one, for how long one. */
-export type PriceUnit =
-  'Core-Seconds' | 'Core-Hours' | 'GiB-Seconds' | 'GiB-Hours' | 'GPU-Seconds' | 'GPU-Hours'
+export const priceUnits = [
+  'Core-Seconds',
+  'Core-Hours',
+  'GiB-Seconds',
+  'GiB-Hours',
+  'GPU-Seconds',
+  'GPU-Hours',
+] as const
+export type PriceUnit = (typeof priceUnits)[number]
 
 /**
  * Prices and sizes, versioned and immutable: once a Pod was billed by a book, the book of that id never changes. A new

@@ -26,6 +26,7 @@ export interface MeteredNode {
   readonly pool: string
   readonly node: string
   readonly priceBook: string
+  readonly purchase?: 'on-demand' | 'spot'
 }
 
 /**

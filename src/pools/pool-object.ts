@@ -26,6 +26,7 @@ export function poolObject(pool: PoolConfig): VirtualNodePool {
       ...(Object.keys(sandbox.byClass).length > 0 && { runtimeClasses: sandbox.byClass }),
       ...(pool.untainted && { untainted: true }),
       priceBook: pool.priceBook,
+      ...(pool.purchase === 'spot' && { purchase: pool.purchase }),
       ...(pool.cordoned && { cordoned: true }),
       ...(pool.drained && { drained: true }),
       drainTimeoutSeconds: pool.drainTimeoutSeconds,

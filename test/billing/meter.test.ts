@@ -6,10 +6,12 @@ import { bill } from '../../src/billing/invoice.ts'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { openMeter, type LedgerMeter } from '../../src/billing/meter.ts'
 import type { UsageInterval } from '../../src/billing/projection.ts'
+import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
 import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
 import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
 import { verifyLedger } from '../../src/billing/verify.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
+import type { PriceBook } from '../../src/model/price-book.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import type {
   BackendPhase,
@@ -92,12 +94,12 @@ describe('the meter', () => {
     await ledger.close()
     await rm(folder, { recursive: true })
   })
-  const start = async (): Promise<void> => {
+  const start = async (books: readonly PriceBook[] = shippedPriceBooks): Promise<void> => {
     ledger = await openSqliteLedger({ file: join(folder, 'ledger.db') })
     meter = await openMeter(
       {
         ledger,
-        books: shippedPriceBooks,
+        books,
         clusterUid: 'c1',
         clock,
         log: silentLog(),
@@ -106,9 +108,9 @@ describe('the meter', () => {
       never,
     )
   }
-  const restart = async (): Promise<void> => {
+  const restart = async (books?: readonly PriceBook[]): Promise<void> => {
     await ledger.close()
-    await start()
+    await start(books)
   }
   const intervals = async (): Promise<readonly UsageInterval[]> =>
     (await ledger.history(uid, never)).intervals
@@ -464,5 +466,87 @@ describe('the meter', () => {
     await start()
     await meter.intent(pod, node, never)
     expect(await kinds()).toEqual(['INTENT'])
+  })
+
+  describe('of price books', () => {
+    const ours: PriceBook = { ...flatDemo, id: 'ours' }
+    const dearer: PriceBook = { ...ours, currency: 'EUR' }
+    const there = { ...node, priceBook: 'ours' }
+
+    it('keeps those that were billed by, and lets the others change', async () => {
+      await restart([ours])
+      expect(await ledger.priceBooks(never)).toEqual([])
+      await restart([dearer])
+      await meter.intent(pod, there, never)
+      expect(await ledger.priceBooks(never)).toEqual([dearer])
+      await restart([dearer])
+    })
+
+    it('refuses one that has changed since it was billed by, and says in what', async () => {
+      await restart([ours, flatDemo])
+      await meter.intent(pod, there, never)
+      await expect(restart([dearer, flatDemo])).rejects.toMatchObject({
+        code: 'Rejected',
+        message: expect.stringContaining('price book "ours" differs'),
+      })
+      await restart([{ ...ours, notes: ['in other words'] }])
+    })
+
+    it('goes on by one that nobody configures any more', async () => {
+      await restart([ours])
+      await meter.intent(pod, there, never)
+      await restart([flatDemo])
+      const resources = { requests: { cpu: '2', memory: '2Gi' } }
+      const larger: Pod = {
+        metadata: { ...pod.metadata, generation: 2 },
+        spec: { containers: [{ name: 'web', resources }] },
+      }
+      await meter.resizing(larger, observe({ sandbox: first }), never)
+      const { resizes } = await ledger.history(uid, never)
+      expect(resizes[0]?.terms).toMatchObject({ priceBook: 'ours', spec: { cpuMillis: 2000n } })
+    })
+  })
+
+  describe('of what is bought', () => {
+    const asked = (annotations: Record<string, string>, more: Partial<Pod['metadata']> = {}): Pod => ({
+      ...pod,
+      metadata: { ...pod.metadata, ...more, annotations },
+    })
+    const bought = async (): Promise<unknown> => (await ledger.history(uid, never)).terms?.spec.purchase
+
+    it('writes down that it is spot, by the Pod’s word or else the pool’s', async () => {
+      await meter.intent(asked({ 'spillway.dev/purchase': 'spot' }), node, never)
+      expect(await bought()).toBe('spot')
+      await restart()
+      expect(await bought()).toBe('spot')
+    })
+
+    it('goes by the pool where the Pod says nothing, and not where it does', async () => {
+      const spotPool = { ...node, purchase: 'spot' } as const
+      await meter.intent(asked({ 'spillway.dev/purchase': 'on-demand' }), spotPool, never)
+      expect(await bought()).toBeUndefined()
+      const other = asPodUid('other')
+      await meter.intent(asked({}, { uid: other }), spotPool, never)
+      expect((await ledger.history(other, never)).terms).toMatchObject({
+        spec: { purchase: 'spot' },
+        steps: expect.arrayContaining(['bought as spot, as its pool has it']),
+      })
+    })
+
+    it('stays as it was when a Pod that runs says something else', async () => {
+      const amd = { 'eks.tke.cloud.tencent.com/cpu-type': 'amd' }
+      await meter.intent(asked(amd), node, never)
+      const larger = asked({ 'spillway.dev/purchase': 'spot' }, { generation: 2 })
+      const resources = { requests: { cpu: '2', memory: '2Gi' } }
+      const resized = { ...larger, spec: { containers: [{ name: 'web', resources }] } }
+      await meter.resizing(resized, observe({ sandbox: first }), never)
+      const { resizes } = await ledger.history(uid, never)
+      expect(resizes[0]?.terms.spec).toEqual({
+        cpuMillis: 2000n,
+        memoryMiB: 2048n,
+        gpus: 0n,
+        cpuType: 'AMD',
+      })
+    })
   })
 })

@@ -1,8 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { stringify } from 'yaml'
+import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
 import { loadConfig, type ConfigOverrides } from '../../src/config/load.ts'
+import { writePriceBook } from '../../src/config/price-book.ts'
 import { errorMessage } from '../../src/model/errors.ts'
 
 let folder: string
@@ -49,6 +52,7 @@ describe('the configuration', () => {
       replicas: 2,
       capacity: { cpuMillis: 8000n, memoryBytes: 16n * 1024n ** 3n, pods: 110 },
       priceBook: 'tencent-eks-intl-2023-06-30',
+      purchase: 'on-demand',
     })
   })
 
@@ -116,6 +120,18 @@ describe('the configuration', () => {
   test('names are given once', () => {
     const twice = smallest.replace('pools: [', 'pools: [{ name: burst, backend: local }, ')
     expect(problemsOf(twice)).toContain('pools[1].name: "burst" is taken already')
+  })
+
+  test('price books are read from where it is, and what is wrong with them is told with the rest', () => {
+    const named = `priceBooks: [prices]\n${smallest}`
+    mkdirSync(join(folder, 'prices'))
+    const book = writePriceBook({ ...flatDemo, id: 'ours' })
+    writeFileSync(join(folder, 'prices/ours.yaml'), stringify(book))
+    expect(load(named).priceBooks).toEqual([{ ...flatDemo, id: 'ours' }])
+    writeFileSync(join(folder, 'prices/ours.yaml'), stringify({ ...book, currency: 'dollars' }))
+    const wrong = problemsOf(named.replace('name: burst, backend: local', 'name: burst, backend: other'))
+    expect(wrong).toContain('pools[0].backend: found "other"')
+    expect(wrong).toMatch(/priceBooks\[0\]: .*ours\.yaml: currency: found "dollars"/)
   })
 
   test('a file that is not there or not YAML is named', () => {

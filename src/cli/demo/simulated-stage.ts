@@ -148,6 +148,7 @@ async function simulatedConfig({ spillway }: ControlPlane, stateDir: string): Pr
     clusterDns: ['10.96.0.10'],
     clusterDomain: 'cluster.local',
     backends: [{ name: 'simulated', kind: 'simulator', options: {} }],
+    priceBooks: [],
     pools: [compilePool({ name: virtualPoolName, replicas: 2, backend: 'simulated' })],
     admissionWebhook: { address: '127.0.0.1', port: 9443 },
     overflow: { enabled: true, deletionCost: -1000 },
