@@ -141,11 +141,19 @@ const records: readonly SpendRecord[] = [
       const rate = rateOfPod(pod, book, nowMs)
       const { namespace = '', labels = {}, uid = '' } = pod.metadata ?? {}
       const spent = { hour: 1000n, day: 1000n, month: 1000n }
-      return rate ? [{ namespace, labels, currency: rate.currency, spent, open: { uid, rate } }] : []
+      return rate
+        ? [{ namespace, labels, pool: 'burst', currency: rate.currency, spent, open: { uid, rate } }]
+        : []
     }),
   ...Array.from({ length: workloadCount * 10 }, (_, at): SpendRecord => {
     const { namespace = '', labels = {} } = podOf(at % workloadCount, 0).metadata ?? {}
-    return { namespace, labels, currency: book.currency, spent: { hour: 0n, day: 1000n, month: 1000n } }
+    return {
+      namespace,
+      labels,
+      pool: 'burst',
+      currency: book.currency,
+      spent: { hour: 0n, day: 1000n, month: 1000n },
+    }
   }),
 ]
 

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { serveAdmin } from './app/admin.ts'
 import { admissionWebhook } from './app/admission-webhook.ts'
 import { buildBackend, type BackendStack } from './app/backend-stack.ts'
+import { budgetDesk } from './app/budgets.ts'
 import { burstTasks, liveBursts } from './app/burst-policies.ts'
 import type { House, World } from './app/house.ts'
 import { approvalTasks } from './app/node-certificates.ts'
@@ -52,11 +53,12 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
     },
     signal,
   )
-  const bursts = liveBursts(cluster, ledger, world)
+  const bursts = liveBursts({ world, cluster, ledger, pools })
   const house: House = { config, world, cluster, ledger, meter, books, events, pools, bursts, ground }
   const stacks: BackendStack[] = []
   for (const backend of config.backends) stacks.push(await buildBackend(house, backend.name, signal))
-  const virtualNodes = new VirtualNodes(house, stacks)
+  const budgets = budgetDesk(house, stacks)
+  const virtualNodes = new VirtualNodes(house, stacks, budgets)
   await serveAdmin(house, stacks, virtualNodes)
   world.log.info({ cluster: config.clusterName, version }, 'spillway is up')
   await runTasks(
@@ -65,7 +67,8 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
       ...schedulingTasks(house, stacks),
       'admission webhook': admissionWebhook(house),
       ...burstTasks(house, stacks),
-      ...poolTasks(house, stacks, virtualNodes),
+      ...budgets.tasks,
+      ...poolTasks(house, stacks, virtualNodes, budgets),
       ...(await approvalTasks(house, virtualNodes.addresses, signal)),
       ...Object.assign({}, ...stacks.map(({ tasks }) => tasks)),
       events: (inner) => events.run(inner),

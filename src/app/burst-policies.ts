@@ -1,29 +1,40 @@
 import { SpendReader } from '../billing/spend-reader.ts'
-import type { LedgerStore } from '../billing/ledger.ts'
 import { defaultBackoff, jitteredBackoff } from '../control/backoff.ts'
 import type { Task } from '../control/tasks.ts'
-import type { Cluster } from '../kube/cluster.ts'
 import { drainPods } from '../pools/drain-pods.ts'
+import { namespaceBudget } from '../scheduling/burst/namespace-budget.ts'
+import { toleratesVirtualNodes } from '../scheduling/burst/workload-counts.ts'
+import { poolOf } from '../scheduling/cluster-picture.ts'
 import { keepPolicies } from '../scheduling/burst/keep-policies.ts'
 import { LiveBursts } from '../scheduling/burst/live-bursts.ts'
 import type { Pod } from '../model/kubernetes.ts'
-import { selectedOf } from '../scheduling/burst/burst-picture.ts'
+import { selectedOf } from '../scheduling/burst/accounts.ts'
 import { selects, type BurstPolicy } from '../scheduling/burst/burst-policy.ts'
 import type { BackendStack } from './backend-stack.ts'
-import type { House, World } from './house.ts'
+import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
 
 /** The burst policies of the cluster, with the ledger's word on what was spent. */
-export function liveBursts(
-  { api, pods }: Cluster,
-  ledger: LedgerStore,
-  { clock, log, random }: World,
-): LiveBursts {
+export function liveBursts({
+  world,
+  cluster,
+  ledger,
+  pools,
+}: Pick<House, 'world' | 'cluster' | 'ledger' | 'pools'>): LiveBursts {
+  const { api, pods, nodes, namespaces } = cluster
+  const { clock, log, random } = world
   const reader = new SpendReader(ledger, clock)
+  const hasBudgets = (): boolean =>
+    pools.configs().some(({ budget }) => budget) || namespaces.list().some((home) => namespaceBudget(home))
   return new LiveBursts({
     api,
     readSpend: (signal) => reader.read(signal),
+    hasBudgets,
     pods,
+    isOut: (pod) => {
+      const node = pod.spec?.nodeName && nodes.get({ name: pod.spec.nodeName })
+      return node ? poolOf(node) !== undefined : Boolean(pod.spec?.nodeName) && toleratesVirtualNodes(pod)
+    },
     clock,
     backoff: jitteredBackoff(defaultBackoff, random),
     log,

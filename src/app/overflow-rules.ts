@@ -23,6 +23,7 @@ function overflowPool(
   const backend = stacks.find(({ name }) => name === pool.backend)?.backend
   return {
     name: pool.name,
+    budget: pool.budget,
     rate: (pod, atMs) => {
       const book = books.get(pool.priceBook)
       return book && rateOfPod(pod, book, atMs, pool)

@@ -10,6 +10,7 @@ import { overflowPicture } from '../scheduling/overflow-picture.ts'
 import { podsWaitingFor } from '../scheduling/waiting-pods.ts'
 import { version } from '../model/version.ts'
 import type { BackendStack } from './backend-stack.ts'
+import type { BudgetDesk } from './budgets.ts'
 import { clusterObjects } from './cluster-objects.ts'
 import type { House } from './house.ts'
 import { overflowRules } from './overflow-rules.ts'
@@ -20,6 +21,7 @@ export function poolTasks(
   house: House,
   stacks: readonly BackendStack[],
   virtualNodes: VirtualNodes,
+  budgets: BudgetDesk,
 ): Record<string, Task> {
   const { config, world, cluster, events, pools } = house
   return {
@@ -35,6 +37,8 @@ export function poolTasks(
           pods: cluster.pods,
           podsOn: (node) => cluster.pods.byIndex(byNode, node),
           waitingFor: (pool) => waitingFor(house, stacks, pool),
+          budgetOf: (pool) => budgets.pools.ofPool(pool),
+          onBudget: (listener) => budgets.pools.subscribe(listener),
           events,
           instance: config.clusterName,
           ...world,

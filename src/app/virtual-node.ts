@@ -9,6 +9,7 @@ import { keepNode, type KeepNodeOptions } from '../node/keep-node.ts'
 import type { NodeCapacity } from '../node/node-object.ts'
 import { thisPlace } from '../node/place.ts'
 import type { BackendStack } from './backend-stack.ts'
+import type { BudgetDesk } from './budgets.ts'
 import type { House } from './house.ts'
 import { meteredNode } from './metered-node.ts'
 import { serveNodeApi } from './node-api.ts'
@@ -19,6 +20,7 @@ export interface VirtualNodeOptions extends Pick<KeepNodeOptions, 'shape' | 'onS
   readonly pool: string
   readonly port: number
   readonly stack: BackendStack
+  readonly budgets: BudgetDesk
   /** Called once the node's API is answered. */
   readonly serving: () => void
 }
@@ -34,7 +36,7 @@ export async function serveVirtualNode(
 ): Promise<void> {
   await using ground = new AsyncDisposableStack()
   const { config, cluster } = house
-  const { name, pool, port, stack, shape } = options
+  const { name, pool, port, stack, shape, budgets } = options
   const { address } = config.nodeApi
   // A listener ends with the signal, and has to end too when this fails.
   const over = new AbortController()
@@ -54,6 +56,7 @@ export async function serveVirtualNode(
       {
         name,
         metered: () => meteredNode(house.pools, name),
+        budget: (pod) => budgets.refuses(pod, pool),
         facts: () => nodeFacts(house, { name, pool }, capacity()),
         api,
         node: () => cluster.nodes.get({ name }),

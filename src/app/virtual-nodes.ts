@@ -6,8 +6,9 @@ import { errorMessage } from '../model/errors.ts'
 import { virtualNodeName } from '../model/virtual-node-name.ts'
 import { nodeCapacity } from '../node/capacity.ts'
 import type { NodeShape } from '../node/keep-node.ts'
-import type { HostedNode, NodeHost } from '../pools/node-host.ts'
+import type { NodeHost } from '../pools/node-host.ts'
 import type { BackendStack } from './backend-stack.ts'
+import type { BudgetDesk } from './budgets.ts'
 import type { House } from './house.ts'
 import { NodePorts } from './node-ports.ts'
 import { serveVirtualNode } from './virtual-node.ts'
@@ -29,6 +30,7 @@ interface Hosted {
 export class VirtualNodes implements NodeHost {
   readonly #house: House
   readonly #stacks: readonly BackendStack[]
+  readonly #budgets: BudgetDesk
   readonly #hosted = new Map<string, Hosted>()
   /** Of each pool, as it was last taken: an edit that cannot be is not one. */
   readonly #configs = new Map<string, PoolConfig>()
@@ -39,9 +41,10 @@ export class VirtualNodes implements NodeHost {
   readonly #counts = new Map<string, number>()
   #over = false
 
-  constructor(house: House, stacks: readonly BackendStack[]) {
+  constructor(house: House, stacks: readonly BackendStack[], budgets: BudgetDesk) {
     this.#house = house
     this.#stacks = stacks
+    this.#budgets = budgets
     this.#ports = new NodePorts(house.config.nodeApi.firstPort, house.cluster.nodes)
   }
 
@@ -98,7 +101,7 @@ export class VirtualNodes implements NodeHost {
     this.#changed(node)
   }
 
-  served(pool: string): readonly HostedNode[] {
+  served(pool: string): readonly Hosted[] {
     return [...this.#hosted.values()].filter((node) => node.pool === pool)
   }
 
@@ -112,6 +115,7 @@ export class VirtualNodes implements NodeHost {
     const { cluster, pools } = this.#house
     const ends = [
       pools.subscribe((pool) => this.#reshape(pool)),
+      this.#budgets.pools.subscribe((pool) => this.served(pool).forEach((node) => this.#changed(node))),
       cluster.pods.subscribe(({ before, after }) => {
         const node = this.#hosted.get(after?.spec?.nodeName ?? before?.spec?.nodeName ?? '')
         const inUse = node && this.#isInUse(node.name)
@@ -157,6 +161,7 @@ export class VirtualNodes implements NodeHost {
         ordinal,
         port,
         stack,
+        budgets: this.#budgets,
         shape: () => this.#shapeOf(node, stack),
         onShape: (listener) => {
           node.listeners.add(listener)
@@ -174,6 +179,7 @@ export class VirtualNodes implements NodeHost {
       pool: config,
       use: { retiring, inUse },
       capacity: nodeCapacity(config, capacity, this.#nodesOn(name)),
+      budget: this.#budgets.pools.ofNodes(pool),
     }
   }
 

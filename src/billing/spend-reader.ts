@@ -1,6 +1,7 @@
 import { nanoScale, parseDecimal, roundRational } from '../model/money.ts'
 import type { PriceBook } from '../model/price-book.ts'
 import type { Clock } from '../model/clock.ts'
+import { poolOfNodeName } from '../model/virtual-node-name.ts'
 import { floorHour, hourMs, type Period } from './charges.ts'
 import { chargeIntervals } from './bill-entries.ts'
 import type { LedgerStore } from './ledger.ts'
@@ -8,11 +9,12 @@ import type { UsageInterval } from './projection.ts'
 import { rateOfSpec, type Rate } from './rate.ts'
 import { bookOf } from './spending.ts'
 
-/** What Pods of one namespace and the same labels have cost, or one Pod that is billed now. Nano-units. */
+/** What Pods of one namespace, one pool and the same labels have cost, or one Pod that is billed now. Nano-units. */
 export interface Spend {
   readonly namespace: string
   /** As they were when the Pod was let in. */
   readonly labels: Readonly<Record<string, string>>
+  readonly pool: string
   readonly currency: string
   /** Since the UTC hour, day and month began. */
   readonly spent: { readonly hour: bigint; readonly day: bigint; readonly month: bigint }
@@ -114,16 +116,17 @@ function spentSince(since: (fromMs: number) => bigint, nowMs: number): Spend['sp
   return { hour: since(floorHour(nowMs)), day: since(dayOf(nowMs)), month: since(monthOf(nowMs)) }
 }
 
-function namesOf({ pod, unknownPod }: UsageInterval): Pick<Spend, 'namespace' | 'labels'> {
-  return { namespace: (pod ?? unknownPod).namespace, labels: pod?.labels ?? {} }
+function namesOf({ pod, unknownPod }: UsageInterval): Pick<Spend, 'namespace' | 'labels' | 'pool'> {
+  const { namespace, node } = pod ?? unknownPod
+  return { namespace, labels: pod?.labels ?? {}, pool: pod?.pool ?? poolOfNodeName(node) }
 }
 
-/** One for all of the same namespace, labels and currency: a month has many Pods, and few workloads. */
+/** One for all of the same namespace, pool, labels and currency: a month has many Pods, and few workloads. */
 function gathered(spends: readonly Spend[]): readonly Spend[] {
   const sums = new Map<string, Spend>()
   for (const spend of spends) {
     const labels = Object.entries(spend.labels).sort(([a], [b]) => (a < b ? -1 : 1))
-    const key = JSON.stringify([spend.namespace, spend.currency, labels])
+    const key = JSON.stringify([spend.namespace, spend.pool, spend.currency, labels])
     const sum = sums.get(key)
     sums.set(key, sum ? { ...sum, spent: added(sum.spent, spend.spent) } : spend)
   }

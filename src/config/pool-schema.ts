@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { purchaseOptions } from '../model/price-book.ts'
 import { labelKeyPattern, labelValuePattern, quantity } from './schema-words.ts'
+import { spendCapsSchema } from './spend-caps-schema.ts'
 
 /**
  * What is said of a pool, in the configuration file and in a VirtualNodePool alike: the file's schema and the
@@ -176,6 +177,9 @@ export const poolFields = {
     }),
   ),
   autoscale: Type.Optional(autoscaleSchema),
+  budget: Type.Optional(
+    spendCapsSchema('caps on what all Pods on its nodes cost together, by whatever way they came'),
+  ),
 }
 
 export const poolSpecSchema = Type.Object(poolFields, { additionalProperties: false })

@@ -5,6 +5,7 @@ import type { SandboxChoice } from '../model/sandbox-choice.ts'
 import { virtualNodeTaintKey } from '../model/words.ts'
 import type { RawPool } from './pool-schema.ts'
 import { labelKeyPattern } from './schema-words.ts'
+import { checkCompiledCaps, compileSpendCaps, type SpendCaps } from './spend-caps.ts'
 
 /** A pool as the house uses it: complete. From the configuration file, or from a VirtualNodePool. */
 export interface PoolConfig {
@@ -31,6 +32,7 @@ export interface PoolConfig {
   readonly drained: boolean
   readonly drainTimeoutSeconds: number
   readonly autoscale: PoolAutoscale | undefined
+  readonly budget: SpendCaps | undefined
 }
 
 export interface PoolAutoscale {
@@ -72,6 +74,7 @@ export function compilePool(raw: RawPool): PoolConfig {
       sparePercent: raw.autoscale.sparePercent ?? 20,
       idleSeconds: raw.autoscale.idleSeconds ?? 600,
     },
+    budget: raw.budget && compileSpendCaps(raw.budget),
   }
 }
 
@@ -94,6 +97,7 @@ export function checkPool(pool: PoolConfig, backends: readonly string[]): string
       problems.push(`${field}: found key "${key}" with effect ${effect} twice; allowed: each once`)
     }
   }
+  problems.push(...checkCompiledCaps('budget', pool.budget))
   const { minNodes, maxNodes } = pool.autoscale ?? { minNodes: 0, maxNodes: 0 }
   if (minNodes > maxNodes) {
     problems.push(`autoscale.minNodes: found ${minNodes}; allowed: at most maxNodes, ${maxNodes}`)

@@ -1,4 +1,4 @@
-import { nanoScale, parseDecimal, roundRational } from '../model/money.ts'
+import { formatNanos, nanoScale, parseDecimal, roundRational } from '../model/money.ts'
 import type { RawSpendCaps } from './spend-caps-schema.ts'
 
 export const spendPeriods = ['hour', 'day', 'month'] as const
@@ -32,7 +32,29 @@ export function checkSpendCaps(field: string, caps: RawSpendCaps | undefined): s
   if (!caps || caps.perHour !== undefined || caps.perDay !== undefined || caps.perMonth !== undefined) {
     return []
   }
-  return [`${field}: found no cap; allowed: at least one of perHour, perDay and perMonth`]
+  return [noCap(field)]
+}
+
+/** The same of caps that are compiled. */
+export function checkCompiledCaps(field: string, caps: SpendCaps | undefined): string[] {
+  return caps && Object.keys(caps.nanos).length === 0 ? [noCap(field)] : []
+}
+
+function noCap(field: string): string {
+  return `${field}: found no cap; allowed: at least one of perHour, perDay and perMonth`
+}
+
+/** As it would be written, with nothing left to defaults. */
+export function rawSpendCaps({ currency, nanos, warnAtPercent, atCap }: SpendCaps): RawSpendCaps {
+  const { hour, day, month } = nanos
+  return {
+    currency,
+    ...(hour !== undefined && { perHour: formatNanos(hour) }),
+    ...(day !== undefined && { perDay: formatNanos(day) }),
+    ...(month !== undefined && { perMonth: formatNanos(month) }),
+    warnAtPercent,
+    atCap,
+  }
 }
 
 function nanosOf(amount: string): bigint {

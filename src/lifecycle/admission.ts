@@ -21,8 +21,15 @@ export interface AdmissionInput {
   readonly capabilities: Capabilities
   /** The Pod is in, and asks for another size: nobody is ended for that (upstream's coming rule: the scheduler does). */
   readonly isResize?: true
-  /** Rules of the operator: budget, security profile. The first that answers with a reason refuses. */
+  /** Rules of the operator: security profile. The first that answers with a reason refuses. */
   readonly policy?: readonly AdmissionRule[]
+  /** Asked last: who is let in is counted. */
+  readonly budget?: (pod: Pod) => BudgetRefused | undefined
+}
+
+export interface BudgetRefused extends Refused {
+  /** It may be known in a moment whether there is room: nobody is failed for that. */
+  readonly isUnknown: boolean
 }
 
 export type AdmissionRule = (pod: Pod) => Refused | undefined
@@ -72,7 +79,22 @@ export function admit(input: AdmissionInput): Verdict {
   if (refused) return { kind: 'refuse', ...refused }
   if (short.length > 0) return makeRoom(input, short)
   const waiting = waitForPorts(input)
-  return waiting ? { kind: 'hold', ...waiting } : { kind: 'admit' }
+  return waiting ? { kind: 'hold', ...waiting } : askBudget(input)
+}
+
+/**
+ * A controller would send the next one here at once, and the budget may have no room for a month; a Job would count it
+ * as a failure. So only a Pod that nobody replaces is Failed.
+ */
+function askBudget({
+  pod,
+  isResize,
+  budget,
+}: AdmissionInput): Verdict & { readonly kind: 'admit' | 'hold' | 'refuse' } {
+  const refused = isResize ? undefined : budget?.(pod)
+  if (!refused) return { kind: 'admit' }
+  const { reason, message, isUnknown } = refused
+  return { kind: isUnknown || controllerOf(pod) ? 'hold' : 'refuse', reason, message }
 }
 
 /**

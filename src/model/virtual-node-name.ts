@@ -13,3 +13,8 @@ export function parseProviderId(text: string | undefined): { pool: string; ordin
   const [, pool, ordinal] = /^spillway:\/\/([^/]+)\/(\d+)$/.exec(text ?? '') ?? []
   return pool === undefined ? undefined : { pool, ordinal: Number(ordinal) }
 }
+
+/** By its name alone, also when neither Node nor pool is there any more. */
+export function poolOfNodeName(node: string): string {
+  return node.replace(/-\d+$/, '')
+}

@@ -1,4 +1,5 @@
 import type { KubeObject } from './kubernetes.ts'
+import type { SpendStatus } from './spend-status.ts'
 
 /** `VirtualNodePool` of spillway.dev/v1alpha1 (deploy/crds). The spec is held to its schema where it is read. */
 export interface VirtualNodePool extends KubeObject {
@@ -15,6 +16,7 @@ export interface VirtualNodePoolStatus {
   readonly retiringReplicas?: number
   readonly pods?: number
   readonly selector?: string
+  readonly budget?: SpendStatus | null
   readonly conditions?: readonly PoolCondition[]
 }
 

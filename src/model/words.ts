@@ -92,3 +92,24 @@ export const poolFinalizer = 'spillway.dev/nodes'
 
 /** Node condition: whether the backend answers. */
 export const backendReadyCondition = 'spillway.dev/BackendReady'
+
+/** Node condition: whether the budget of its pool has room. */
+export const withinBudgetCondition = 'spillway.dev/WithinBudget'
+
+/** Namespace annotations: what its Pods may cost on virtual nodes, as in `10.50 USD`; and what happens then. */
+export const budgetAnnotations = {
+  hour: 'spillway.dev/budget-per-hour',
+  day: 'spillway.dev/budget-per-day',
+  month: 'spillway.dev/budget-per-month',
+  warnAtPercent: 'spillway.dev/budget-warn-at-percent',
+  atCap: 'spillway.dev/budget-at-cap',
+} as const
+
+/** Pod annotation: the size that it is billed at, as in `2 cores, 4 GiB`. */
+export const specAnnotation = 'spillway.dev/spec'
+
+/** Pod annotation: what it costs an hour while it runs, as in `0.0512 USD`. */
+export const pricePerHourAnnotation = 'spillway.dev/price-per-hour'
+
+/** Pod annotation, once it has ended: all that it has cost, as on the bill. */
+export const costAnnotation = 'spillway.dev/cost'

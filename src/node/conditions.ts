@@ -1,13 +1,16 @@
 import type { BackendHealth, HealthCheck } from '../backends/backend.ts'
+import type { BudgetFinding } from '../model/budget-finding.ts'
 import { kubeTime } from '../model/clock.ts'
 import type { NodeCondition } from '../model/kubernetes.ts'
-import { backendReadyCondition } from '../model/words.ts'
+import { backendReadyCondition, withinBudgetCondition } from '../model/words.ts'
 
 /** How long a backend may be lost before the Node says that it is not Ready; see `ready` below. */
 export const notReadyAfterMs = 30_000
 
 export interface ConditionsInput {
   readonly health: BackendHealth
+  /** Left out: the pool has none. */
+  readonly budget?: BudgetFinding | undefined
   /** For how long the runtime has not answered; undefined while it does. */
   readonly lostForMs: number | undefined
   /** The Node's conditions as the API has them: theirs are the transition times, and whether it was Ready. */
@@ -25,6 +28,7 @@ export function nodeConditions(input: ConditionsInput): NodeCondition[] {
     pressure('PIDPressure', health.pids, 'SpillwayHasSufficientPID'),
     pressure('NetworkUnavailable', health.network, 'SpillwayNetworkReady'),
     backendReady(health.runtime),
+    ...withinBudget(input),
     ready(input),
   ]
   return found.map((condition) => {
@@ -48,6 +52,14 @@ function pressure(type: string, check: HealthCheck, fineReason: string): Finding
 
 function backendReady({ ok, reason, message }: HealthCheck): Finding {
   return { type: backendReadyCondition, status: ok ? 'True' : 'False', reason, message }
+}
+
+/** A budget that was taken away is said to be, where there was one: a condition cannot be left out of a patch. */
+function withinBudget({ budget, previous }: ConditionsInput): readonly Finding[] {
+  const type = withinBudgetCondition
+  if (budget) return [{ type, ...budget }]
+  if (!previous.some((condition) => condition.type === type)) return []
+  return [{ type, status: 'True', reason: 'NoBudget', message: 'the pool has no budget' }]
 }
 
 /**

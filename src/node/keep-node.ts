@@ -5,6 +5,7 @@ import { runTasks } from '../control/tasks.ts'
 import type { KubeApi, Store } from '../kube/api.ts'
 import { keepLease } from '../kube/lease.ts'
 import { nodes as nodeResource } from '../kube/resources.ts'
+import type { BudgetFinding } from '../model/budget-finding.ts'
 import type { Capabilities } from '../model/capability.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
@@ -21,6 +22,8 @@ export interface NodeShape {
   readonly pool: NodePool
   readonly use: NodeUse
   readonly capacity: NodeCapacity
+  /** Left out: its pool has no budget. */
+  readonly budget?: BudgetFinding | undefined
 }
 
 export interface KeepNodeOptions extends Omit<NodeInput, keyof NodeShape | 'versions' | 'capabilities'> {
@@ -197,7 +200,9 @@ class NodeKeeper {
 
   #wanted(node: Node | undefined, state: BackendState): Node {
     const { capabilities, versions, clock, shape } = this.#options
+    const { budget, ...shaped } = shape()
     const conditions = nodeConditions({
+      budget,
       health: state.health,
       lostForMs: this.#lostForMs(state),
       previous: node?.status?.conditions ?? [],
@@ -206,7 +211,7 @@ class NodeKeeper {
     const runtime = state.health.runtimeVersion
     const input = {
       ...this.#options,
-      ...shape(),
+      ...shaped,
       capabilities: capabilities(),
       versions: { ...versions, runtime },
     }

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { conditionsSchema } from '../config/conditions-schema.ts'
 import { customResourceDefinition, type CustomResourceDefinition } from '../config/custom-resource.ts'
 import { longestPoolName, poolSpecSchema } from '../config/pool-schema.ts'
+import { spendStatusSchema } from '../config/spend-status-schema.ts'
 
 const statusSchema = Type.Object({
   observedGeneration: Type.Optional(
@@ -15,6 +16,7 @@ const statusSchema = Type.Object({
   retiringReplicas: Type.Optional(Type.Integer({ description: 'nodes that are being emptied, and go then' })),
   pods: Type.Optional(Type.Integer({ description: 'Pods on its nodes that have not ended' })),
   selector: Type.Optional(Type.String({ description: 'of its Nodes, for the scale subresource' })),
+  budget: Type.Optional(spendStatusSchema),
   conditions: Type.Optional(conditionsSchema),
 })
 
@@ -46,6 +48,7 @@ export function poolDefinition(): CustomResourceDefinition {
       { name: 'Ready', type: 'integer', jsonPath: '.status.readyReplicas' },
       { name: 'Pods', type: 'integer', jsonPath: '.status.pods' },
       { name: 'State', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
+      { name: 'Budget', type: 'string', jsonPath: '.status.budget.summary' },
       { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
       { name: 'Backend', type: 'string', jsonPath: '.spec.backend', priority: 1 },
       { name: 'Price book', type: 'string', jsonPath: '.spec.priceBook', priority: 1 },

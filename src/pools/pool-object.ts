@@ -1,11 +1,12 @@
 import type { PoolConfig } from '../config/pool.ts'
 import { customResourceGroup, customResourceVersion } from '../config/custom-resource.ts'
+import { rawSpendCaps } from '../config/spend-caps.ts'
 import { formatBytes, formatCpu } from '../model/quantity.ts'
 import type { VirtualNodePool } from '../model/virtual-node-pool.ts'
 
 /** The VirtualNodePool that says the same as a pool of the configuration file. */
 export function poolObject(pool: PoolConfig): VirtualNodePool {
-  const { capacity, sandbox, autoscale } = pool
+  const { capacity, sandbox, autoscale, budget } = pool
   const { cpuMillis, memoryBytes, ephemeralStorageBytes } = capacity
   return {
     apiVersion: `${customResourceGroup}/${customResourceVersion}`,
@@ -31,6 +32,7 @@ export function poolObject(pool: PoolConfig): VirtualNodePool {
       ...(pool.drained && { drained: true }),
       drainTimeoutSeconds: pool.drainTimeoutSeconds,
       ...(autoscale && { autoscale }),
+      ...(budget && { budget: rawSpendCaps(budget) }),
     },
   }
 }

@@ -3,6 +3,7 @@ import type { KubeApi, Store } from '../kube/api.ts'
 import type { EventSink } from '../kube/events.ts'
 import { virtualNodePools } from '../kube/resources.ts'
 import { isTerminal } from '../lifecycle/decide.ts'
+import type { PoolBudget } from '../model/budget-finding.ts'
 import { parseTimeMs, type Clock } from '../model/clock.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
@@ -27,6 +28,8 @@ export interface PoolReconcilerOptions {
   readonly podsOn: (node: string) => readonly Pod[]
   /** Pods that find no room and that nodes of the pool would take: what autoscaling is for. */
   readonly waitingFor: (pool: string) => readonly Pod[]
+  /** How its budget stands; undefined: it has none. */
+  readonly budgetOf: (pool: string) => PoolBudget | undefined
   readonly events: EventSink
   /** What pools say that this process has taken. */
   readonly instance: string
@@ -215,7 +218,7 @@ export class PoolReconciler {
     { wanted, blocked = [], ending }: { wanted: number; blocked?: readonly string[]; ending?: Ending },
     signal: AbortSignal,
   ): Promise<void> {
-    const { api, clock, instance } = this.#options
+    const { api, clock, instance, budgetOf } = this.#options
     if (!known?.object) return
     const { name, object, config, problems } = known
     for (const problem of problems) {
@@ -230,6 +233,7 @@ export class PoolReconciler {
       drained: config?.drained ?? false,
       deletion: !ending ? 'none' : ending.forced ? 'by force' : 'waits for its Pods',
       blocked,
+      budget: budgetOf(name),
     }
     const status = poolStatus(object, facts, clock.wallMs())
     if (!poolStatusDiffers(object.status, status)) return

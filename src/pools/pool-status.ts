@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { PoolBudget } from '../model/budget-finding.ts'
 import { poolLabel } from '../model/words.ts'
 import { kubeTime } from '../model/clock.ts'
 import type { PoolCondition, VirtualNodePool, VirtualNodePoolStatus } from '../model/virtual-node-pool.ts'
@@ -16,6 +17,8 @@ export interface PoolFacts {
   readonly deletion: 'none' | 'waits for its Pods' | 'by force'
   /** What stands in the way of evictions, a sentence each. */
   readonly blocked: readonly string[]
+  /** Left out: it has none. */
+  readonly budget?: PoolBudget | undefined
 }
 
 export interface NodeFinding {
@@ -37,11 +40,13 @@ export function poolStatus(
   const name = object.metadata?.name ?? ''
   const generation = object.metadata?.generation
   const stamp = { ...(generation !== undefined && { observedGeneration: generation }) }
-  const conditions = [accepted(problems), ready(facts)].map((condition): PoolCondition => {
-    const before = object.status?.conditions?.find(({ type }) => type === condition.type)
-    const since = before?.status === condition.status ? before.lastTransitionTime : kubeTime(nowWallMs)
-    return { ...condition, ...stamp, lastTransitionTime: since }
-  })
+  const conditions = [accepted(problems), ready(facts), ...withinBudget(facts)].map(
+    (condition): PoolCondition => {
+      const before = object.status?.conditions?.find(({ type }) => type === condition.type)
+      const since = before?.status === condition.status ? before.lastTransitionTime : kubeTime(nowWallMs)
+      return { ...condition, ...stamp, lastTransitionTime: since }
+    },
+  )
   return {
     ...stamp,
     ...(problems.length === 0 && { instance }),
@@ -50,6 +55,8 @@ export function poolStatus(
     retiringReplicas: nodes.filter(({ retiring }) => retiring).length,
     pods: podsOf(facts),
     selector: `${poolLabel}=${name}`,
+    // A budget that was taken away: its figures go, too.
+    ...((facts.budget?.figures ?? object.status?.budget) && { budget: facts.budget?.figures ?? null }),
     conditions,
   }
 }
@@ -66,6 +73,10 @@ function accepted(problems: readonly string[]): Finding {
     reason: 'Invalid',
     message: problems.map((one) => `spec.${one}`).join('; '),
   }
+}
+
+function withinBudget({ budget }: PoolFacts): readonly Finding[] {
+  return budget ? [{ type: 'WithinBudget', ...budget.finding }] : []
 }
 
 /** Its reason is the State that `kubectl get vnp` shows. */

@@ -8,6 +8,8 @@ import { PoolReconciler, type PoolReconcilerOptions } from './pool-reconciler.ts
 export interface RunPoolsOptions extends PoolReconcilerOptions {
   /** In [0, 1). */
   readonly random: () => number
+  /** Calls back with a pool whose budget says something else. Returns the end of the subscription. */
+  readonly onBudget: (listener: (pool: string) => void) => () => void
 }
 
 /** Pools are many only on paper; each waits for API calls of its own. */
@@ -33,6 +35,7 @@ export async function runPools(options: RunPoolsOptions, signal: AbortSignal): P
   const ends = [
     pools.subscribe((name) => queue.add(name)),
     host.subscribe((name) => queue.add(name, settleMs)),
+    options.onBudget((name) => queue.add(name, settleMs)),
     nodes.subscribe(({ before, after }) => {
       const place = parseProviderId((after ?? before)?.spec?.providerID)
       if (place) queue.add(place.pool, settleMs)

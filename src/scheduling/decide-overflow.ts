@@ -2,16 +2,9 @@ import { parseTimeMs } from '../model/clock.ts'
 import type { Pod, Toleration } from '../model/kubernetes.ts'
 import { virtualNodeTaintKey } from '../model/words.ts'
 import type { BurstSource } from './burst/burst-source.ts'
-import type { PricedPool } from './burst/burst-picture.ts'
-import {
-  budgetRefusal,
-  policyAnswer,
-  quietAnswer,
-  replicasAnswer,
-  rulingOn,
-  type BudgetRefusal,
-  type Ruling,
-} from './burst/burst-rules.ts'
+import type { PricedPool } from './burst/accounts.ts'
+import { budgetRefusal, type BudgetRefusal } from './burst/budget-rules.ts'
+import { policyAnswer, quietAnswer, replicasAnswer, rulingOn, type Ruling } from './burst/burst-rules.ts'
 import { withPod, type ClusterPicture, type NodeRoom } from './cluster-picture.ts'
 import { describeFits } from './describe-fits.ts'
 import { fitOn, isServerFor, type Fit } from './fit.ts'
@@ -255,11 +248,12 @@ function poolsInOrder({ rules, ruling }: Question): readonly NamedPool[] {
 }
 
 function refusedByBudget(
-  { pod, ruling, picture: { bursts }, moment }: Question,
+  { pod, picture: { bursts, namespaces }, moment }: Question,
   pool: OverflowPool,
 ): BudgetRefusal | undefined {
-  if (!ruling || !bursts) return undefined
-  return budgetRefusal(ruling, pool, { pod, bursts, nowMs: moment.nowWallMs })
+  if (!bursts) return undefined
+  const home = namespaces.get(pod.metadata?.namespace ?? '')
+  return budgetRefusal(pool, { pod, home, bursts, nowMs: moment.nowWallMs })
 }
 
 function goTo(pool: string, letIn: boolean, because: string): OverflowDecision {

@@ -20,9 +20,9 @@ export interface Wait {
   readonly heldBy?: HeldBy
 }
 
-/** The burst policy that keeps a Pod in. */
+/** The burst policy or the budget that keeps a Pod in. */
 export interface HeldBy {
-  /** UID of the policy. */
+  /** UID of the policy, or id of the budget of a pool or a namespace. */
   readonly policy: string
   readonly why: 'mode' | 'quiet hours' | 'replicas' | 'budget'
   /** For an event on the Pod: says the same as `because` without what changes from look to look. */

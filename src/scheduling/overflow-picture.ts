@@ -45,5 +45,5 @@ export function withSentPod(
   if (!after.bursts) return after
   const rate = rules.pools.find(({ name }) => name === pool)?.rate?.(pod, nowWallMs)
   const home = picture.namespaces.get(pod.metadata?.namespace ?? '')
-  return { ...after, bursts: withBurstPod(after.bursts, pod, { rate, home, nowMs: nowWallMs }) }
+  return { ...after, bursts: withBurstPod(after.bursts, pod, { pool, rate, home, nowMs: nowWallMs }) }
 }

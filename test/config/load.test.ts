@@ -100,6 +100,10 @@ describe('the configuration', () => {
     expect(pool('autoscale: { minNodes: 3, maxNodes: 2 }')).toContain(
       'pools[0].autoscale.minNodes: found 3; allowed: at most maxNodes, 2',
     )
+    expect(pool('budget: { currency: USD }')).toContain(
+      'pools[0].budget: found no cap; allowed: at least one of perHour, perDay and perMonth',
+    )
+    expect(pool('budget: { currency: USD, perDay: 5 }')).toContain('pools[0].budget.perDay')
     expect(pool('labels: { "a b": c }')).toContain('pools[0].labels: found key "a b"; allowed: label keys')
     const builtIn = 'taints: [{ key: spillway.dev/virtual-node, effect: NoSchedule }]'
     expect(pool(builtIn)).toContain('pools[0].taints[0].key: found "spillway.dev/virtual-node"')

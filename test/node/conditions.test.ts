@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { BackendHealth } from '../../src/backends/backend.ts'
+import type { BudgetFinding } from '../../src/model/budget-finding.ts'
 import type { NodeCondition } from '../../src/model/kubernetes.ts'
 import { conditionsDiffer, nodeConditions } from '../../src/node/conditions.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
@@ -10,10 +11,10 @@ const before = '2025-12-31T00:00:00Z'
 
 function conditions(
   health: BackendHealth,
-  more: { lostForMs?: number; previous?: readonly NodeCondition[] } = {},
+  more: { lostForMs?: number; previous?: readonly NodeCondition[]; budget?: BudgetFinding } = {},
 ): Record<string, NodeCondition> {
-  const { lostForMs, previous = [] } = more
-  const found = nodeConditions({ health, lostForMs, previous, nowWallMs: fakeEpochMs })
+  const { lostForMs, previous = [], budget } = more
+  const found = nodeConditions({ health, lostForMs, previous, budget, nowWallMs: fakeEpochMs })
   return Object.fromEntries(found.map((condition) => [condition.type, condition]))
 }
 
@@ -30,6 +31,15 @@ describe('nodeConditions', () => {
       PIDPressure: 'False',
       NetworkUnavailable: 'False',
     })
+  })
+
+  it('say whether the budget of the pool has room, and that it has none any more', () => {
+    const budget = { status: 'False', reason: 'CapSpent', message: '$1.00 of $1.00 are spent' } as const
+    const found = conditions(healthSample(), { budget })['spillway.dev/WithinBudget']
+    expect(found).toMatchObject({ ...budget, lastTransitionTime: now })
+    const later = conditions(healthSample(), { previous: found ? [found] : [] })
+    expect(later['spillway.dev/WithinBudget']).toMatchObject({ status: 'True', reason: 'NoBudget' })
+    expect(conditions(healthSample())['spillway.dev/WithinBudget']).toBeUndefined()
   })
 
   it.each([

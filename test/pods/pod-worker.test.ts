@@ -3,6 +3,7 @@ import { SimulatorBackend } from '../../src/backends/simulator/backend.ts'
 import { SimulatedWorld } from '../../src/backends/simulator/world.ts'
 import { ObjectStore } from '../../src/kube/store.ts'
 import type { KubeApi, ObjectName, Patch } from '../../src/kube/api.ts'
+import type { BudgetRefused } from '../../src/lifecycle/admission.ts'
 import { SpillwayError } from '../../src/model/errors.ts'
 import type { Pod, PodStatus } from '../../src/model/kubernetes.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
@@ -27,6 +28,7 @@ let worker: PodWorker
 let told: string[]
 let ledgerWorks: boolean
 let neighbours: readonly Pod[]
+let overBudget: BudgetRefused | undefined
 let watching: AbortController
 let statuses: PodStatus[]
 
@@ -91,6 +93,7 @@ beforeEach(async () => {
   statuses = []
   ledgerWorks = true
   neighbours = []
+  overBudget = undefined
   watching = new AbortController()
   const observations = new Observations({ changed: () => {}, happened: () => {} })
   observations.follow(backend, watching.signal).catch(() => undefined)
@@ -104,6 +107,7 @@ beforeEach(async () => {
     settled: () => told.push('settled'),
     node: () => aNode({ name: 'burst-0' }),
     neighbours: () => neighbours,
+    budget: () => overBudget,
     preempt: (victim) => Promise.resolve(void told.push(`preempt ${victim.metadata?.name}`)),
     metered: () => ({ pool: 'burst', node: 'burst-0', priceBook: 'flat-demo' }),
     meter: meter(),
@@ -269,4 +273,54 @@ test('changed labels are handed over, once', async () => {
   put({ metadata: { labels: { tier: 'new' } } })
   await pass(2)
   expect(world.get(uid)?.pod.metadata?.labels).toEqual({ tier: 'new' })
+})
+
+describe('a budget without room', () => {
+  const refused = {
+    reason: 'OverBudget',
+    message: 'Pod was rejected: the budget of pool burst: …',
+    isUnknown: false,
+  }
+  const controlled = {
+    ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'u', controller: true }],
+  }
+
+  test('fails a Pod that nobody replaces, with the reason', async () => {
+    overBudget = refused
+    put()
+    await pass(2)
+    expect(statuses.at(-1)).toMatchObject({ phase: 'Failed', reason: 'OverBudget' })
+    expect(told).toContain('event OverBudget')
+    expect(told).not.toContain('intent')
+  })
+
+  test('keeps one that a controller would replace at once waiting at the door, and lets it in when there is room', async () => {
+    overBudget = refused
+    put({ metadata: controlled })
+    await pass(20)
+    expect(statuses).toEqual([])
+    expect(told.filter((what) => what === 'event OverBudget')).toHaveLength(1)
+    overBudget = undefined
+    await pass(5)
+    expect(told).toContain('intent')
+    expect(store.byUid(uid)?.status?.phase).toBe('Running')
+  })
+
+  test('fails nobody while what was spent is not known', async () => {
+    overBudget = { ...refused, isUnknown: true }
+    put()
+    await pass(5)
+    expect(statuses).toEqual([])
+  })
+
+  test('is no matter to a Pod that runs', async () => {
+    put()
+    await pass(5)
+    expect(store.byUid(uid)?.status?.phase).toBe('Running')
+    overBudget = refused
+    const before = told.length
+    await pass(60)
+    expect(told.slice(before).filter((what) => what !== 'record running')).toEqual([])
+    expect(store.byUid(uid)?.status?.phase).toBe('Running')
+  })
 })

@@ -93,3 +93,15 @@ test('is written when something changes, and keeps since when', () => {
     '2026-11-29T08:01:00Z',
   ])
 })
+
+test('the status of a pool has its budget, and none when that was taken away', () => {
+  const finding = { status: 'True', reason: 'NearCap', message: 'of $10.00 …' } as const
+  const figures = { summary: '$9.00 of $10.00 per hour', currency: 'USD' }
+  const status = poolStatus(object, facts({ budget: { finding, figures } }), nowMs)
+  expect(status.budget).toEqual(figures)
+  expect(status.conditions?.find(({ type }) => type === 'WithinBudget')).toMatchObject(finding)
+  const without = poolStatus({ ...object, status }, facts(), nowMs)
+  expect(without.budget).toBeNull()
+  expect(without.conditions?.map(({ type }) => type)).toEqual(['Accepted', 'Ready'])
+  expect(poolStatus(object, facts(), nowMs)).not.toHaveProperty('budget')
+})

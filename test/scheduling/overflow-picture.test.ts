@@ -1,6 +1,7 @@
 /** What explain says of a Pod and what the controller does to it, over random clusters, policies and money. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { compileSpendCaps } from '../../src/config/spend-caps.ts'
 import { ObjectStore } from '../../src/kube/store.ts'
 import type { KubeObject, Namespace, Node, Pod, Service } from '../../src/model/kubernetes.ts'
 import { createLog } from '../../src/telemetry/log.ts'
@@ -54,6 +55,9 @@ const worlds = fc.record({
   burstCores: fc.constantFrom('1', '8'),
   placement: fc.constantFrom(undefined, undefined, 'auto', 'virtual', 'server'),
   tolerates: fc.constantFrom(false, false, false, true),
+  /** Dollars an hour that pool burst and namespace shop may cost. */
+  poolBudget: fc.constantFrom(undefined, undefined, '2', '3'),
+  namespaceBudget: fc.constantFrom(undefined, undefined, '3 USD', '4 USD', 'four'),
 })
 
 type World = typeof worlds extends fc.Arbitrary<infer T> ? T : never
@@ -102,6 +106,7 @@ function rulesOf(world: World, held: (all: readonly HeldBy[]) => void): Overflow
   const record: SpendRecord = {
     namespace: 'shop',
     labels: { app: 'web' },
+    pool: 'burst',
     currency: 'USD',
     spent: { hour: world.spent * 10n ** 9n, day: world.spent * 10n ** 9n, month: world.spent * 10n ** 9n },
   }
@@ -113,11 +118,23 @@ function rulesOf(world: World, held: (all: readonly HeldBy[]) => void): Overflow
   return {
     ...defaultOverflowRules,
     pools: [
-      { name: 'burst', refuses: () => undefined, rate: () => dollars(1n) },
+      {
+        name: 'burst',
+        refuses: () => undefined,
+        rate: () => dollars(1n),
+        ...(world.poolBudget !== undefined && {
+          budget: compileSpendCaps({ currency: 'USD', perHour: world.poolBudget }),
+        }),
+      },
       { name: 'spare', refuses: () => undefined, rate: () => dollars(1n, 2n) },
     ],
     bursts: { facts: () => facts, subscribe: () => () => undefined, tellHeld: held },
   }
+}
+
+function namespacesOf({ namespaceBudget }: World): readonly Namespace[] {
+  const annotations = { ...(namespaceBudget && { 'spillway.dev/budget-per-hour': namespaceBudget }) }
+  return [{ metadata: { name: 'shop', annotations } }]
 }
 
 /** One round of the real controller; what it decided, Pod by Pod, in its order. */
@@ -143,7 +160,7 @@ async function decisionsOf(world: World): Promise<{ name: string; decision: Over
       },
       pods: store(pods),
       nodes: store(nodes),
-      namespaces: store<Namespace>([]),
+      namespaces: store<Namespace>(namespacesOf(world)),
       services: store<Service>([]),
       rules: () => rules,
       onRules: () => () => undefined,
@@ -177,7 +194,7 @@ function foretold(world: World, sent: readonly { name: string; pool: string }[],
   })
   const pod = all.find(({ metadata }) => metadata?.name === name)
   if (!pod) throw new Error(`${name} is not there`)
-  const objects = { pods: all, nodes, namespaces: [], services: [] }
+  const objects = { pods: all, nodes, namespaces: namespacesOf(world), services: [] }
   const picture = overflowPicture(objects, { refused: refusedPods(all), rules, nowWallMs })
   const { outcome, pool } = explainPod(pod, picture, rules, { nowWallMs, nominatedSinceMs: undefined })
   return outcome === 'virtual' ? `virtual ${pool}` : outcome
@@ -199,13 +216,25 @@ test('explain and the controller never disagree', async () => {
         const said = foretold(world, sent, name)
         expect(said).toBe(did(decision))
         seen.set(said, (seen.get(said) ?? 0) + 1)
+        for (const budget of ['pool burst', 'namespace shop']) {
+          if (decision.because.includes(`the budget of ${budget}`))
+            seen.set(budget, (seen.get(budget) ?? 0) + 1)
+        }
         if (decision.kind === 'send') sent.push({ name, pool: decision.pool })
       }
     }),
     { numRuns: 400, seed: 20261129 },
   )
   // The worlds were such that all of it came about.
-  for (const outcome of ['virtual burst', 'virtual spare', 'stays', 'waits', 'server']) {
+  for (const outcome of [
+    'pool burst',
+    'namespace shop',
+    'virtual burst',
+    'virtual spare',
+    'stays',
+    'waits',
+    'server',
+  ]) {
     expect(seen.get(outcome) ?? 0, outcome).toBeGreaterThan(20)
   }
 })

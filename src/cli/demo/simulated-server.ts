@@ -71,6 +71,7 @@ export async function runSimulatedServer(
   const served: ServedNode = {
     name,
     metered: () => ({ pool: '', node: name, priceBook: '' }),
+    budget: () => undefined,
     facts: () => facts,
     api,
     node: () => cluster.nodes.get({ name }),

@@ -2,7 +2,7 @@ import type { Namespace, Pod } from '../../model/kubernetes.ts'
 import { virtualNodeType } from '../../model/words.ts'
 import { labelsMatch } from '../../lifecycle/label-selector.ts'
 import { eligibility } from '../unschedulable.ts'
-import { selectedOf } from './burst-picture.ts'
+import { selectedOf } from './accounts.ts'
 import { selects, type BurstPolicy } from './burst-policy.ts'
 
 /** All policies in order, and all namespaces. */

@@ -6,16 +6,7 @@ import {
   type CustomResourceDefinition,
   type PrinterColumn,
 } from '../../config/custom-resource.ts'
-
-const periodSchema = (period: string) =>
-  Type.Object(
-    {
-      spent: Type.String({ description: 'by the ledger, so far' }),
-      reserved: Type.String({ description: 'what runs, or may go, until the end of it' }),
-      cap: Type.String(),
-    },
-    { description: `the UTC ${period} that it is now` },
-  )
+import { spendStatusSchema } from '../../config/spend-status-schema.ts'
 
 const count = (description: string) => Type.Optional(Type.Integer({ description }))
 
@@ -27,18 +18,7 @@ const statusSchema = Type.Object({
   pods: count('Pods that it selects and that have not ended'),
   virtualPods: count('of these, on virtual nodes or allowed to go there'),
   heldPods: count('of these, refused by the scheduler and kept from virtual nodes by this policy'),
-  spend: Type.Optional(
-    Type.Object(
-      {
-        summary: Type.String({ description: 'the cap that is nearest' }),
-        currency: Type.String(),
-        hour: Type.Optional(periodSchema('hour')),
-        day: Type.Optional(periodSchema('day')),
-        month: Type.Optional(periodSchema('month')),
-      },
-      { description: 'of its caps; amounts are decimals in the currency' },
-    ),
-  ),
+  spend: Type.Optional(spendStatusSchema),
   conditions: Type.Optional(conditionsSchema),
 })
 

@@ -2,6 +2,7 @@ import type { BurstPolicyKind } from '../../config/burst-policy.ts'
 import { customResourceGroup, customResourceVersion } from '../../config/custom-resource.ts'
 import type { Resource } from '../../kube/api.ts'
 import type { KubeObject } from '../../model/kubernetes.ts'
+import type { SpendStatus } from '../../model/spend-status.ts'
 
 /** A BurstPolicy or ClusterBurstPolicy as the API server hands it over. Its spec is read by compileBurstSpec. */
 export interface BurstPolicyObject extends KubeObject {
@@ -17,21 +18,6 @@ export interface BurstPolicyStatus {
   readonly heldPods?: number
   readonly spend?: SpendStatus | null
   readonly conditions?: readonly BurstCondition[]
-}
-
-export interface SpendStatus {
-  readonly summary: string
-  readonly currency: string
-  readonly hour?: PeriodStatus
-  readonly day?: PeriodStatus
-  readonly month?: PeriodStatus
-}
-
-/** Decimals in the currency. */
-export interface PeriodStatus {
-  readonly spent: string
-  readonly reserved: string
-  readonly cap: string
 }
 
 export interface BurstCondition {

@@ -1,11 +1,9 @@
-import type { SpendPeriod } from '../../config/spend-caps.ts'
 import type { Namespace, Pod } from '../../model/kubernetes.ts'
-import { formatMoney } from '../../model/money.ts'
 import { lookAgainMs, stopped, wait, type Answer, type HeldBy, type Wait } from '../judgement.ts'
 import { selects, type BurstPolicy } from './burst-policy.ts'
-import { committedWithout, endOf, selectedOf, type BurstPicture, type PricedPool } from './burst-picture.ts'
+import { selectedOf } from './accounts.ts'
+import type { BurstPicture } from './burst-picture.ts'
 import { quietAt } from './quiet-hours.ts'
-import { capStates, reservation } from './spend.ts'
 import { noCount, toleratesVirtualNodes, workloadKey } from './workload-counts.ts'
 
 /** What the policies come to for one Pod. */
@@ -119,52 +117,6 @@ export function replicasAnswer(
     return hold(`${server} ${of} are on servers, and ${minServerReplicas} have to be before one goes out`)
   }
   return { rule, evidence }
-}
-
-export interface BudgetRefusal {
-  readonly evidence: string
-  readonly heldBy: HeldBy
-}
-
-const periodNouns: Readonly<Record<SpendPeriod, string>> = { hour: 'hour', day: 'day', month: 'month' }
-
-/** Why the Pod may not go to that pool for its price there; undefined: it may. */
-export function budgetRefusal(
-  { capped }: Ruling,
-  pool: PricedPool,
-  { pod, bursts, nowMs }: { readonly pod: Pod; readonly bursts: BurstPicture; readonly nowMs: number },
-): BudgetRefusal | undefined {
-  if (capped.length === 0) return undefined
-  const rate = pool.rate?.(pod, nowMs)
-  for (const policy of capped) {
-    const caps = policy.spec.spend
-    const account = bursts.accounts.get(policy.uid)
-    if (!caps || !account) continue
-    const refuse = (evidence: string, told = evidence): BudgetRefusal => ({
-      evidence: `${policy.title}: ${evidence}`,
-      heldBy: held(policy, 'budget', `${policy.title}: ${told}`),
-    })
-    if (bursts.spend === undefined) return refuse('what was spent so far is not known yet')
-    if (!rate) return refuse(`it has a cap on spend, and pool ${pool.name} has no price for the Pod`)
-    if (rate.currency !== caps.currency) {
-      return refuse(`its cap is in ${caps.currency}, and pool ${pool.name} has prices in ${rate.currency}`)
-    }
-    const wanted = reservation(rate, { fromMs: nowMs, toMs: endOf(pod, nowMs) }, nowMs)
-    const committed = committedWithout(account, pod.metadata?.uid ?? '')
-    const over = capStates(caps, committed).find(
-      ({ period, cap, spent, reserved }) => spent + reserved + wanted[period] > cap,
-    )
-    if (!over) continue
-    const { period, cap, spent, reserved } = over
-    const money = (nanos: bigint): string => formatMoney(nanos, caps.currency)
-    const noun = periodNouns[period]
-    return refuse(
-      `until the end of the ${noun} it costs up to ${money(wanted[period])}, and of ${money(cap)} per ${noun} ` +
-        `${money(spent)} are spent and ${money(reserved)} reserved`,
-      `the cap of ${money(cap)} per ${noun} has no room for it until what runs has ended, or the next ${noun}`,
-    )
-  }
-  return undefined
 }
 
 function held(policy: BurstPolicy, why: HeldBy['why'], told: string): HeldBy {

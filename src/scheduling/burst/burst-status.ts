@@ -1,10 +1,10 @@
-import { spendPeriods } from '../../config/spend-caps.ts'
 import { kubeTime } from '../../model/clock.ts'
-import { formatMoney, formatNanos } from '../../model/money.ts'
 import type { HeldBy } from '../judgement.ts'
 import type { BurstPolicy } from './burst-policy.ts'
-import type { BurstCondition, BurstPolicyStatus, SpendStatus } from './burst-policy-object.ts'
-import { capStates, type CapState, type Commitment } from './spend.ts'
+import { budgetState } from './budget-state.ts'
+import type { BurstCondition, BurstPolicyStatus } from './burst-policy-object.ts'
+import type { Commitment, Nanos } from './spend.ts'
+import { spendStatus } from './spend-status.ts'
 
 /** What one policy has to do with at this moment. */
 export interface BurstTally {
@@ -15,6 +15,7 @@ export interface BurstTally {
   readonly held: readonly HeldBy[]
   /** Undefined: it has no caps, or what was spent is not known yet. */
   readonly commitment: Commitment | undefined
+  readonly forecast: Nanos | undefined
 }
 
 export interface StatusMoment {
@@ -32,7 +33,7 @@ export function burstStatus(
   tally: BurstTally,
   { pools, atCreation, previous, nowWallMs }: StatusMoment,
 ): BurstPolicyStatus {
-  const { workloads, pods, virtualPods, held } = tally
+  const { workloads, pods, virtualPods, held, commitment, forecast } = tally
   const said = [accepted(policy, pools), ...fromTheStart(atCreation), ...budget(policy, tally)]
   const conditions = said.map((condition): BurstCondition => {
     const before = previous?.conditions?.find(({ type }) => type === condition.type)
@@ -40,7 +41,8 @@ export function burstStatus(
       before?.status === condition.status ? before.lastTransitionTime : kubeTime(nowWallMs)
     return { ...condition, observedGeneration: policy.generation, lastTransitionTime }
   })
-  const spend = spendStatus(policy, tally.commitment)
+  const caps = policy.spec.spend
+  const spend = caps && commitment && forecast && spendStatus(caps, commitment, forecast)
   return {
     observedGeneration: policy.generation,
     workloads,
@@ -85,69 +87,12 @@ export function unknownPools(named: readonly string[] = [], pools: readonly stri
   return named.filter((name) => !pools.includes(name))
 }
 
-function budget(policy: BurstPolicy, { commitment, held }: BurstTally): readonly Condition[] {
-  const caps = policy.spec.spend
-  if (!caps || !commitment) return []
-  const type = 'BudgetExhausted'
-  const states = capStates(caps, commitment)
-  const money = (nanos: bigint): string => formatMoney(nanos, caps.currency)
-  const spent = states.find((state) => state.spent >= state.cap)
-  if (spent) {
-    const goesOn = caps.atCap === 'Stop' ? 'what runs is evicted' : 'what runs goes on'
-    const message = `${money(spent.spent)} of ${money(spent.cap)} per ${spent.period} are spent; nothing more goes out, ${goesOn}`
-    return [{ type, status: 'True', reason: 'CapSpent', message }]
-  }
+function budget({ spec }: BurstPolicy, { commitment, held }: BurstTally): readonly Condition[] {
+  if (!spec.spend || !commitment) return []
   const waiting = held.filter(({ why }) => why === 'budget').length
-  const full = states.find((state) => state.spent + state.reserved >= state.cap)
-  const nearest = nearestCap(states)
-  if (waiting > 0 || full) {
-    const tight = full ?? nearest
-    const wait = waiting === 1 ? '; 1 Pod waits' : `; ${waiting} Pods wait`
-    const message = `${tight ? describe(tight, money) : 'it is full'}${waiting > 0 ? wait : ''}`
-    return [{ type, status: 'True', reason: 'NoRoom', message }]
-  }
-  const near = states.find((state) => state.spent * 100n >= state.cap * BigInt(caps.warnAtPercent))
-  if (near) {
-    const message = `${describe(near, money)}; people are to be warned at ${caps.warnAtPercent} %`
-    return [{ type, status: 'False', reason: 'NearCap', message }]
-  }
-  // Without figures: they are in status.spend, and would be written anew all the time.
-  return [{ type, status: 'False', reason: 'WithinBudget', message: 'there is room for more' }]
-}
-
-function describe({ period, cap, spent, reserved }: CapState, money: (nanos: bigint) => string): string {
-  return `of ${money(cap)} per ${period} ${money(spent)} are spent and ${money(reserved)} reserved for what runs`
-}
-
-/** The one of which the largest share is gone. */
-function nearestCap(states: readonly CapState[]): CapState | undefined {
-  const [first, ...others] = states
-  return others.reduce((nearest, other) => {
-    if (!nearest) return other
-    const isNearer =
-      (other.spent + other.reserved) * nearest.cap > (nearest.spent + nearest.reserved) * other.cap
-    return isNearer ? other : nearest
-  }, first)
-}
-
-function spendStatus({ spec }: BurstPolicy, commitment: Commitment | undefined): SpendStatus | undefined {
-  if (!spec.spend || !commitment) return undefined
-  const { currency } = spec.spend
-  const states = capStates(spec.spend, commitment)
-  const nearest = nearestCap(states)
-  if (!nearest) return undefined
-  const of = (nanos: bigint): string => formatMoney(nanos, currency)
-  const periods = spendPeriods.flatMap((period) => {
-    const state = states.find((one) => one.period === period)
-    if (!state) return []
-    const { spent, reserved, cap } = state
-    return [[period, { spent: formatNanos(spent), reserved: formatNanos(reserved), cap: formatNanos(cap) }]]
-  })
-  return {
-    summary: `${of(nearest.spent)} of ${of(nearest.cap)} per ${nearest.period}`,
-    currency,
-    ...Object.fromEntries(periods),
-  }
+  const { reason, message } = budgetState(spec.spend, commitment, waiting)
+  const isExhausted = reason === 'NoRoom' || reason === 'CapSpent'
+  return [{ type: 'BudgetExhausted', status: isExhausted ? 'True' : 'False', reason, message }]
 }
 
 /** Whether more than the figures of money differs. */

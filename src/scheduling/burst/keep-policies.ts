@@ -10,8 +10,9 @@ import { podRef } from '../../model/pod-key.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { isOver } from '../cluster-picture.ts'
 import type { HeldBy } from '../judgement.ts'
+import { selectedOf, type PricedPool } from './accounts.ts'
 import { atCreation } from './at-creation.ts'
-import { burstPictureOf, selectedOf, type BurstPicture, type PricedPool } from './burst-picture.ts'
+import { burstPictureOf, type BurstPicture } from './burst-picture.ts'
 import { selects, type BurstPolicy } from './burst-policy.ts'
 import { burstResources, type BurstPolicyObject, type BurstPolicyStatus } from './burst-policy-object.ts'
 import type { BurstSource } from './burst-source.ts'
@@ -43,6 +44,7 @@ const wellReasons: readonly string[] = ['Accepted', 'FromTheStart', 'WithinBudge
 
 /** Changes come in crowds; a status is for people. */
 const settleMs = 1_000
+const moneySettleMs = 100
 /** Money moves all the time, whether anything changes or not. */
 const againMs = 5_000
 /** No more than that for figures of money alone. */
@@ -62,7 +64,12 @@ export async function keepPolicies(options: KeepPoliciesOptions, signal: AbortSi
     if (!isSame || before.spec?.tolerations?.length !== after.spec?.tolerations?.length) soon()
   }
   const keeper = new PolicyKeeper(options)
-  const ends = [bursts.subscribe(soon), pods.subscribe(onPod), nodes.subscribe(soon)]
+  // The ledger has been read, perhaps since a cap is reached just now: who says Stop means at once.
+  const ends = [
+    bursts.subscribe(() => queue.add('pass', moneySettleMs)),
+    pods.subscribe(onPod),
+    nodes.subscribe(soon),
+  ]
   try {
     await Promise.all([pods, nodes, namespaces].map((store) => store.whenSynced(signal)))
     soon()
@@ -222,12 +229,14 @@ export function tallyOf(
   for (const policy of picture.policies ?? []) {
     const own = living.filter(({ selected }) => selects(policy, selected, namespaces.get(selected.namespace)))
     const out = own.filter(({ place }) => place === 'virtual')
+    const account = picture.spend && picture.accounts.get(policy.uid)
     tallies.set(policy.uid, {
       workloads: new Set(own.map(({ key }) => key)).size,
       pods: own.length,
       virtualPods: out.length,
       held: held.filter(({ policy: uid }) => uid === policy.uid),
-      commitment: picture.spend && picture.accounts.get(policy.uid)?.commitment,
+      commitment: account?.commitment,
+      forecast: account?.forecast,
       bound: out.flatMap(({ pod }) => (pod.spec?.nodeName && !pod.metadata?.deletionTimestamp ? [pod] : [])),
     })
   }

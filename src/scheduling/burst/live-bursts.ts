@@ -12,13 +12,16 @@ import { burstPolicyOf, inOrder, type BurstPolicy } from './burst-policy.ts'
 import { burstResources, type BurstPolicyObject } from './burst-policy-object.ts'
 import type { BurstSource } from './burst-source.ts'
 import type { SpendSnapshot } from './spend.ts'
-import { toleratesVirtualNodes } from './workload-counts.ts'
 
 export interface LiveBurstsOptions {
   readonly api: Pick<KubeApi, 'list' | 'watch' | 'getText'>
-  /** What the ledger says; asked every few seconds while a policy has caps. */
+  /** What the ledger says; asked every few seconds while there is any budget. */
   readonly readSpend: (signal: AbortSignal) => Promise<SpendSnapshot>
+  /** Whether a pool or a namespace has one. */
+  readonly hasBudgets: () => boolean
   readonly pods: Store<Pod>
+  /** Whether the Pod is bound to a virtual node. */
+  readonly isOut: (pod: Pod) => boolean
   readonly clock: Clock
   /** Milliseconds to wait after that many failures of a watch in a row. */
   readonly backoff: (failures: number) => number
@@ -28,6 +31,8 @@ export interface LiveBurstsOptions {
 /** What ended in the meantime is given back to a cap that late; what began is counted from the Pods at once. */
 const spendAgeMs = 5_000
 const tickMs = 500
+/** A threshold that the ledger does not confirm yet is a little away. */
+const rereadMs = 500
 
 /** They are here within a second or two; who may not read them, or gets no answer, is not to stand still for ever. */
 const patienceMs = 30_000
@@ -43,6 +48,10 @@ export class LiveBursts implements BurstSource {
   #held: readonly HeldBy[] = []
   /** With the wall time at which each had ended. */
   #gone: readonly { readonly pod: Pod; readonly atMs: number }[] = []
+  /** UIDs of Pods that are bound, and that their node does not let in for a budget. */
+  #turnedAway: ReadonlySet<string> = new Set()
+  /** Wall time at which a budget comes to a threshold: the ledger is then read again. */
+  #thresholdMs = Number.POSITIVE_INFINITY
 
   constructor(options: LiveBurstsOptions) {
     this.#options = options
@@ -54,7 +63,12 @@ export class LiveBursts implements BurstSource {
 
   facts(): BurstFacts {
     this.#policies ??= this.#read()
-    return { policies: this.#policies, spend: this.#spend, gone: this.#gone.map(({ pod }) => pod) }
+    return {
+      policies: this.#policies,
+      spend: this.#spend,
+      gone: this.#gone.map(({ pod }) => pod),
+      turnedAway: this.#turnedAway,
+    }
   }
 
   /**
@@ -80,6 +94,20 @@ export class LiveBursts implements BurstSource {
     return this.#held
   }
 
+  /** The next instant at which what runs comes to a threshold of a budget, by the rates. */
+  expectThreshold(wallMs: number | undefined): void {
+    this.#thresholdMs = wallMs ?? Number.POSITIVE_INFINITY
+  }
+
+  /** Whether the Pod is kept waiting at its node's door, and so costs nothing. */
+  turnAway(uid: string, isTurnedAway: boolean): void {
+    if (this.#turnedAway.has(uid) === isTurnedAway) return
+    const next = new Set(this.#turnedAway)
+    if (isTurnedAway) next.add(uid)
+    else next.delete(uid)
+    this.#turnedAway = next
+  }
+
   /** As the API server has it now; undefined: gone. */
   objectOf({ kind, uid }: BurstPolicy): BurstPolicyObject | undefined {
     return this.#kinds[kind].store.byUid(uid)
@@ -88,6 +116,7 @@ export class LiveBursts implements BurstSource {
   /** Follows policies and money until the signal is aborted, then resolves. */
   async run(signal: AbortSignal): Promise<void> {
     const end = this.#options.pods.subscribe(({ before, after }) => {
+      if (before && !after) this.turnAway(before.metadata?.uid ?? '', false)
       if (before && !isOver(before) && (!after || isOver(after))) this.#noteEnd(before)
     })
     signal.addEventListener('abort', end, { once: true })
@@ -111,9 +140,13 @@ export class LiveBursts implements BurstSource {
   }
 
   #noteEnd(pod: Pod): void {
-    const isWanted = this.#policies?.some(({ spec }) => spec.spend)
-    if (!isWanted || !pod.spec?.nodeName || !toleratesVirtualNodes(pod)) return
+    if (!this.#isSpendWanted() || !this.#options.isOut(pod)) return
+    if (this.#turnedAway.has(pod.metadata?.uid ?? '')) return
     this.#gone = [...this.#gone, { pod, atMs: this.#options.clock.wallMs() }]
+  }
+
+  #isSpendWanted(): boolean {
+    return this.facts().policies?.some(({ spec }) => spec.spend) || this.#options.hasBudgets()
   }
 
   #read(): readonly BurstPolicy[] | undefined {
@@ -137,15 +170,18 @@ export class LiveBursts implements BurstSource {
     let readAtMs = Number.NEGATIVE_INFINITY
     while (!signal.aborted) {
       try {
-        const isWanted = this.facts().policies?.some(({ spec }) => spec.spend)
-        if (isWanted && clock.monotonicMs() - readAtMs >= spendAgeMs) {
+        const ageMs = clock.monotonicMs() - readAtMs
+        const isAtThreshold = clock.wallMs() >= this.#thresholdMs && ageMs >= rereadMs
+        if ((ageMs >= spendAgeMs || isAtThreshold) && this.#isSpendWanted()) {
           readAtMs = clock.monotonicMs()
+          this.#thresholdMs = Number.POSITIVE_INFINITY
           const spend = await readSpend(signal)
           this.#spend = spend
           this.#gone = this.#gone.filter(({ atMs }) => atMs >= spend.atMs)
           this.#tell()
         }
-        await clock.sleep(tickMs, signal)
+        const leftMs = this.#thresholdMs - clock.wallMs()
+        await clock.sleep(leftMs > 0 ? Math.min(tickMs, leftMs) : tickMs, signal)
       } catch (error) {
         if (signal.aborted) return
         // What was read last counts on: it only knows of more than runs by now, never of less.

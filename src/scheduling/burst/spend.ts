@@ -10,10 +10,11 @@ export interface Rate {
   readonly roundingNanos: bigint
 }
 
-/** What was spent on Pods of one namespace and the same labels, or on one that is billed now. */
+/** What was spent on Pods of one namespace, one pool and the same labels, or on one that is billed now. */
 export interface SpendRecord {
   readonly namespace: string
   readonly labels: Readonly<Record<string, string>>
+  readonly pool: string
   readonly currency: string
   /** In nano-units, since the hour, day or month began. */
   readonly spent: Readonly<Record<SpendPeriod, bigint>>
@@ -87,6 +88,11 @@ export function costOf({ perHour, roundingNanos }: Rate, { fromMs, toMs }: Stret
   return (exact + over - 1n) / over + roundingNanos * BigInt(hours)
 }
 
+/** Rounded up. */
+export function nanosPerHour({ perHour }: Rate): bigint {
+  return (perHour.num * 1_000_000_000n + perHour.den - 1n) / perHour.den
+}
+
 /** What a Pod may cost in each period that it is now, while it runs at most that long. */
 export function reservation(rate: Rate, { fromMs, toMs }: Stretch, nowMs: number): Nanos {
   const of = (name: SpendPeriod): bigint => {
@@ -101,8 +107,6 @@ export interface Commitment {
   readonly spent: Nanos
   readonly reserved: Nanos
 }
-
-export const nothingCommitted: Commitment = { spent: noNanos, reserved: noNanos }
 
 /** One record at a later time than that of its snapshot: a period that has begun since starts at nothing. */
 export function commitmentOf(

@@ -41,6 +41,11 @@ export function toleratesPool({ spec }: Pod, pool: string): boolean {
   )
 }
 
+/** Whether a toleration of its is for that pool alone, as the one that lets it out is. */
+export function namesPool({ spec }: Pod, pool: string): boolean {
+  return (spec?.tolerations ?? []).some(({ key, value }) => key === virtualNodeTaintKey && value === pool)
+}
+
 export interface NodeNames {
   readonly servers: ReadonlySet<string>
   readonly virtualNodes: ReadonlySet<string>

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { compileSpendCaps } from '../../../src/config/spend-caps.ts'
 import type { Pod } from '../../../src/model/kubernetes.ts'
 import { kubeTime } from '../../../src/model/clock.ts'
 import {
@@ -7,7 +8,7 @@ import {
   withBurstPod,
   type BurstPicture,
 } from '../../../src/scheduling/burst/burst-picture.ts'
-import { budgetRefusal, rulingOn } from '../../../src/scheduling/burst/burst-rules.ts'
+import { budgetRefusal, doorRefusal } from '../../../src/scheduling/burst/budget-rules.ts'
 import {
   costOf,
   periodAt,
@@ -70,6 +71,7 @@ describe('an account', () => {
   const billed: SpendRecord = {
     namespace: 'shop',
     labels: {},
+    pool: 'burst',
     currency: 'USD',
     spent: { hour: 7n, day: 8n, month: 9n },
     open: { uid: 'uid-of-a', rate: dollars(4n) },
@@ -119,9 +121,9 @@ describe('an account', () => {
     const rate = (perHour: bigint) => ({ name: 'burst', rate: () => dollars(perHour) })
     const pod = podSample({ name: 'c', spec: tolerated })
     const picture = pictureOf([pod])
-    const ruling = rulingOn({ pod, home: undefined, labelled: false, bursts: picture })
-    expect(budgetRefusal(ruling, rate(20n), { pod, bursts: picture, nowMs })).toBeUndefined()
-    const refused = budgetRefusal(ruling, rate(21n), { pod, bursts: picture, nowMs })
+    const asked = { pod, home: undefined, bursts: picture, nowMs }
+    expect(budgetRefusal(rate(20n), asked)).toBeUndefined()
+    const refused = budgetRefusal(rate(21n), asked)
     expect(refused?.evidence).toBe(
       'BurstPolicy shop/capped: until the end of the hour it costs up to $10.50, and of $10.00 per hour $0.00 are spent and $0.00 reserved',
     )
@@ -129,11 +131,9 @@ describe('an account', () => {
 
   test('refuses what it cannot reckon: money not known yet, no price, another currency', () => {
     const pod = podSample()
-    const why = (picture: BurstPicture, rate: Rate | undefined) => {
-      const ruling = rulingOn({ pod, home: undefined, labelled: false, bursts: picture })
-      return budgetRefusal(ruling, { name: 'burst', rate: () => rate }, { pod, bursts: picture, nowMs })
+    const why = (picture: BurstPicture, rate: Rate | undefined) =>
+      budgetRefusal({ name: 'burst', rate: () => rate }, { pod, home: undefined, bursts: picture, nowMs })
         ?.evidence
-    }
     const known = pictureOf([])
     expect(why({ ...known, spend: undefined }, dollars(1n))).toContain(
       'what was spent so far is not known yet',
@@ -151,6 +151,10 @@ const beginMs = Date.parse('2026-03-31T20:00:00Z')
 const minuteMs = 60_000
 
 interface Life {
+  readonly namespace: string
+  readonly pool: string
+  /** It tolerates virtual nodes by itself, and finds the door of one. */
+  readonly byHand: boolean
   readonly perHour: bigint
   readonly deadlineSeconds: number | undefined
   readonly startsAfterMinutes: number
@@ -163,6 +167,10 @@ interface Out extends Life {
 }
 
 const lives = fc.record({
+  // Most count for what is capped.
+  namespace: fc.constantFrom('shop', 'shop', 'shop', 'yard'),
+  pool: fc.constantFrom('burst', 'burst', 'burst', 'night'),
+  byHand: fc.boolean(),
   perHour: fc.bigInt({ min: 1n, max: 40n }),
   deadlineSeconds: fc.option(fc.integer({ min: 60, max: 7200 }), { nil: undefined }),
   startsAfterMinutes: fc.integer({ min: 0, max: 20 }),
@@ -193,60 +201,96 @@ function billOf(out: Out, fromMs: number, toMs: number): bigint {
   return sum
 }
 
-test('what is let out in a period never takes it over its cap, however Pods come, start, end and are billed', () => {
-  const caps = { hour: 50n, day: 90n, month: 120n }
-  const spend = { currency: 'USD', perHour: '50', perDay: '90', perMonth: '120' }
-  const policy = policySample('bound', { spec: { spend } })
-  let letOut = 0
-  let refusals = 0
-  fc.assert(
-    fc.property(
-      fc.array(fc.tuple(fc.integer({ min: 0, max: 45 }), lives), { minLength: 5, maxLength: 25 }),
-      fc.integer({ min: 1, max: 15 }),
-      (arrivals, lagMinutes) => {
-        const outs: Out[] = []
-        let at = beginMs
-        for (const [index, [afterMinutes, life]] of arrivals.entries()) {
-          at += afterMinutes * minuteMs
-          const rate: Rate = { ...dollars(life.perHour), roundingNanos: dollar }
-          // The ledger was last read some time ago.
-          const readMs = Math.max(beginMs, at - (index % lagMinutes) * minuteMs)
-          const picture = pictureAt(outs, policy, { at, readMs })
-          const pod = podSample({
-            name: `p${index}`,
-            ...(life.deadlineSeconds !== undefined && {
-              spec: { activeDeadlineSeconds: life.deadlineSeconds },
-            }),
-          })
-          const ruling = rulingOn({ pod, home: undefined, labelled: false, bursts: picture })
-          const asked = { pod, bursts: picture, nowMs: at }
-          if (budgetRefusal(ruling, { name: 'burst', rate: () => rate }, asked)) refusals += 1
-          else {
-            letOut += 1
-            outs.push({ ...life, uid: `uid-p${index}`, sentMs: at })
-          }
-        }
-        for (const period of ['hour', 'day', 'month'] as const) {
-          for (let now = beginMs; now < at + 6 * 3_600_000; now = periodAt(period, now).toMs) {
-            const { fromMs, toMs } = periodAt(period, now)
-            const cost = (some: readonly Out[]): bigint =>
-              some.reduce((sum, out) => sum + billOf(out, fromMs, toMs), 0n)
-            const carried = cost(outs.filter(({ sentMs }) => sentMs < fromMs))
-            const cap = caps[period] * 1_000_000_000n
-            expect(cost(outs)).toBeLessThanOrEqual(cap > carried ? cap : carried)
-          }
-        }
+type Owner = 'policy' | 'pool' | 'namespace'
+
+const boundCaps = { hour: 50n, day: 90n, month: 120n }
+const spend = { currency: 'USD', perHour: '50', perDay: '90', perMonth: '120' }
+/** Namespace shop is held to the caps; pool burst is; or whoever the policy selects, which is namespace shop. */
+const bound = {
+  policy: policySample('bound', { spec: { spend } }),
+  pool: compileSpendCaps(spend),
+  namespace: {
+    metadata: {
+      name: 'shop',
+      annotations: {
+        'spillway.dev/budget-per-hour': '50 USD',
+        'spillway.dev/budget-per-day': '90 USD',
+        'spillway.dev/budget-per-month': '120 USD',
       },
-    ),
-    { numRuns: 300, seed: 20261129 },
-  )
-  expect(Math.min(letOut, refusals)).toBeGreaterThan(500)
-})
+    },
+  },
+}
+
+test.each<Owner>(['policy', 'pool', 'namespace'])(
+  'what a %s lets start in a period never takes it over its cap, however Pods come, start, end and are billed',
+  (owner) => {
+    let letOut = 0
+    let refusals = 0
+    let elsewhere = 0
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 45 }), lives), { minLength: 5, maxLength: 25 }),
+        fc.integer({ min: 1, max: 15 }),
+        (arrivals, lagMinutes) => {
+          const outs: Out[] = []
+          let at = beginMs
+          for (const [index, [afterMinutes, life]] of arrivals.entries()) {
+            at += afterMinutes * minuteMs
+            const rate: Rate = { ...dollars(life.perHour), roundingNanos: dollar }
+            // The ledger was last read some time ago.
+            const readMs = Math.max(beginMs, at - (index % lagMinutes) * minuteMs)
+            const picture = pictureAt(outs, owner, { at, readMs })
+            const pod = podSample({
+              name: `p${index}`,
+              namespace: life.namespace,
+              ...(life.deadlineSeconds !== undefined && {
+                spec: { activeDeadlineSeconds: life.deadlineSeconds },
+              }),
+            })
+            const home = life.namespace === 'shop' && owner === 'namespace' ? bound.namespace : undefined
+            const asked = { pod, home, bursts: picture, nowMs: at }
+            // Who comes by hand finds the same at the door, but for policies.
+            const ask = life.byHand && owner !== 'policy' ? doorRefusal : budgetRefusal
+            if (ask({ name: life.pool, rate: () => rate }, asked)) refusals += 1
+            else {
+              letOut += 1
+              if (!countsFor(owner, life)) elsewhere += 1
+              outs.push({ ...life, uid: `uid-p${index}`, sentMs: at })
+            }
+          }
+          expectWithinCaps(
+            outs.filter((out) => countsFor(owner, out)),
+            at,
+          )
+        },
+      ),
+      { numRuns: 300, seed: 20261129 },
+    )
+    expect(Math.min(letOut, refusals, elsewhere)).toBeGreaterThan(500)
+  },
+)
+
+function countsFor(owner: Owner, { namespace, pool: name }: Life): boolean {
+  return owner === 'pool' ? name === 'burst' : namespace === 'shop'
+}
+
+function expectWithinCaps(outs: readonly Out[], lastMs: number): void {
+  for (const period of ['hour', 'day', 'month'] as const) {
+    for (let now = beginMs; now < lastMs + 6 * 3_600_000; now = periodAt(period, now).toMs) {
+      const { fromMs, toMs } = periodAt(period, now)
+      const cost = (some: readonly Out[]): bigint =>
+        some.reduce((sum, out) => sum + billOf(out, fromMs, toMs), 0n)
+      const carried = cost(outs.filter(({ sentMs }) => sentMs < fromMs))
+      const cap = boundCaps[period] * 1_000_000_000n
+      expect(cost(outs)).toBeLessThanOrEqual(cap > carried ? cap : carried)
+    }
+  }
+}
 
 /** What the controller sees: a ledger that it has read some time ago, and the Pods as they are now. */
 function pictureAt(
   outs: readonly Out[],
-  policy: ReturnType<typeof policySample>,
+  owner: Owner,
   { at, readMs }: { readonly at: number; readonly readMs: number },
 ): BurstPicture {
   const records: SpendRecord[] = outs.flatMap((out) => {
@@ -256,42 +300,49 @@ function pictureAt(
       billOf(out, periodAt(period, readMs).fromMs, readMs)
     const spent = { hour: since('hour'), day: since('day'), month: since('month') }
     const rate: Rate = { ...dollars(out.perHour), roundingNanos: dollar }
-    const named = { namespace: 'shop', labels: {}, currency: 'USD', spent }
+    const named = { namespace: out.namespace, labels: {}, pool: out.pool, currency: 'USD', spent }
     return [run.toMs <= readMs ? named : { ...named, open: { uid: out.uid, rate } }]
   })
   const gone: Pod[] = []
   const pods = outs.flatMap((out): Pod[] => {
     const run = runOf(out)
     if (run.toMs <= readMs) return []
-    const name = out.uid.slice(4)
-    const deadline = out.deadlineSeconds === undefined ? {} : { activeDeadlineSeconds: out.deadlineSeconds }
-    if (run.fromMs > at) return [podSample({ name, spec: { ...tolerated, ...deadline } })]
-    const bound = { type: 'PodScheduled', status: 'True', lastTransitionTime: kubeTime(run.fromMs) }
-    const pod = boundSample('burst-0', {
-      name,
-      spec: { ...tolerated, ...deadline },
-      status: { startTime: kubeTime(run.fromMs), conditions: [bound] },
-    })
+    const common = { name: out.uid.slice(4), namespace: out.namespace }
+    const spec = {
+      tolerations: [poolToleration(out.pool)],
+      ...(out.deadlineSeconds !== undefined && { activeDeadlineSeconds: out.deadlineSeconds }),
+    }
+    if (run.fromMs > at) return [podSample({ ...common, spec })]
+    const isBound = { type: 'PodScheduled', status: 'True', lastTransitionTime: kubeTime(run.fromMs) }
+    const status = { startTime: kubeTime(run.fromMs), conditions: [isBound] }
+    const pod = boundSample(`${out.pool}-0`, { ...common, spec, status })
     if (run.toMs > at) return [pod]
     gone.push(pod)
     return []
   })
-  const rateOf = (pod: Pod): Rate => {
+  const rate = (pod: Pod): Rate => {
     const out = outs.find(({ uid }) => uid === pod.metadata?.uid)
     return { ...dollars(out?.perHour ?? 0n), roundingNanos: dollar }
   }
-  const objects = { pods, nodes, namespaces: new Map(), pools: [{ name: 'burst', rate: rateOf }], nowMs: at }
-  return burstPictureOf({ policies: [policy], spend: { atMs: readMs, records }, gone }, objects)
+  const pools = [
+    { name: 'burst', rate, ...(owner === 'pool' && { budget: bound.pool }) },
+    { name: 'night', rate },
+  ]
+  const namespaces = new Map(owner === 'namespace' ? [['shop', bound.namespace]] : [])
+  const policies = owner === 'policy' ? [bound.policy] : []
+  const everything = { pods, nodes: [...nodes, virtualSample('night')], namespaces, pools, nowMs: at }
+  return burstPictureOf({ policies, spend: { atMs: readMs, records }, gone }, everything)
 }
 
 test('a Pod that is let out is counted and reserved for at once, for the next of the same round', () => {
   const before = pictureOf([])
   const pod = owned('a')
-  const after = withBurstPod(before, pod, { rate: dollars(2n), home: undefined, nowMs })
+  const after = withBurstPod(before, pod, { pool: 'burst', rate: dollars(2n), home: undefined, nowMs })
   expect(after.counts.get('shop/StatefulSet/it')).toEqual({ virtual: 1, server: 0 })
   expect(after.accounts.get(capped.uid)?.commitment.reserved.hour).toBe(1_000_000_000n)
   // Let onto a second pool it is still one Pod.
   const again = withBurstPod(after, owned('a', { spec: tolerated }), {
+    pool: 'burst',
     rate: dollars(4n),
     home: undefined,
     nowMs,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { BurstPolicyStatus } from '../../../src/scheduling/burst/burst-policy-object.ts'
 import { burstStatus, differs, type BurstTally } from '../../../src/scheduling/burst/burst-status.ts'
-import type { Commitment } from '../../../src/scheduling/burst/spend.ts'
+import { addNanos, noNanos, type Commitment } from '../../../src/scheduling/burst/spend.ts'
 import { policySample } from './samples.ts'
 
 const nowWallMs = Date.parse('2026-03-10T10:30:00Z')
@@ -20,8 +20,9 @@ function statusOf(
   previous?: BurstPolicyStatus,
   pools = ['burst'],
 ): BurstPolicyStatus {
-  const none = { workloads: 1, pods: 2, virtualPods: 1, held: [], commitment: undefined }
-  return burstStatus(policy, { ...none, ...tally }, { pools, previous, nowWallMs })
+  const none = { workloads: 1, pods: 2, virtualPods: 1, held: [], commitment: undefined, forecast: undefined }
+  const forecast = tally.commitment && addNanos(tally.commitment.spent, tally.commitment.reserved)
+  return burstStatus(policy, { ...none, forecast, ...tally }, { pools, previous, nowWallMs })
 }
 
 function budgetOf(status: BurstPolicyStatus): string | undefined {
@@ -40,8 +41,8 @@ describe('the status of a policy', () => {
       spend: {
         summary: '$2.00 of $10.00 per hour',
         currency: 'USD',
-        hour: { spent: '2', reserved: '3', cap: '10' },
-        day: { spent: '2', reserved: '3', cap: '100' },
+        hour: { spent: '2', reserved: '3', forecast: '5', cap: '10' },
+        day: { spent: '2', reserved: '3', forecast: '5', cap: '100' },
       },
       conditions: [
         expect.objectContaining({
@@ -84,13 +85,27 @@ describe('the status of a policy', () => {
       message: 'spec.pools: found burst; there are: other',
     })
     const unreadable = policySample('odd', { spec: { mode: 'Maybe' } })
-    const tally = { workloads: 0, pods: 0, virtualPods: 0, held: [], commitment: undefined }
+    const tally = {
+      workloads: 0,
+      pods: 0,
+      virtualPods: 0,
+      held: [],
+      commitment: undefined,
+      forecast: undefined,
+    }
     const { conditions } = burstStatus(unreadable, tally, { pools: [], previous: undefined, nowWallMs })
     expect(conditions?.[0]).toMatchObject({ status: 'False', reason: 'Unreadable' })
   })
 
   test('says of Always whether it holds from the start', () => {
-    const tally = { workloads: 0, pods: 0, virtualPods: 0, held: [], commitment: undefined }
+    const tally = {
+      workloads: 0,
+      pods: 0,
+      virtualPods: 0,
+      held: [],
+      commitment: undefined,
+      forecast: undefined,
+    }
     const always = (holds: boolean): BurstPolicyStatus => {
       const atCreation = { holds, because: 'so it is' }
       return burstStatus(policy, tally, { pools: ['burst'], atCreation, previous: undefined, nowWallMs })
@@ -106,7 +121,7 @@ describe('the status of a policy', () => {
     const before = statusOf({ commitment: committed(2n, 3n) })
     const later = burstStatus(
       policy,
-      { workloads: 1, pods: 2, virtualPods: 1, held: [], commitment: committed(3n, 2n) },
+      { workloads: 1, pods: 2, virtualPods: 1, held: [], commitment: committed(3n, 2n), forecast: noNanos },
       { pools: ['burst'], previous: before, nowWallMs: nowWallMs + 60_000 },
     )
     expect(later.conditions?.[0]?.lastTransitionTime).toBe('2026-03-10T10:30:00Z')

@@ -43,6 +43,7 @@ async function kept(
   const record = {
     namespace: 'shop',
     labels: {},
+    pool: 'burst',
     currency: 'USD',
     spent: { hour: nanos, day: nanos, month: nanos },
   }

@@ -22,6 +22,7 @@ interface Server {
   ledger: 'answers' | 'fails'
   /** How long ago what the ledger answers was so. */
   lagMs: number
+  hasBudgets: boolean
 }
 
 async function living(
@@ -35,6 +36,7 @@ async function living(
     reads: 0,
     ledger: 'answers',
     lagMs: 0,
+    hasBudgets: false,
     ...server,
   }
   const clock = new FakeClock()
@@ -62,7 +64,16 @@ async function living(
     if (state.ledger === 'fails') throw new SpillwayError('LedgerUnavailable', 'the disk is full')
     return { atMs: clock.wallMs() - state.lagMs, records: [] }
   }
-  const bursts = new LiveBursts({ api, readSpend, pods, clock, backoff: () => 1000, log })
+  const bursts = new LiveBursts({
+    api,
+    readSpend,
+    hasBudgets: () => state.hasBudgets,
+    pods,
+    isOut: (pod) => pod.spec?.nodeName?.startsWith('burst') ?? false,
+    clock,
+    backoff: () => 1000,
+    log,
+  })
   const ending = new AbortController()
   const running = bursts.run(ending.signal)
   await run(bursts, clock, state, pods)

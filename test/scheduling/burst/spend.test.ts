@@ -43,7 +43,7 @@ describe('what a Pod may still cost', () => {
 
 describe('what a record of the ledger comes to later', () => {
   const spent = { hour: 5n, day: 50n, month: 500n }
-  const record = { namespace: 'shop', labels: {}, currency: 'USD', spent }
+  const record = { namespace: 'shop', labels: {}, pool: 'burst', currency: 'USD', spent }
 
   test('stays as it was when it has ended, but for the periods that have ended, too', () => {
     const atMs = at('2026-03-10T10:59:00Z')
