@@ -10,6 +10,7 @@ import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
 import type { Log } from '../telemetry/log.ts'
 import { isDiskFailure, type LedgerStore } from './ledger.ts'
 import { latestFactMs, ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
+import { priceTags, type PriceTags } from './price-tags.ts'
 import type { PodHistory, UsageInterval } from './projection.ts'
 import type { Resize } from './resizes.ts'
 import { resizeFacts } from './resize-facts.ts'
@@ -187,6 +188,12 @@ export class LedgerMeter {
       [{ incarnation: 0, atMs, source: 'spillway', fact: { kind: 'VOIDED', reason } }],
       signal,
     )
+  }
+
+  /** What the Pod is billed by, and what it has cost once it is over. Undefined: it is not billed. */
+  async priceTags(uid: PodUid, isOver: boolean, signal: AbortSignal): Promise<PriceTags | undefined> {
+    const history = await this.#history(uid, signal)
+    return priceTags(history, this.#books, { nowMs: this.#options.clock.wallMs(), isOver })
   }
 
   /** UIDs of the Pods that the ledger bills just now: whoever reconciles compares them with the backend's list. */

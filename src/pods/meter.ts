@@ -2,6 +2,7 @@ import { errorMessage } from '../model/errors.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { PodUid } from '../model/pod-key.ts'
+import type { PriceTags } from './price-annotations.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /** What the bill needs to hear, and when it must be durable. billing/meter.ts is the one implementation. */
@@ -18,6 +19,8 @@ export interface Meter {
   stopping(observed: PodObservation, signal: AbortSignal): Promise<void>
   /** The backend has lost the Pod: closed at the last time that it was seen. */
   closeLost(uid: PodUid, signal: AbortSignal): Promise<void>
+  /** What the Pod is billed by; undefined: it is not billed. Reads what the writes before it have read. */
+  priceTags(uid: PodUid, isOver: boolean, signal: AbortSignal): Promise<PriceTags | undefined>
   /** It never started. */
   voided(uid: PodUid, reason: string, signal: AbortSignal): Promise<void>
 }

@@ -3,7 +3,7 @@ import { activeDeadlineMs, deadlineExceeded, isPastDeadline } from '../lifecycle
 import type { BudgetRefused } from '../lifecycle/admission.ts'
 import { decide, isTerminal, type DesiredPod, type Step } from '../lifecycle/decide.ts'
 import type { Clock } from '../model/clock.ts'
-import { hasCode, SpillwayError } from '../model/errors.ts'
+import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { PodUid } from '../model/pod-key.ts'
@@ -14,6 +14,7 @@ import { Door } from './door.ts'
 import { tolerated, type Meter, type MeteredNode } from './meter.ts'
 import type { Observations } from './observations.ts'
 import type { PodEventSink } from './pod-event.ts'
+import type { PriceTags } from './price-annotations.ts'
 import { ReportPace } from './report-pace.ts'
 import { Resizes } from './resizes.ts'
 import type { StatusReporter, Refusal } from './status-reporter.ts'
@@ -93,7 +94,7 @@ export class PodWorker {
     })
     const acted = await this.#act(step, desired, signal)
     const metered = await this.#meter(desired, observed, signal)
-    const again = await this.#report(desired, observed, { ...acted, pending }, signal)
+    const again = await this.#report(desired, observed, { ...acted, pending, metered }, signal)
     await this.#finish(step, { uid, desired, observed, metered }, signal)
     this.#allocations.retryIfFreed()
     return soonest(again, acted.again, this.#deadline(desired))
@@ -246,7 +247,7 @@ export class PodWorker {
   async #report(
     desired: DesiredPod,
     observed: PodObservation | undefined,
-    { refusal, held, pending }: Acted & Pick<SizeView, 'pending'>,
+    { refusal, held, pending, metered }: Acted & Pick<SizeView, 'pending'> & Pick<PodEnd, 'metered'>,
     signal: AbortSignal,
   ): Promise<Again> {
     const { desired: desiredPods, reporter } = this.#options
@@ -257,10 +258,23 @@ export class PodWorker {
     if (!observed && !refusal && acceptedAtMs === undefined) return {}
     const waitMs = refusal ? 0 : this.#pace.waitMs(uid, observed)
     if (waitMs > 0) return { afterMs: waitMs }
-    const report = { pod, observed, refusal, pendingResize: pending, acceptedAtMs }
+    const isOver = metered && observed?.phase === 'stopped'
+    const prices = refusal ? undefined : await this.#prices(uid, isOver, signal)
+    const report = { pod, observed, refusal, pendingResize: pending, acceptedAtMs, prices }
     const written = await reporter.report(report, signal)
     if (written) desiredPods.wrote(uid, written)
     return {}
+  }
+
+  /** A ledger that cannot be read must not keep people from hearing how the Pod is. */
+  async #prices(uid: PodUid, isOver: boolean, signal: AbortSignal): Promise<PriceTags | undefined> {
+    try {
+      return await this.#options.meter.priceTags(uid, isOver, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      this.#options.log.warn({ pod: uid, error: errorMessage(error) }, 'the price of a pod cannot be read')
+      return undefined
+    }
   }
 
   /** The end, in the order that loses nothing: CLOSED is durable, the last status is written, then object and evidence go. */

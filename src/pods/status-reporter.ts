@@ -8,6 +8,7 @@ import type { Pod, PodCondition, PodStatus } from '../model/kubernetes.ts'
 import type { PendingResize } from '../lifecycle/resize-conditions.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import { podRef, type PodUid } from '../model/pod-key.ts'
+import { priceAnnotations, type PriceTags } from './price-annotations.ts'
 
 export interface Refusal {
   readonly reason: string
@@ -21,6 +22,8 @@ export interface PodReport {
   readonly pendingResize: PendingResize | 'unknown' | undefined
   /** When the Pod was first let in by this process. */
   readonly acceptedAtMs: number | undefined
+  /** What the ledger says of it; left out: nothing. */
+  readonly prices?: PriceTags | undefined
 }
 
 export interface StatusReporterOptions {
@@ -30,7 +33,10 @@ export interface StatusReporterOptions {
   readonly clock: Clock
 }
 
-/** Writes Pod statuses: only what differs, only conditions of ours, only to the Pod of that UID. */
+/**
+ * Writes Pod statuses, and with them the annotations about its price: only what differs, only conditions of ours, only to
+ * the Pod of that UID.
+ */
 export class StatusReporter {
   readonly #options: StatusReporterOptions
   /**
@@ -57,14 +63,16 @@ export class StatusReporter {
       node: { hostIps: nodeIps },
       nowMs: clock.wallMs(),
     })
-    const changes = statusPatch(previous, next)
     const { uid, namespace, name } = podRef(pod)
-    if (!changes || isDeepStrictEqual(changes, this.#notKept.get(uid))) return undefined
+    const changes = this.#worthWriting(uid, statusPatch(previous, next))
+    const annotations = priceAnnotations(pod.metadata?.annotations, report.prices)
+    if (!changes && !annotations) return undefined
     try {
       const patch = {
         type: 'strategic',
         subresource: 'status',
-        body: { metadata: { uid }, status: changes },
+        // A node may annotate its Pods in a status, and nowhere else (podStatusStrategy leaves annotations as they come).
+        body: { metadata: { uid, ...(annotations && { annotations }) }, ...(changes && { status: changes }) },
       } as const
       const answer = await api.patch(pods, { namespace, name }, patch, signal)
       const left = statusPatch(answer.status ?? {}, next)
@@ -77,6 +85,13 @@ export class StatusReporter {
         return undefined
       throw error
     }
+  }
+
+  #worthWriting(
+    uid: PodUid,
+    changes: Record<string, unknown> | undefined,
+  ): Record<string, unknown> | undefined {
+    return isDeepStrictEqual(changes, this.#notKept.get(uid)) ? undefined : changes
   }
 
   /** Nothing of the Pod is left on either side. */

@@ -46,12 +46,20 @@ function meter(): Meter {
     resizeRefused: () => write('resizeRefused'),
     stopping: () => write('stopping'),
     closeLost: () => write('closeLost'),
+    priceTags: (_uid, isOver) =>
+      ledgerWorks
+        ? Promise.resolve({
+            spec: '1 core, 2 GiB',
+            pricePerHour: '0.03 USD',
+            cost: isOver ? '0.01 USD' : undefined,
+          })
+        : Promise.reject(new SpillwayError('LedgerUnavailable', 'the disk is full')),
     voided: () => write('voided'),
   }
 }
 
 /** The Pod with the status written, as the API server would have it; conditions merge by type. */
-function applied(target: ObjectName, status: PodStatus): Pod {
+function applied(target: ObjectName, { status = {}, metadata }: Pod): Pod {
   const pod = store.get(target) ?? {}
   const written = status.conditions ?? []
   const kept = (pod.status?.conditions ?? []).filter(
@@ -60,7 +68,11 @@ function applied(target: ObjectName, status: PodStatus): Pod {
   const resourceVersion = String(Number(pod.metadata?.resourceVersion) + 1)
   const after = {
     ...pod,
-    metadata: { ...pod.metadata, resourceVersion },
+    metadata: {
+      ...pod.metadata,
+      resourceVersion,
+      annotations: { ...pod.metadata?.annotations, ...metadata?.annotations },
+    },
     status: { ...pod.status, ...status, conditions: [...kept, ...written] },
   }
   store.put(after)
@@ -70,10 +82,10 @@ function applied(target: ObjectName, status: PodStatus): Pod {
 /** What the worker asks of the API server: statuses and the delete of the object. */
 const api = {
   patch: (_resource: unknown, target: ObjectName, { body }: Patch) => {
-    const { status } = body as { status: PodStatus }
-    statuses.push(status)
-    told.push(`status ${status.phase ?? 'same phase'}`)
-    return Promise.resolve(applied(target, status))
+    const patch = body as Pod
+    if (patch.status) statuses.push(patch.status)
+    told.push(`status ${patch.status?.phase ?? 'same phase'}`)
+    return Promise.resolve(applied(target, patch))
   },
   delete: () => {
     told.push('object deleted')
@@ -322,5 +334,47 @@ describe('a budget without room', () => {
     await pass(60)
     expect(told.slice(before).filter((what) => what !== 'record running')).toEqual([])
     expect(store.byUid(uid)?.status?.phase).toBe('Running')
+  })
+})
+
+describe('what a Pod costs', () => {
+  const annotations = () => store.byUid(uid)?.metadata?.annotations
+
+  test('stands in its annotations, which ride on the statuses that are written anyway', async () => {
+    put()
+    await pass(10)
+    expect(annotations()).toEqual({
+      'spillway.dev/spec': '1 core, 2 GiB',
+      'spillway.dev/price-per-hour': '0.03 USD',
+    })
+    const writes = told.filter((what) => what.startsWith('status'))
+    expect(writes).toHaveLength(statuses.length)
+    await pass(30)
+    expect(told.filter((what) => what.startsWith('status'))).toEqual(writes)
+  })
+
+  test('and once it has ended all that it has cost, before the object goes', async () => {
+    put()
+    await pass(5)
+    put({ metadata: { deletionTimestamp: '2026-01-01T00:00:05Z', deletionGracePeriodSeconds: 1 } })
+    let last: Record<string, string> | undefined
+    const end = store.subscribe(({ before, after }) => {
+      if (!after) last = before?.metadata?.annotations
+    })
+    await pass(10)
+    end()
+    expect(told).toContain('object deleted')
+    expect(last).toMatchObject({ 'spillway.dev/cost': '0.01 USD' })
+  })
+
+  test('is not told when the ledger cannot be read, and the status is all the same', async () => {
+    put()
+    await pass(1)
+    ledgerWorks = false
+    await pass(5)
+    expect(store.byUid(uid)?.status?.phase).toBe('Running')
+    ledgerWorks = true
+    await pass(2)
+    expect(annotations()).toHaveProperty(['spillway.dev/spec'])
   })
 })

@@ -29,6 +29,7 @@ const unmetered: Meter = {
   resizeRefused: () => Promise.resolve(),
   stopping: () => Promise.resolve(),
   closeLost: () => Promise.resolve(),
+  priceTags: () => Promise.resolve(undefined),
   voided: () => Promise.resolve(),
 }
 
