@@ -64,9 +64,16 @@ export function createProgram(context: CliContext, exit: (code: number) => void)
   for (const command of commands) {
     const built = command(context, exit)
     // npm passes what follows `--` to the command, so the global options are understood behind it too.
-    program.addCommand(built.copyInheritedSettings(program))
+    program.addCommand(inheriting(built, program))
   }
   return program
+}
+
+/** `addCommand` passes on nothing by itself, and a command of a command would end the process when it is used wrongly. */
+function inheriting(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent)
+  for (const child of command.commands) inheriting(child, command)
+  return command
 }
 
 function explain(error: unknown, { stderr, environment, signal }: CliContext): number {

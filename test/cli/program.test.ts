@@ -56,6 +56,7 @@ describe('the command line', () => {
     [['bill', '--by', 'team'], /--by: found "team"; allowed: namespace, workload, pod, pool, day, label:KEY/],
     [['bill', '--from', 'yesterday'], /--from: found "yesterday"; allowed: RFC 3339/],
     [['up', '--virtual-nodes', 'many'], /found "many"; allowed: a whole number from 0 to 50/],
+    [['ledger', 'verify', '--legder', 'x'], /unknown option '--legder'/],
     [['run'], /--config: missing/],
     [['bill', '--ledger', '/nowhere/ledger.db'], /--ledger: \/nowhere\/ledger\.db does not exist/],
   ])('%j is wrong usage: exit code 2 and a sentence', async (argv, sentence) => {
