@@ -7,6 +7,7 @@ import { checkCommand } from './commands/check.ts'
 import { conformanceCommand } from './commands/conformance.ts'
 import { demoCommand } from './commands/demo.ts'
 import { downCommand } from './commands/down.ts'
+import { exportCommand } from './commands/export.ts'
 import { explainCommand } from './commands/explain.ts'
 import { kubeconfigCommand } from './commands/kubeconfig.ts'
 import { ledgerCommand } from './commands/ledger.ts'
@@ -51,6 +52,7 @@ export function createProgram(context: CliContext, exit: (code: number) => void)
     statusCommand,
     poolCommand,
     billCommand,
+    exportCommand,
     explainCommand,
     checkCommand,
     ledgerCommand,

@@ -174,10 +174,15 @@ export function unitNoun(unit: PriceUnit): string {
   return unitFacts[unit].noun
 }
 
+/** How many milli-core·ms, MiB·ms or GPU·ms one of the unit is. */
+export function perUnitOf(unit: PriceUnit): bigint {
+  const { perUnit, hourly } = unitFacts[unit]
+  return perUnit * 1000n * (hourly ? 3600n : 1n)
+}
+
 /** The price of one milli-core·ms, MiB·ms or GPU·ms: a third of a hundredth stays a third of a hundredth. */
 export function rateOf(price: Price): Rational {
-  const { perUnit, hourly } = unitFacts[price.unit]
-  return times(parseDecimal(price.price), rational(1n, perUnit * 1000n * (hourly ? 3600n : 1n)))
+  return times(parseDecimal(price.price), rational(1n, perUnitOf(price.unit)))
 }
 
 interface Validity {

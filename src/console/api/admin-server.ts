@@ -6,7 +6,14 @@ import { fastify, type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Log } from '../../telemetry/log.ts'
-import { billQuery, billQuestionSchema, type BillQuestion } from './bill-question.ts'
+import {
+  billQuery,
+  billQuestionSchema,
+  focusQuery,
+  focusQuestionSchema,
+  type BillQuestion,
+  type FocusQuestion,
+} from './bill-question.ts'
 import type { AdminReadModel, ExplainQuery } from './contract.ts'
 
 export interface AdminServerOptions {
@@ -72,6 +79,14 @@ export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>):
     '/v1/bill',
     { schema: { querystring: billQuestionSchema } },
     async (request, reply) => sendJson(reply, await model.bill(billQuery(request.query), request.signal)),
+  )
+  server.get<{ Querystring: FocusQuestion }>(
+    '/v1/export/focus',
+    { schema: { querystring: focusQuestionSchema } },
+    (request, reply) => {
+      const pieces = model.focus(focusQuery(request.query), whileAsked(reply.raw))
+      return reply.type('text/csv; charset=utf-8').send(Readable.from(pieces))
+    },
   )
   server.post<{ Body: ExplainQuery }>(
     '/v1/explain',

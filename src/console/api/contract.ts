@@ -72,6 +72,19 @@ export interface BillFilter {
   readonly pod?: string
 }
 
+/** Charges as FOCUS has them. */
+export interface FocusQuery {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly filter: BillFilter
+  readonly version: '1.2' | '1.4'
+  readonly parties: {
+    readonly operator: string
+    readonly host: string
+    readonly accountName: string | undefined
+  }
+}
+
 /** A Pod of the cluster, or one that is not there yet. */
 export type ExplainQuery = { readonly pool?: string } & (
   { readonly namespace: string; readonly name: string } | { readonly pod: Pod }
@@ -146,6 +159,8 @@ export interface CheckView {
 export interface AdminReadModel {
   status(signal: AbortSignal): Promise<StatusView>
   bill(query: BillQuery, signal: AbortSignal): Promise<unknown>
+  /** CSV, piece by piece. */
+  focus(query: FocusQuery, signal: AbortSignal): AsyncIterable<string>
   verify(signal: AbortSignal): Promise<unknown>
   /** Lines of JSON, as docs/reference/ledger-export.md has them. */
   exportLedger(signal: AbortSignal): AsyncIterable<string>

@@ -9,6 +9,7 @@ import type {
   CheckView,
   ExplainQuery,
   ExplainView,
+  FocusQuery,
   NodeView,
   PodView,
   SpendView,
@@ -20,6 +21,7 @@ export interface BillingReader {
   running(nowMs: number, signal: AbortSignal): Promise<readonly BilledPodView[]>
   spendPerHour(nowMs: number, signal: AbortSignal): Promise<readonly SpendView[]>
   bill(query: BillQuery, signal: AbortSignal): Promise<unknown>
+  focus(query: FocusQuery, signal: AbortSignal): AsyncIterable<string>
   verify(signal: AbortSignal): Promise<unknown>
   exportLedger(signal: AbortSignal): AsyncIterable<string>
 }
@@ -54,6 +56,7 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
   const { billing, clock, metrics } = options
   return {
     bill: (query, signal) => billing.bill(query, signal),
+    focus: (query, signal) => billing.focus(query, signal),
     verify: (signal) => billing.verify(signal),
     exportLedger: (signal) => billing.exportLedger(signal),
     explain: (query, signal) => options.explain(query, signal),

@@ -46,6 +46,11 @@ const model: AdminReadModel = {
     asked.push(query)
     return Promise.resolve({ total: 12_345_678_901_234_567_890n })
   },
+  focus: async function* ({ version }) {
+    yield await Promise.resolve(`${version}\r\n`)
+    if (version === '1.4') throw new SpillwayError('LedgerCorrupt', 'a book is missing')
+    yield 'x\r\n'
+  },
   verify: () => Promise.reject(new SpillwayError('LedgerCorrupt', 'event 7: hash differs')),
   async *exportLedger() {
     yield '{"type":"ledger"}\n'
@@ -116,6 +121,19 @@ test('a bill is asked for by several views, and for some Pods only', async () =>
       pod: 'x',
     },
   })
+})
+
+test('an export comes piece by piece; one that breaks off is told, and never taken for whole', async () => {
+  const query = { fromMs: '1', toMs: '2', operator: 'o', host: 'h' }
+  const ask = async (version: string): Promise<string> => {
+    let csv = ''
+    const pieces = readAdmin({ target: socket }, '/v1/export/focus', { ...query, version }, never)
+    for await (const piece of pieces) csv += piece
+    return csv
+  }
+  expect(await ask('1.2')).toBe('1.2\r\nx\r\n')
+  await expect(ask('1.4')).rejects.toMatchObject({ code: 'Unavailable' })
+  await expect(ask('1.3')).rejects.toThrow(/version/)
 })
 
 test('a wrong query is refused with the field', async () => {

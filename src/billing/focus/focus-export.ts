@@ -1,0 +1,54 @@
+import { csvRecord } from '../../model/csv.ts'
+import { chargeIntervals } from '../bill-entries.ts'
+import { matches, namesOf, settle, type BillQuery } from '../bill-query.ts'
+import type { LedgerStore } from '../ledger.ts'
+import type { UsageInterval } from '../projection.ts'
+import { focusColumns, type FocusParties, type FocusVersion } from './focus-columns.ts'
+import { correctionRow, usageRows, type FocusRow } from './focus-row.ts'
+
+/** Whose charges of which time, as in a bill. */
+export type FocusQuery = Omit<BillQuery, 'by' | 'explain'>
+
+/** Tells whether the period that an instant lies in was closed before a correction came. */
+export type IsSealed = (atMs: number) => boolean
+
+/**
+ * Every charge of a period: usage by sandbox and hour, then corrections. A Pod whose size is not known yet has none: it
+ * comes with a later export.
+ */
+export async function* focusRows(
+  ledger: LedgerStore,
+  { isSealed, ...query }: FocusQuery & { readonly isSealed: IsSealed },
+  signal: AbortSignal,
+): AsyncGenerator<FocusRow> {
+  const { filter, nowMs, ...period } = settle({ ...query, by: [] })
+  const [intervals, books, adjustments] = await Promise.all([
+    ledger.intervals(period, signal),
+    ledger.priceBooks(signal),
+    ledger.adjustments(period, signal),
+  ])
+  const options = { nowMs, period, ...(filter && { filter }) }
+  for (const charged of chargeIntervals(intervals, books, options)) {
+    signal.throwIfAborted()
+    yield* usageRows(charged, nowMs)
+  }
+  const known = new Map<string, UsageInterval>(intervals.map((interval) => [interval.podUid, interval]))
+  for (const adjustment of adjustments) {
+    const { podUid, atMs } = adjustment
+    const interval = known.get(podUid) ?? (await ledger.history(podUid, signal)).intervals[0]
+    const names = interval
+      ? namesOf(interval)
+      : { namespace: '', workload: '', pod: '', podUid, pool: '', labels: {} }
+    if (matches(names, filter)) yield correctionRow(adjustment, { interval, isSealed: isSealed(atMs) })
+  }
+}
+
+/** As CSV, a header and a record a row. Null is an empty field without quotes: readers take `NULL` for a text. */
+export async function* focusCsv(
+  rows: AsyncIterable<FocusRow>,
+  { version, parties }: { readonly version: FocusVersion; readonly parties: FocusParties },
+): AsyncGenerator<string> {
+  const columns = focusColumns(version)
+  yield csvRecord(columns.map(({ name }) => name))
+  for await (const row of rows) yield csvRecord(columns.map((column) => column.of(row, parties)))
+}
