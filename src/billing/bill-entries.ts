@@ -2,7 +2,15 @@ import { nanoScale, parseDecimal, roundRational, zero, type Rational } from '../
 import type { PriceBook } from '../model/price-book.ts'
 import { addQuantities, noQuantities, quantities, type Quantities } from '../model/usage.ts'
 import { matches, namesOf, type BilledNames, type BillFilter, type SettledQuery } from './bill-query.ts'
-import { billedEndMs, chargeLines, hasBegun, sliceInterval, type ChargeLine, type Period, type UsageSlice } from './charges.ts'
+import {
+  billedEndMs,
+  chargeLines,
+  hasBegun,
+  sliceInterval,
+  type ChargeLine,
+  type Period,
+  type UsageSlice,
+} from './charges.ts'
 import type { LedgerStore } from './ledger.ts'
 import type { UsageInterval } from './projection.ts'
 import { bookOf, hourlyPrice } from './spending.ts'

@@ -109,11 +109,7 @@ function exportServer(
   return readAdmin({ target }, '/v1/export/focus', question, signal)
 }
 
-async function* exportFile(
-  file: string,
-  query: FocusExport,
-  context: CliContext,
-): AsyncGenerator<string> {
+async function* exportFile(file: string, query: FocusExport, context: CliContext): AsyncGenerator<string> {
   const { clock, signal } = context
   const ledger = await openLedgerFile(file, context)
   try {
