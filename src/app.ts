@@ -20,6 +20,7 @@ import { connectCluster, type Cluster } from './kube/cluster.ts'
 import { controllerCredentials } from './kube/controller-credentials.ts'
 import { EventRecorder } from './kube/events.ts'
 import { version } from './model/version.ts'
+import { LiveVolumes } from './scheduling/live-volumes.ts'
 import { KnownPools } from './pools/known-pools.ts'
 
 /**
@@ -54,7 +55,10 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
     signal,
   )
   const bursts = liveBursts({ world, cluster, ledger, pools })
-  const house: House = { config, world, cluster, ledger, meter, books, events, pools, bursts, ground }
+  const backoff = jitteredBackoff(defaultBackoff, world.random)
+  const volumes = new LiveVolumes({ api: cluster.api, backoff, ...world })
+  const shared = { meter, books, events, pools, bursts, volumes, ground }
+  const house: House = { config, world, cluster, ledger, ...shared }
   const stacks: BackendStack[] = []
   for (const backend of config.backends) stacks.push(await buildBackend(house, backend.name, signal))
   const budgets = budgetDesk(house, stacks)

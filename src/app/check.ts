@@ -40,7 +40,7 @@ export function checker(
         refusedPools: house.pools.list().filter(({ config }) => !config),
         servesPools: house.pools.areObjects,
         guardsDeletions,
-        ...clusterObjects(cluster),
+        ...clusterObjects(house),
       }),
     }
   }

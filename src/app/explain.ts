@@ -9,6 +9,7 @@ import { explainMoveBack } from '../scheduling/decide-move-back.ts'
 import { explainPod } from '../scheduling/explain-pod.ts'
 import { overflowPicture, refusedPods } from '../scheduling/overflow-picture.ts'
 import { foreignSpelling } from '../scheduling/foreign-spelling.ts'
+import { usesClaims } from '../scheduling/volumes.ts'
 import { withPlacement } from '../scheduling/placement.ts'
 import { storedPod } from '../scheduling/stored-pod.ts'
 import { admissionInForce } from './admission-in-force.ts'
@@ -42,7 +43,11 @@ export function explainer(
     }
     const every = overflowRules(house, stacks)
     const rules = { ...every, ...(query.pool !== undefined && { only: query.pool }) }
-    const objects = clusterObjects(cluster)
+    const isPlaced = usesClaims(pod)
+    const objects = {
+      ...clusterObjects(house),
+      ...(isPlaced && { volumes: await house.volumes.read(signal) }),
+    }
     const nowWallMs = world.clock.wallMs()
     const picture = overflowPicture(objects, {
       refused: refusedPods(objects.pods),

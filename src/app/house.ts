@@ -7,6 +7,7 @@ import type { KnownPools } from '../pools/known-pools.ts'
 import type { PriceBook } from '../model/price-book.ts'
 import type { Clock } from '../model/clock.ts'
 import type { LiveBursts } from '../scheduling/burst/live-bursts.ts'
+import type { LiveVolumes } from '../scheduling/live-volumes.ts'
 import type { Log } from '../telemetry/log.ts'
 
 /** What the house gets from the world around it. */
@@ -30,6 +31,7 @@ export interface House {
   readonly events: EventRecorder
   readonly pools: KnownPools
   readonly bursts: LiveBursts
+  readonly volumes: LiveVolumes
   /** Closed in reverse when the house comes down. */
   readonly ground: AsyncDisposableStack
 }

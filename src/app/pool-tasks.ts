@@ -49,12 +49,12 @@ export function poolTasks(
 }
 
 function waitingFor(house: House, stacks: readonly BackendStack[], name: string): readonly Pod[] {
-  const { cluster, pools, world } = house
+  const { pools, world } = house
   const rules = overflowRules(house, stacks)
   const pool = rules.pools.find((one) => one.name === name)
   const config = pools.get(name)?.config
   if (!pool || !config) return []
-  const objects = clusterObjects(cluster)
+  const objects = clusterObjects(house)
   const nowWallMs = world.clock.wallMs()
   const picture = overflowPicture(objects, { refused: [], rules, nowWallMs })
   const node = oneMore(house, stacks, config)

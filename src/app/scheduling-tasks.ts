@@ -14,7 +14,7 @@ import { overflowRules } from './overflow-rules.ts'
 
 /** Overflow, scale-in and moving back over all pools, as far as the configuration does not turn them off. */
 export function schedulingTasks(house: House, stacks: readonly BackendStack[]): Record<string, Task> {
-  const { config, world, cluster, events, pools, bursts } = house
+  const { config, world, cluster, events, pools, bursts, volumes } = house
   // Who lets nothing out any more may still want back what is out there.
   if (!config.overflow.enabled) return moveBackTasks(house)
   const { api, pods: allPods, nodes: allNodes, namespaces: allNamespaces, services: allServices } = cluster
@@ -22,6 +22,7 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
     bursts.awaited ? undefined : (policyOf(house, pod)?.spec.scaleIn ?? 'VirtualFirst')
   const cost = config.overflow.deletionCost
   return {
+    volumes: (inner) => volumes.run(inner),
     overflow: (inner) =>
       runOverflow(
         {
@@ -35,29 +36,14 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
             const ends = [pools.subscribe(listener), bursts.subscribe(listener)]
             return () => ends.forEach((end) => end())
           },
+          volumes,
           deletionCost: (pod) => (orderOf(pod) === 'VirtualFirst' ? cost : undefined),
           events,
           ...world,
         },
         inner,
       ),
-    'missed placements': (inner) =>
-      tellMissedPlacements(
-        {
-          pods: allPods,
-          nodes: allNodes,
-          namespaces: allNamespaces,
-          alwaysPolicyOf: (pod) => {
-            const home = allNamespaces.get({ name: pod.metadata?.namespace ?? '' })
-            return alwaysPolicyOf(pod, home, bursts.facts().policies ?? [])
-          },
-          events,
-          clock: world.clock,
-        },
-        inner,
-      ),
-    'foreign spellings': (inner) =>
-      tellForeignSpellings({ pods: allPods, namespaces: allNamespaces, events }, inner),
+    ...tellingTasks(house),
     'scale-in': (inner) =>
       runScaleIn(
         {
@@ -72,5 +58,28 @@ export function schedulingTasks(house: House, stacks: readonly BackendStack[]): 
         inner,
       ),
     ...moveBackTasks(house),
+  }
+}
+
+/** What people are told of Pods, whether or not anything is done about it. */
+function tellingTasks({ cluster, bursts, events, world }: House): Record<string, Task> {
+  const { pods, nodes, namespaces } = cluster
+  return {
+    'missed placements': (inner) =>
+      tellMissedPlacements(
+        {
+          pods,
+          nodes,
+          namespaces,
+          alwaysPolicyOf: (pod) => {
+            const home = namespaces.get({ name: pod.metadata?.namespace ?? '' })
+            return alwaysPolicyOf(pod, home, bursts.facts().policies ?? [])
+          },
+          events,
+          clock: world.clock,
+        },
+        inner,
+      ),
+    'foreign spellings': (inner) => tellForeignSpellings({ pods, namespaces, events }, inner),
   }
 }

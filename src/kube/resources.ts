@@ -8,12 +8,15 @@ import type {
   Lease,
   Namespace,
   Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
   Pod,
   PodCertificateRequest,
   ReplicaSet,
   RuntimeClass,
   Secret,
   Service,
+  StorageClass,
 } from '../model/kubernetes.ts'
 import type { VirtualNodePool } from '../model/virtual-node-pool.ts'
 import type { Resource } from './api.ts'
@@ -37,6 +40,12 @@ export const namespaces = core<Namespace>('namespaces', 'Namespace', false)
 export const services = core<Service>('services', 'Service', true)
 export const configMaps = core<ConfigMap>('configmaps', 'ConfigMap', true)
 export const secrets = core<Secret>('secrets', 'Secret', true)
+export const persistentVolumes = core<PersistentVolume>('persistentvolumes', 'PersistentVolume', false)
+export const persistentVolumeClaims = core<PersistentVolumeClaim>(
+  'persistentvolumeclaims',
+  'PersistentVolumeClaim',
+  true,
+)
 export const events = core<CoreEvent>('events', 'Event', true)
 export const serviceAccounts = core<KubeObject>('serviceaccounts', 'ServiceAccount', true)
 export const virtualNodePools: Resource<VirtualNodePool> = {
@@ -46,6 +55,7 @@ export const virtualNodePools: Resource<VirtualNodePool> = {
   kind: 'VirtualNodePool',
   namespaced: false,
 }
+export const storageClasses = grouped<StorageClass>('storage.k8s.io', 'storageclasses', 'StorageClass', false)
 export const leases = grouped<Lease>('coordination.k8s.io', 'leases', 'Lease', true)
 export const runtimeClasses = grouped<RuntimeClass>('node.k8s.io', 'runtimeclasses', 'RuntimeClass', false)
 export const certificateSigningRequests = grouped<CertificateSigningRequest>(

@@ -18,7 +18,12 @@ export function nodeMatches(pod: Pod, node: Node): boolean {
     if (labels[key] !== value) return false
   }
   const terms = requiredTerms(pod)
-  if (!terms) return true
+  return !terms || matchesTerms(terms, node)
+}
+
+/** Whether the node is one of those that the terms select: of a Pod's affinity, or of a volume's. */
+export function matchesTerms(terms: readonly Term[], node: Node): boolean {
+  const labels = node.metadata?.labels ?? {}
   const fields = { 'metadata.name': node.metadata?.name ?? '' }
   return terms.some((term) => termMatches(term, labels, fields))
 }

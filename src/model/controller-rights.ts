@@ -52,6 +52,9 @@ export const controllerRights: readonly Right[] = [
   { apiGroups: [''], resources: ['namespaces'], verbs: ['get', ...follow] },
   { apiGroups: [''], resources: ['services'], verbs: follow },
   { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
+  // Where the volumes are of Pods that may go out; asked for when there is the first such Pod.
+  { apiGroups: [''], resources: ['persistentvolumeclaims', 'persistentvolumes'], verbs: follow },
+  { apiGroups: ['storage.k8s.io'], resources: ['storageclasses'], verbs: follow },
   { apiGroups: ['apps'], resources: ['replicasets', 'deployments'], verbs: follow },
   { apiGroups: ['apps'], resources: ['daemonsets'], verbs: ['list'] },
   { apiGroups: ['node.k8s.io'], resources: ['runtimeclasses'], verbs: follow },

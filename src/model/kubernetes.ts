@@ -15,6 +15,8 @@ import type {
   Namespace,
   Node,
   NodeCondition,
+  PersistentVolume,
+  PersistentVolumeClaim,
   Pod as V130Pod,
   PodCondition as V130PodCondition,
   PodSecurityContext as V130PodSecurityContext,
@@ -28,6 +30,7 @@ import type {
   Toleration,
   Volume as V130Volume,
 } from 'kubernetes-types/core/v1.d.ts'
+import type { StorageClass } from 'kubernetes-types/storage/v1.d.ts'
 import type {
   CertificateSigningRequest,
   CertificateSigningRequestCondition,
@@ -206,10 +209,13 @@ export type {
   NodeCondition,
   ObjectMeta,
   OwnerReference,
+  PersistentVolume,
+  PersistentVolumeClaim,
   ResourceRequirements,
   RuntimeClass,
   Secret,
   Service,
+  StorageClass,
   Taint,
   Toleration,
 }

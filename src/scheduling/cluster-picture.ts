@@ -12,6 +12,7 @@ import {
 import { poolLabel, virtualNodeType } from '../model/words.ts'
 import { hostPortsOf, type HostPort } from '../lifecycle/host-ports.ts'
 import { Neighbours, type KeptOff } from './neighbours.ts'
+import { Volumes, type VolumeObjects } from './volumes.ts'
 import type { BurstPicture } from './burst/burst-picture.ts'
 
 /** A node and what is left on it. */
@@ -25,7 +26,7 @@ export interface NodeRoom {
   readonly nominated: readonly Pod[]
   /** Pods that were counted in though they are not bound yet. Left out: none. */
   readonly expected?: readonly Pod[]
-  /** Whom the Pods that are here and elsewhere keep off. Without those that this moment is about to place. */
+  /** Whom the Pods that are here and elsewhere, and its own volumes, keep off. Without those that this moment is about to place. */
   readonly keepOff?: (pod: Pod) => KeptOff | undefined
 }
 
@@ -36,6 +37,8 @@ export interface ClusterPicture {
   readonly virtualNodes: ReadonlyMap<string, readonly NodeRoom[]>
   readonly namespaces: ReadonlyMap<string, Namespace>
   readonly services: readonly Service[]
+  /** Left out where it is not known where volumes are. */
+  readonly volumes?: Volumes
   /** Left out where nobody reads burst policies. */
   readonly bursts?: BurstPicture
 }
@@ -45,6 +48,8 @@ export interface ClusterObjects {
   readonly pods: readonly Pod[]
   readonly namespaces: readonly Namespace[]
   readonly services: readonly Service[]
+  /** Left out or undefined: not known. */
+  readonly volumes?: VolumeObjects | undefined
 }
 
 /** The pool of a virtual node of ours. A server that somebody gave the pool's label is still a server. */
@@ -85,16 +90,18 @@ export function pictureOf(objects: ClusterObjects): ClusterPicture {
   const namespaces = new Map(objects.namespaces.map((found) => [found.metadata?.name ?? '', found]))
   const bound = objects.pods.filter((pod) => pod.spec?.nodeName && !isOver(pod))
   const neighbours = new Neighbours({ nodes: objects.nodes, pods: bound, namespaces })
+  const volumes = objects.volumes && new Volumes(objects.volumes, bound)
   const servers: NodeRoom[] = []
   const virtualNodes = new Map<string, NodeRoom[]>()
   for (const node of objects.nodes) {
-    const keepOff = (pod: Pod): KeptOff | undefined => neighbours.keepOff(pod, node)
+    const keepOff = (pod: Pod): KeptOff | undefined =>
+      volumes?.keepOff(pod, node) ?? neighbours.keepOff(pod, node)
     const room = { ...roomOf(node, heldOn(node.metadata?.name ?? '')), keepOff }
     const pool = poolOf(node)
     if (pool !== undefined) virtualNodes.set(pool, [...(virtualNodes.get(pool) ?? []), room])
     else if (isServer(node)) servers.push(room)
   }
-  return { servers, virtualNodes, namespaces, services: objects.services }
+  return { servers, virtualNodes, namespaces, services: objects.services, ...(volumes && { volumes }) }
 }
 
 function hold(held: Held, pod: Pod): void {

@@ -199,7 +199,15 @@ function decideByServers(pod: Pod, picture: ClusterPicture): Out | OverflowDecis
   if (selectsNodes(pod) && virtualRooms(picture).some(({ node }) => nodeMatches(pod, node))) {
     return out('its node selector or affinity names virtual nodes')
   }
+  if (fits.some((fit) => fit.kind === 'mismatch' && fit.isVolume) && isInReachOfVirtual(pod, picture)) {
+    return out('it has a volume that no server reaches, and virtual nodes do')
+  }
   return never(`no server is meant for it (${describeFits(fits)}), so room is not what it lacks`)
+}
+
+/** A Pod that was on a virtual node may have left a volume where that is. */
+function isInReachOfVirtual(pod: Pod, picture: ClusterPicture): boolean {
+  return virtualRooms(picture).some(({ node }) => picture.volumes?.keepOff(pod, node) === undefined)
 }
 
 function virtualRooms(picture: ClusterPicture): NodeRoom[] {

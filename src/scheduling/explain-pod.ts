@@ -8,6 +8,7 @@ import { honoursCost } from './deletion-cost.ts'
 import { describeFits } from './describe-fits.ts'
 import { fitOn, isServerFor } from './fit.ts'
 import type { RuleLine } from './judgement.ts'
+import { usesClaims } from './volumes.ts'
 
 /**
  * Where a Pod goes.
@@ -63,7 +64,8 @@ export function explainPod(
   if (unasked.length > 0) {
     // Nothing of ours is asked before the scheduler has refused it, whatever its labels say.
     const room = `${unasked[0]} has room for it, and the scheduler finds that by itself`
-    const because = hasClaim(pod) ? `${room}; where its volumes may be is not looked at` : room
+    const isUnknown = usesClaims(pod) && !picture.volumes
+    const because = isUnknown ? `${room}; where its volumes may be is not known` : room
     const rule = { rule: 'servers', passes: false, evidence: because } as const
     return { outcome: 'server', because, pool: undefined, nodes: unasked, rules: [rule], ...common }
   }
@@ -78,16 +80,14 @@ export function explainPod(
     return { outcome: 'virtual', ...letIn(asked, picture), ...judged }
   }
   // The scheduler has refused a Pod that waits for more than its next look; with a volume mostly for the volume's place.
-  if (decision.kind === 'wait' && lines.at(-1)?.rule === 'servers' && !hasClaim(pod)) {
+  if (
+    decision.kind === 'wait' &&
+    lines.at(-1)?.rule === 'servers' &&
+    !(usesClaims(pod) && !picture.volumes)
+  ) {
     return { outcome: 'server', pool: undefined, nodes: likely(asked, servers), ...judged }
   }
   return { outcome: decision.kind === 'wait' ? 'waits' : 'stays', pool: undefined, nodes: [], ...judged }
-}
-
-function hasClaim({ spec }: Pod): boolean {
-  return (spec?.volumes ?? []).some(
-    ({ persistentVolumeClaim, ephemeral }) => persistentVolumeClaim ?? ephemeral,
-  )
 }
 
 /** Where the scheduler puts a Pod that needs nobody's leave: it may choose among all pools whose taint is tolerated. */

@@ -17,11 +17,11 @@ export type Fit =
   | { readonly kind: 'fits' }
   | { readonly kind: 'full'; readonly lacking: readonly string[] }
   | { readonly kind: 'away'; readonly why: string }
-  | { readonly kind: 'mismatch'; readonly why: string }
+  | { readonly kind: 'mismatch'; readonly why: string; readonly isVolume?: true }
 
 /**
- * The filters that can be told from Pods and nodes alone. The scheduler stays the judge: what is missing here (volumes,
- * devices by claim) makes us wait or lets it refuse, and never sends a Pod out by mistake.
+ * The filters that can be told from Pods, nodes and volumes. The scheduler stays the judge: what is missing here (devices by
+ * claim, the capacity of storage drivers) makes us wait or lets it refuse, and never sends a Pod out by mistake.
  */
 export function fitOn(pod: Pod, room: NodeRoom): Fit {
   const why = mismatch(pod, room)
@@ -29,7 +29,7 @@ export function fitOn(pod: Pod, room: NodeRoom): Fit {
   const away = unavailable(pod, room)
   if (away) return { kind: 'away', why: away }
   const kept = room.keepOff?.(pod)
-  if (kept?.isForGood) return { kind: 'mismatch', why: kept.why }
+  if (kept?.isForGood) return { kind: 'mismatch', why: kept.why, ...(kept.isVolume && { isVolume: true }) }
   const lacking = [...shortagesOn(pod, room), ...(kept ? [`a place by ${kept.why}`] : [])]
   return lacking.length > 0 ? { kind: 'full', lacking } : { kind: 'fits' }
 }

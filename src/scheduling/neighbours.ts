@@ -2,10 +2,12 @@ import type { Namespace, Node, Pod } from '../model/kubernetes.ts'
 import { affinityOf, hasAntiAffinity } from './pod-affinity.ts'
 import { spreadOf, type PopulatedNode } from './spread.ts'
 
-/** Why a node takes a Pod not, for the sake of the Pods that are there and elsewhere. */
+/** Why a node takes a Pod not, for the sake of the Pods that are there and elsewhere, or of its volumes. */
 export interface KeptOff {
   /** Whoever comes or goes, it never will. */
   readonly isForGood: boolean
+  /** It is a volume that keeps it off, where one is on other nodes. */
+  readonly isVolume?: true
   readonly why: string
 }
 

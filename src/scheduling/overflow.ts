@@ -13,9 +13,11 @@ import { isOver, type ClusterPicture } from './cluster-picture.ts'
 import { decideOverflow, type OverflowRules } from './decide-overflow.ts'
 import { mayCarryCost } from './deletion-cost.ts'
 import { sendOutPatch } from './json-patches.ts'
-import type { HeldBy, OverflowDecision } from './judgement.ts'
+import { lookAgainMs, wait, type HeldBy, type OverflowDecision } from './judgement.ts'
+import type { VolumeSource } from './live-volumes.ts'
 import { overflowPicture, refusedPods, withSentPod, type PictureOptions } from './overflow-picture.ts'
 import { isUnschedulable } from './unschedulable.ts'
+import { usesClaims } from './volumes.ts'
 import { WrittenPods } from './written-pods.ts'
 
 export interface OverflowOptions {
@@ -29,6 +31,8 @@ export interface OverflowOptions {
   readonly rules: () => OverflowRules
   /** Calls back when the rules may have changed. Returns the end of the subscription. */
   readonly onRules: (listener: () => void) => () => void
+  /** Left out: where volumes are is not looked at. */
+  readonly volumes?: VolumeSource
   /** What a Pod that is let out gets written beside its leave; undefined: nothing. Default: nothing. */
   readonly deletionCost?: (pod: Pod) => number | undefined
   readonly events: EventSink
@@ -71,6 +75,7 @@ export async function runOverflow(options: OverflowOptions, signal: AbortSignal)
     namespaces.subscribe(maybe),
     services.subscribe(maybe),
     onRules(maybe),
+    ...(options.volumes ? [options.volumes.subscribe(maybe)] : []),
   ]
   queue.add(roundKey)
   const { random, log } = options
@@ -141,6 +146,7 @@ class Overflow {
       rules.bursts?.tellHeld([])
       return {}
     }
+    if (refused.some(usesClaims)) this.#options.volumes?.want()
     const sends: Promise<void>[] = []
     const held: HeldBy[] = []
     let nextMs = Number.POSITIVE_INFINITY
@@ -195,6 +201,7 @@ class Overflow {
       nodes: nodes.list(),
       namespaces: namespaces.list(),
       services: services.list(),
+      volumes: this.#options.volumes?.objects(),
     }
     return overflowPicture(objects, options)
   }
@@ -204,7 +211,9 @@ class Overflow {
     picture: ClusterPicture,
     { rules, nowWallMs }: Omit<PictureOptions, 'refused'>,
   ): OverflowDecision {
-    const { log } = this.#options
+    const { log, volumes } = this.#options
+    if (volumes?.awaited && usesClaims(pod))
+      return wait(lookAgainMs, 'it is not known yet where its volumes are')
     const nominatedSinceMs = this.#memoryOf(pod).nominated?.sinceMs
     const decision = decideOverflow(pod, picture, rules, { nowWallMs, nominatedSinceMs })
     log.debug({ pod: podRef(pod), ...decision }, 'overflow decided')

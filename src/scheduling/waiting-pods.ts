@@ -25,6 +25,7 @@ export function podsWaitingFor(question: WaitingPodsQuestion): readonly Pod[] {
     freePods: Number(allocatable['pods'] ?? 0),
     portsTaken: [],
     nominated: [],
+    keepOff: (pod: Pod) => picture.volumes?.keepOff(pod, node),
   }
   const asIf = { ...picture, virtualNodes: new Map([[pool.name, [room]]]) }
   return pods.filter((pod) => {

@@ -1,15 +1,16 @@
-/** What our fit check says of every node, and what the real kube-scheduler then does: generated Pods on generated nodes. */
+/** What our fit check says of every node, and what the real kube-scheduler then does: generated Pods and volumes on generated nodes. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { explicitCredentials } from '../../src/kube/credentials.ts'
 import { keepLease } from '../../src/kube/lease.ts'
 import { nodes, pods } from '../../src/kube/resources.ts'
 import { kubeTime, systemClock } from '../../src/model/clock.ts'
-import type { Container, Node, Pod, PodSpec, Taint, Toleration } from '../../src/model/kubernetes.ts'
+import type { Container, Node, Pod, PodSpec, Taint, Toleration, Volume } from '../../src/model/kubernetes.ts'
 import { pictureOf, type NodeRoom } from '../../src/scheduling/cluster-picture.ts'
 import { fitOn } from '../../src/scheduling/fit.ts'
 import { startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
+import { furnishVolumes, someVolume, TestVolumes } from '../support/volume-samples.ts'
 import { until } from '../support/until.ts'
 import { partOptions, testClient, type TestClient } from '../support/small-cluster.ts'
 
@@ -24,6 +25,9 @@ const ending = new AbortController()
 const { signal } = ending
 let plane: TestControlPlane
 let api: TestClient
+let volumes: TestVolumes
+/** Names of Pods that have one. */
+const withVolume = new Set<string>()
 
 beforeAll(async () => {
   plane = await startTestControlPlane()
@@ -32,6 +36,8 @@ beforeAll(async () => {
     await addNode(nodeOf(`node-${index}`, made))
   }
   await createNamespace(api, { name: namespace }, signal)
+  await furnishVolumes(api, namespace, signal)
+  volumes = new TestVolumes(api, namespace, signal)
   await until(
     'all nodes take Pods',
     async () => {
@@ -56,14 +62,17 @@ test(
   async () => {
     const differences: unknown[] = []
     const none = { bound: 0, refused: 0 }
-    const outcomes = { ...none, spread: { ...none }, company: { ...none } }
+    const outcomes = { ...none, spread: { ...none }, company: { ...none }, volume: { ...none } }
     const bound: string[] = []
     for (const [index, made] of fc.sample(somePod, { seed, numRuns: count }).entries()) {
-      const pod = podOf(`pod-${index}`, made)
-      const rooms = await roomsNow()
-      const name = pod.metadata?.name ?? ''
+      const name = `pod-${index}`
+      if (made.volume) withVolume.add(name)
+      const pod = podOf(name, made, made.volume && (await volumes.make(name, made.volume)))
       // As it is stored: older API servers drop what they do not know, as the resources of a Pod as a whole.
-      const stored = await api.create(pods, pod, signal)
+      const stored = await api.create(pods, gated(pod), signal)
+      if (made.volume?.kind === 'ephemeral') await volumes.whenCame(name)
+      const rooms = await roomsNow()
+      await release(name)
       const fitting = rooms.filter((room) => fitOn(stored, room).kind === 'fits').map((room) => room.name)
       const chosen = await decided(name)
       const agrees = chosen === undefined ? fitting.length === 0 : fitting.includes(chosen)
@@ -72,6 +81,7 @@ test(
       outcomes[kind] += 1
       if (made.spread !== undefined) outcomes.spread[kind] += 1
       if (made.company !== undefined) outcomes.company[kind] += 1
+      if (made.volume !== undefined) outcomes.volume[kind] += 1
       if (chosen === undefined) await remove(name)
       else bound.push(name)
       if (bound.length > mostBound) await remove(bound.shift() ?? '')
@@ -81,7 +91,7 @@ test(
     // The sample was one that asks.
     expect(outcomes.bound).toBeGreaterThan(count / 5)
     expect(outcomes.refused).toBeGreaterThan(count / 20)
-    for (const { bound: yes, refused: no } of [outcomes.spread, outcomes.company]) {
+    for (const { bound: yes, refused: no } of [outcomes.spread, outcomes.company, outcomes.volume]) {
       // Which of equal nodes the scheduler takes is chance, and moves what comes after: of a few Pods less can be asked.
       const few = count < 500 ? 0 : count / 50
       expect(yes).toBeGreaterThan(few)
@@ -91,11 +101,13 @@ test(
 )
 
 async function roomsNow(): Promise<readonly NodeRoom[]> {
-  const [{ items: allNodes }, { items: allPods }] = await Promise.all([
+  const [{ items: allNodes }, { items: allPods }, known] = await Promise.all([
     api.list(nodes, {}, signal),
     api.list(pods, {}, signal),
+    volumes.objects(),
   ])
-  const picture = pictureOf({ nodes: allNodes, pods: allPods, namespaces: [], services: [] })
+  const objects = { nodes: allNodes, pods: allPods, namespaces: [], services: [], volumes: known }
+  const picture = pictureOf(objects)
   return [...picture.servers, ...[...picture.virtualNodes.values()].flat()]
 }
 
@@ -105,6 +117,7 @@ async function decided(name: string): Promise<string | undefined> {
   await until(
     `${name} is decided`,
     async () => {
+      if (withVolume.has(name)) await volumes.provision(name)
       const { spec, status } = await api.get(pods, { namespace, name }, signal)
       if (spec?.nodeName) found.node = spec.nodeName
       const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled')
@@ -117,9 +130,21 @@ async function decided(name: string): Promise<string | undefined> {
   return found.node
 }
 
+/** Nobody looks at it before it is released, so that what is foretold is about the same moment. */
+function gated(pod: Pod): Pod {
+  const spec = pod.spec ?? { containers: [] }
+  return { ...pod, spec: { ...spec, schedulingGates: [{ name: 'example.com/asked' }] } }
+}
+
+async function release(name: string): Promise<void> {
+  const patch = { type: 'merge', body: { spec: { schedulingGates: null } } } as const
+  await api.patch(pods, { namespace, name }, patch, signal)
+}
+
 async function remove(name: string): Promise<void> {
   // There is no kubelet to end it.
   await api.delete(pods, { namespace, name }, { graceSeconds: 0 }, signal)
+  if (withVolume.delete(name)) await volumes.removeOf(name)
 }
 
 const someNode = fc.record({
@@ -243,10 +268,11 @@ const somePod = fc.record({
       to: fc.constantFrom('one', 'two'),
     }),
   ),
+  volume: seldom(someVolume),
 })
 type SomePod = ReturnType<typeof somePod.generate>['value']
 
-function podOf(name: string, made: SomePod): Pod {
+function podOf(name: string, made: SomePod, volume: Volume | undefined): Pod {
   const { terms, tolerations, selector, spread, company, cpu, initCpu, sidecarCpu, wholeCpu, app } = made
   const required = { nodeSelectorTerms: terms.map((matchExpressions) => ({ matchExpressions })) }
   const labels = { app }
@@ -269,6 +295,7 @@ function podOf(name: string, made: SomePod): Pod {
     containers: [mainContainer(made)],
     initContainers: initContainers(made),
     tolerations,
+    ...(volume && { volumes: [volume] }),
     ...(selector !== undefined && { nodeSelector: { disk: selector } }),
     ...(Object.keys(affinity).length > 0 && { affinity }),
     ...(across && { topologySpreadConstraints: [across] }),

@@ -104,6 +104,14 @@ test('each right is used by what Spillway does, and none is missing', { timeout:
     async () => (await journey.api.getText(log, signal).catch(() => undefined)) !== undefined,
     signal,
   )
+  // A Pod with a volume that finds no place: only then does it matter where volumes are.
+  await journey.api.create(pods, withClaim(), signal)
+  await until(
+    'volumes are followed',
+    async () => audited().asked.has('watch storage.k8s.io/storageclasses'),
+    signal,
+  )
+  await journey.api.delete(pods, { namespace, name: 'placed' }, {}, signal)
   // A pool that comes, and goes by force with Pods that a budget would have kept.
   const object = {
     apiVersion: 'spillway.dev/v1alpha1',
@@ -248,6 +256,13 @@ function webOf(replicas: number): Deployment {
       template: { metadata: { labels }, spec: { containers } },
     },
   }
+}
+
+/** Its claim is not there: no node takes it. */
+function withClaim(): Pod {
+  const { spec } = sleeper()
+  const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'nowhere' } }]
+  return { metadata: { namespace, name: 'placed' }, spec: { ...spec!, volumes } }
 }
 
 function sleeper(): Pod {

@@ -257,19 +257,28 @@ describe('preemption on servers', () => {
 })
 
 describe('a volume that is bound to a place', () => {
-  test('keeps its Pod waiting for that place, and off virtual nodes', async () => {
-    const namespace = 'volumes'
-    await open(namespace)
-    await createVolume(namespace, 'data', 'server-0')
-    // Server 0 is full, and server 1 is not where the volume is.
+  const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }]
+  const isOut = (pod: Pod | undefined): boolean =>
+    pod?.spec?.tolerations?.some(({ key }) => key === virtualNodeTaintKey) === true
+
+  /** Keeps the rest of server 0, and of nothing else. */
+  async function fill(namespace: string): Promise<void> {
     await api.create(pods, podOf({ namespace, name: 'full' }, '1900m', { nodeName: 'server-0' }), signal)
     await until(
       'server 0 is full',
       () => house.pods.get({ namespace, name: 'full' })?.status?.phase === 'Running',
     )
-    const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }]
+  }
+
+  test('keeps its Pod waiting for that place, and off virtual nodes', async () => {
+    const namespace = 'volumes'
+    await open(namespace)
+    await createVolume(namespace, 'data', ['server-0'])
+    await fill(namespace)
     const pod = podOf({ namespace, name: 'bound' }, '500m', { volumes })
-    expect((await house.explain({ pod })).because).toContain('where its volumes may be is not looked at')
+    const because =
+      'no server has room (1 lacks cpu), and no virtual node takes it (pool burst: 1 by volume volumes-data, which is elsewhere)'
+    expect(await house.explain({ pod })).toMatchObject({ outcome: 'stays', because })
     await api.create(pods, pod, signal)
     const now = (): Pod | undefined => house.pods.get({ namespace, name: 'bound' })
     await until(
@@ -277,18 +286,39 @@ describe('a volume that is bound to a place', () => {
       () => now()?.status?.conditions?.some(({ reason }) => reason === 'Unschedulable') === true,
     )
     await passBy(namespace)
-    const view = await house.explain({ namespace, name: 'bound' })
-    expect(view).toMatchObject({
-      outcome: 'waits',
-      because: expect.stringContaining('another reason than room'),
-    })
-    expect(now()?.spec?.tolerations?.some(({ key }) => key === virtualNodeTaintKey)).toBe(false)
+    expect(await house.explain({ namespace, name: 'bound' })).toMatchObject({ outcome: 'stays', because })
+    expect(isOut(now())).toBe(false)
     await api.delete(pods, { namespace, name: 'full' }, {}, signal)
     await until('it is where its volume is', () => now()?.spec?.nodeName === 'server-0')
   })
+
+  test('lets its Pod out to a virtual node that it reaches, though a server that it does not reach has room', async () => {
+    const namespace = 'in-reach'
+    await open(namespace)
+    await createVolume(namespace, 'data', ['server-0', 'burst-0'])
+    await fill(namespace)
+    const pod = podOf({ namespace, name: 'bound' }, '500m', { volumes })
+    expect(await house.explain({ pod })).toMatchObject({ outcome: 'virtual', nodes: ['burst-0'] })
+    await api.create(pods, pod, signal)
+    await until('it is out', () => house.pods.get({ namespace, name: 'bound' })?.spec?.nodeName === 'burst-0')
+  })
+
+  test('brings its Pod back to the virtual node where it is, whatever room servers have', async () => {
+    const namespace = 'out-there'
+    await open(namespace)
+    await createVolume(namespace, 'data', ['burst-0'])
+    const pod = podOf({ namespace, name: 'bound' }, '500m', { volumes })
+    expect(await house.explain({ pod })).toMatchObject({
+      outcome: 'virtual',
+      because: 'it has a volume that no server reaches, and virtual nodes do',
+    })
+    await api.create(pods, pod, signal)
+    await until('it is out', () => house.pods.get({ namespace, name: 'bound' })?.spec?.nodeName === 'burst-0')
+  })
 })
 
-async function createVolume(namespace: string, name: string, node: string): Promise<void> {
+async function createVolume(namespace: string, claimName: string, reach: readonly string[]): Promise<void> {
+  const name = `${namespace}-${claimName}`
   const core = { group: '', version: 'v1' }
   const volumes: Resource<Loose> = {
     ...core,
@@ -303,21 +333,21 @@ async function createVolume(namespace: string, name: string, node: string): Prom
     namespaced: true,
   }
   const common = { accessModes: ['ReadWriteOnce'], storageClassName: '' }
-  const nodeSelectorTerms = [{ matchExpressions: [{ key: hostname, operator: 'In', values: [node] }] }]
+  const nodeSelectorTerms = [{ matchExpressions: [{ key: hostname, operator: 'In', values: [...reach] }] }]
   const spec = {
     ...common,
     capacity: { storage: '1Gi' },
     local: { path: '/data' },
     nodeAffinity: { required: { nodeSelectorTerms } },
-    claimRef: { namespace, name },
+    claimRef: { namespace, name: claimName },
   }
   await api.create(volumes, { metadata: { name }, spec }, signal)
   const claim = { ...common, resources: { requests: { storage: '1Gi' } }, volumeName: name }
-  await api.create(claims, { metadata: { namespace, name }, spec: claim }, signal)
+  await api.create(claims, { metadata: { namespace, name: claimName }, spec: claim }, signal)
   await until('the claim is bound', async () => {
     const { status } = await api.get<KubeObject & { status?: { phase?: string } }>(
       claims,
-      { namespace, name },
+      { namespace, name: claimName },
       signal,
     )
     return status?.phase === 'Bound'

@@ -256,3 +256,61 @@ it('the toleration leaves the preference for servers in place', () => {
     effect: 'NoSchedule',
   })
 })
+
+describe('a Pod with a volume', () => {
+  const zone = 'topology.kubernetes.io/zone'
+  const inZone = (name: string) => ({ labels: { [zone]: name } })
+  const claim = {
+    metadata: {
+      namespace: 'shop',
+      name: 'data',
+      annotations: { 'pv.kubernetes.io/bind-completed': 'yes' },
+    },
+    spec: { volumeName: 'disk' },
+  }
+  const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }]
+  const pod = podSample({ spec: { volumes } })
+  const free = serverSample({ name: 'server-1', cpu: '4', ...inZone('b') })
+  const taken = serverSample(inZone('a'))
+
+  function withVolume(at: string, nodes: readonly Node[]): Partial<ClusterObjects> {
+    const disk = { metadata: { name: 'disk', ...inZone(at) } }
+    return { nodes: [...nodes], pods: [hog], volumes: { claims: [claim], volumes: [disk], classes: [] } }
+  }
+
+  it('goes out when the servers in its reach are full, whatever the others have', () => {
+    const objects = withVolume('a', [taken, free, virtualSample('burst', inZone('a'))])
+    expect(decide(pod, objects)).toEqual({
+      kind: 'send',
+      pool: 'burst',
+      because: 'no server has room (1 lacks cpu)',
+    })
+    expect(decide(podSample(), objects)).toMatchObject({ kind: 'wait' })
+  })
+
+  it('stays when no virtual node is in its reach, and is told so', () => {
+    expect(decide(pod, withVolume('a', [taken, free, virtualSample('burst', inZone('b'))]))).toEqual({
+      kind: 'never',
+      notable: true,
+      because:
+        'no server has room (1 lacks cpu), and no virtual node takes it (pool burst: 1 by volume disk, which is elsewhere)',
+    })
+  })
+
+  it('goes out when only virtual nodes are in its reach', () => {
+    const objects = withVolume('c', [taken, free, virtualSample('burst', inZone('c'))])
+    expect(decide(pod, objects)).toEqual({
+      kind: 'send',
+      pool: 'burst',
+      because: 'it has a volume that no server reaches, and virtual nodes do',
+    })
+    expect(decide(podSample({ spec: { volumes, nodeSelector: { disk: 'ssd' } } }), objects)).toMatchObject({
+      kind: 'never',
+    })
+  })
+
+  it('is not kept in by a volume of which nothing is known', () => {
+    const { volumes: _, ...unknown } = withVolume('c', [taken, virtualSample('burst', inZone('b'))])
+    expect(decide(pod, unknown)).toMatchObject({ kind: 'send' })
+  })
+})

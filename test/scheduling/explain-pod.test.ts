@@ -87,13 +87,13 @@ describe('a Pod is explained', () => {
     expect(explain(podSample({ labels }), roomy)).toMatchObject({ outcome: 'virtual', nodes: ['burst-0'] })
   })
 
-  it('that has a volume: without saying where that may be, and as waiting once it was refused', () => {
+  it('that has a volume: without saying where that may be while that is not known, and as waiting once it was refused', () => {
     const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }]
     const roomy = { nodes: [serverSample({ cpu: '4' }), virtualSample()] }
     const pod = podSample({ spec: { volumes } })
     expect(explain(unseen(pod), roomy)).toMatchObject({
       outcome: 'server',
-      because: expect.stringMatching(/finds that by itself; where its volumes may be is not looked at$/),
+      because: expect.stringMatching(/finds that by itself; where its volumes may be is not known$/),
     })
     expect(explain(pod, roomy)).toMatchObject({
       outcome: 'waits',

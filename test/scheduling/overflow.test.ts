@@ -4,6 +4,7 @@ import { ObjectStore } from '../../src/kube/store.ts'
 import type { KubeObject, Node, Pod } from '../../src/model/kubernetes.ts'
 import { deletionCostAnnotation, deletionCostSetAnnotation } from '../../src/model/words.ts'
 import { poolToleration } from '../../src/scheduling/decide-overflow.ts'
+import type { VolumeSource } from '../../src/scheduling/live-volumes.ts'
 import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { applyJsonPatch } from '../support/apply-json-patch.ts'
@@ -32,7 +33,7 @@ afterEach(async () => {
 })
 
 /** What becomes of a Pod that the scheduler has refused on one full server. */
-async function sent(pod: Pod): Promise<Pod | undefined> {
+async function sent(pod: Pod, volumes?: VolumeSource): Promise<Pod | undefined> {
   const storeOf = <T extends KubeObject>(objects: readonly T[]): ObjectStore<T> => {
     const store = new ObjectStore<T>({ log })
     store.replaceAll(objects)
@@ -59,6 +60,7 @@ async function sent(pod: Pod): Promise<Pod | undefined> {
       services: storeOf([]),
       rules: () => ({ ...defaultOverflowRules, pools: [{ name: 'burst', refuses: () => undefined }] }),
       onRules: () => () => undefined,
+      ...(volumes && { volumes }),
       deletionCost: () => cost,
       events: { record: () => undefined },
       clock,
@@ -102,4 +104,37 @@ test('none is given where its policy leaves the order to Kubernetes', async () =
   const pod = await sent(podSample({ owner: 'ReplicaSet' }))
   expect(pod?.spec?.tolerations).toEqual([poolToleration('burst')])
   expect(pod?.metadata?.annotations).toBeUndefined()
+})
+
+test('a Pod with a volume waits until it is known where that is, and nobody else does', async () => {
+  const state = { awaited: true, wanted: 0 }
+  const listeners = new Set<() => void>()
+  const volumes: VolumeSource = {
+    objects: () => undefined,
+    want: () => void (state.wanted += 1),
+    get awaited() {
+      return state.awaited
+    },
+    subscribe: (listener) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+  }
+  const ephemeral = { volumeClaimTemplate: { spec: {} } }
+  const pod = podSample({ spec: { volumes: [{ name: 'tmp', ephemeral }] } })
+  expect(await sent(pod, volumes)).toBeUndefined()
+  expect(state.wanted).toBeGreaterThan(0)
+  // They cannot be read: the scheduler is left to judge.
+  state.awaited = false
+  for (const listener of listeners) listener()
+  await clock.advance(100)
+  expect(written).toHaveLength(1)
+})
+
+test('volumes are not asked for where no Pod has one', async () => {
+  const want = (): never => {
+    throw new Error('nobody needs them')
+  }
+  const volumes = { objects: () => undefined, want, awaited: false, subscribe: () => () => undefined }
+  expect(await sent(podSample(), volumes)).toBeDefined()
 })
