@@ -4,7 +4,7 @@ import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { Namespace, Pod } from '../model/kubernetes.ts'
 import { keptOffServers } from '../scheduling/burst/at-creation.ts'
-import { pictureOf, type ClusterPicture } from '../scheduling/cluster-picture.ts'
+import type { ClusterPicture } from '../scheduling/cluster-picture.ts'
 import { explainMoveBack } from '../scheduling/decide-move-back.ts'
 import { explainPod } from '../scheduling/explain-pod.ts'
 import { overflowPicture, refusedPods } from '../scheduling/overflow-picture.ts'
@@ -61,7 +61,7 @@ export function explainer(
       overflow: config.overflow.enabled,
       ...explainPod(pod, picture, rules, moment),
       ...(dropped.length > 0 && { dropped }),
-      movesBack: await movesBack(house, pod, pictureOf(objects), signal),
+      movesBack: await movesBack(house, pod, picture, signal),
       foreign: foreignSpelling(pod, home),
       prices: pools.flatMap(({ name, priceBook, purchase }) => {
         const book = books.get(priceBook)
