@@ -62,7 +62,7 @@ function waitingFor(house: House, stacks: readonly BackendStack[], name: string)
   return podsWaitingFor({ pods: objects.pods, picture, rules, pool, node, nowWallMs })
 }
 
-/** A node as the pool would get one more. */
+/** A node as the pool would get one more, once that is ready: before, it takes nobody. */
 function oneMore(
   { cluster, config }: House,
   stacks: readonly BackendStack[],
@@ -79,5 +79,5 @@ function oneMore(
     versions: { server: cluster.serverVersion, spillway: version, runtime: '' },
     capabilities: stack.backend.capabilities(),
   }
-  return nodeObject(input, [])
+  return nodeObject(input, [{ type: 'Ready', status: 'True' }])
 }
