@@ -100,26 +100,35 @@ function mightPreempt({ spec }: Pod, { lowestServerPriority }: MovableContext): 
     : undefined
 }
 
-/** By upstream's order, were a twin of it there. */
+/** By upstream's order, were a twin of it there. That it is not ready itself passes, and moves nobody before it in that order. */
 function anotherWouldLeave(
   pod: Pod,
   workload: Workload,
   { isVirtual, nowWallMs }: MovableContext,
 ): string | undefined {
-  const first = nextToLeave(workload, nowWallMs)
+  const ready = workload.pods.map((one) => (one === pod ? asIfReady(pod, nowWallMs) : one))
+  const first = nextToLeave({ ...workload, pods: ready }, nowWallMs)
   if (isVirtual(first)) return undefined
   const { rule } = compareRemoval(first, pod, { crowds: crowdsOf(workload.related), nowWallMs })
   return `its ReplicaSet would remove ${first.metadata?.name} first (${rule ?? 'held equal'})`
 }
 
+function asIfReady(pod: Pod, nowWallMs: number): Pod {
+  return isReady(pod) ? pod : { ...pod, status: { ...pod.status, ...readyStatus(nowWallMs) } }
+}
+
+function readyStatus(nowWallMs: number): NonNullable<Pod['status']> {
+  const ready = { type: 'Ready', status: 'True', lastTransitionTime: kubeTime(nowWallMs) }
+  return { phase: 'Running', conditions: [ready] }
+}
+
 /** Whom the ReplicaSet would remove if a twin that is as ready as can be became one of its Pods now. */
 export function nextToLeave(workload: Workload, nowWallMs: number): Pod {
   const { metadata = {} } = workload.replicaSet.spec?.template ?? {}
-  const ready = { type: 'Ready', status: 'True', lastTransitionTime: kubeTime(nowWallMs) }
   const twin: Pod = {
     metadata: { ...metadata, name: 'a twin of it', creationTimestamp: kubeTime(nowWallMs) },
     spec: { containers: [], nodeName: 'some server' },
-    status: { phase: 'Running', conditions: [ready] },
+    status: readyStatus(nowWallMs),
   }
   // Those that are not ready go before all others. That passes, and is looked at again before the twin is handed over.
   return firstToLeave({ ...workload, pods: workload.pods.filter(isReady) }, twin, nowWallMs)

@@ -396,6 +396,10 @@ describe('while a twin is under way', () => {
       const web = webOf(namespace)
       return web.length === 4 && podsOf(namespace).length === 4 && web.every((pod) => !isVirtual(pod))
     })
+    const ended = (await api.list(events, { namespace }, signal)).items.filter(
+      ({ reason }) => reason === 'MoveBackEnded',
+    )
+    expect(ended.map(({ message }) => message)).toEqual([])
     expect(webOf(namespace).map(({ metadata }) => metadata?.uid)).toContain(twin?.metadata?.uid)
   })
 })

@@ -231,6 +231,14 @@ describe('a twin that is there', () => {
   })
 
   const unready = (twin: Pod): Pod => ({ ...twin, status: { phase: 'Pending' } })
+
+  test('stays while its Pod is not ready, as after a restart of what it runs on, and may take its place then', () => {
+    const pods = [webPod('a'), webPod('b'), outPod('c', { ready: false })]
+    const at = { nowWallMs, roomSinceMs: new Map() }
+    expect(told(decideMoveBack(withTwin(unready, { pods }), everyPod, at))).toEqual([])
+    expect(told(decideMoveBack(withTwin(undefined, { pods }), everyPod, at))).toEqual(['hand over twin'])
+  })
+
   const refused = {
     type: 'PodScheduled',
     status: 'False',
