@@ -63,7 +63,7 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
   for (const backend of config.backends) stacks.push(await buildBackend(house, backend.name, signal))
   const budgets = budgetDesk(house, stacks)
   const virtualNodes = new VirtualNodes(house, stacks, budgets)
-  await serveAdmin(house, stacks, virtualNodes)
+  await serveAdmin(house, stacks, virtualNodes, budgets)
   world.log.info({ cluster: config.clusterName, version }, 'spillway is up')
   await runTasks(
     {

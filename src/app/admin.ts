@@ -6,6 +6,8 @@ import { isTerminal } from '../lifecycle/decide.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import type { BackendStack } from './backend-stack.ts'
+import type { BudgetDesk } from './budgets.ts'
+import { budgetSamples, budgetsView } from './budgets-view.ts'
 import { checker } from './check.ts'
 import { explainer } from './explain.ts'
 import type { House } from './house.ts'
@@ -16,6 +18,7 @@ export async function serveAdmin(
   house: House,
   stacks: readonly BackendStack[],
   virtualNodes: VirtualNodes,
+  { live }: Pick<BudgetDesk, 'live'>,
 ): Promise<void> {
   const { config, world, cluster, ledger, events, pools, ground } = house
   const podsOn = (node: string): readonly Pod[] =>
@@ -27,6 +30,7 @@ export async function serveAdmin(
       ),
     openIntervals: async () => (await ledger.openIntervals(new AbortController().signal)).length,
     eventsDropped: () => events.dropped,
+    budgets: () => budgetSamples(live.reports),
   })
   const server = await startAdminServer({
     socket: join(config.runDir, 'admin.sock'),
@@ -38,6 +42,7 @@ export async function serveAdmin(
       billing: new BillingReader(ledger, world.clock),
       check: checker(house, stacks),
       explain: explainer(house, stacks),
+      budgets: () => budgetsView(live.reports, world.clock.wallMs()),
       metrics: () => metrics.metrics(),
       clock: world.clock,
     }),

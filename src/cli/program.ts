@@ -3,6 +3,7 @@ import { errorMessage, SpillwayError } from '../model/errors.ts'
 import { version } from '../model/version.ts'
 import { exitCodes, type CliContext } from './context.ts'
 import { billCommand } from './commands/bill.ts'
+import { budgetCommand } from './commands/budget.ts'
 import { checkCommand } from './commands/check.ts'
 import { conformanceCommand } from './commands/conformance.ts'
 import { demoCommand } from './commands/demo.ts'
@@ -53,6 +54,7 @@ export function createProgram(context: CliContext, exit: (code: number) => void)
     poolCommand,
     billCommand,
     exportCommand,
+    budgetCommand,
     explainCommand,
     checkCommand,
     ledgerCommand,

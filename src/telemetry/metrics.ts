@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { registerBudgets, type BudgetSample } from './budget-metrics.ts'
 
 /** What gauges read at the moment of a scrape. */
 export interface MetricSources {
@@ -6,6 +7,8 @@ export interface MetricSources {
   podsByNode(): ReadonlyMap<string, number>
   openIntervals(): Promise<number>
   eventsDropped(): number
+  /** As of the last look. */
+  budgets(): readonly BudgetSample[]
 }
 
 /**
@@ -41,5 +44,6 @@ export function createMetrics(sources: MetricSources): Registry {
       this.set(sources.eventsDropped())
     },
   })
+  registerBudgets(registry, () => sources.budgets())
   return registry
 }

@@ -38,6 +38,7 @@ describe('the command line', () => {
       'run',
       'status',
       'bill',
+      'budget',
       'explain',
       'check',
       'ledger',

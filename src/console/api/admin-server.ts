@@ -94,6 +94,7 @@ export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>):
     async (request, reply) => sendJson(reply, await model.explain(request.body, whileAsked(reply.raw))),
   )
   server.get('/v1/check', async (request, reply) => sendJson(reply, await model.check(request.signal)))
+  server.get('/v1/budgets', (_request, reply) => sendJson(reply, model.budgets()))
   server.get('/v1/ledger/verify', async (request, reply) =>
     sendJson(reply, await model.verify(request.signal)),
   )

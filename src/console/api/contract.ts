@@ -142,6 +142,41 @@ export interface SizeView {
   readonly unusedPercent: { readonly cpu: number; readonly memory: number }
 }
 
+/** How all budgets stand. */
+export interface BudgetsView {
+  readonly atMs: number
+  readonly budgets: readonly BudgetView[]
+}
+
+export interface BudgetView {
+  readonly owner: 'BurstPolicy' | 'ClusterBurstPolicy' | 'VirtualNodePool' | 'Namespace'
+  /** As in `burst`, or `shop/web` of a BurstPolicy. */
+  readonly name: string
+  readonly state: 'WithinBudget' | 'NearCap' | 'NoRoom' | 'CapSpent' | 'Unreadable' | 'SpendUnknown'
+  /** Nothing more starts under it. */
+  readonly isClosed: boolean
+  readonly message: string
+  /** What comes of it if all goes on as it is; empty while that is not known. */
+  readonly outlook: string
+  readonly currency: string
+  readonly atCap: 'StopNew' | 'Stop'
+  readonly warnAtPercent: number
+  /** Of all that runs. */
+  readonly perHour: string
+  readonly periods: readonly BudgetPeriodView[]
+}
+
+export interface BudgetPeriodView {
+  readonly period: 'hour' | 'day' | 'month'
+  readonly cap: string
+  readonly spent: string
+  readonly reserved: string
+  readonly forecast: string
+  readonly endsMs: number
+  /** When the cap is spent at the earliest; left out: not in this period, or it is already. */
+  readonly spentMs: number | undefined
+}
+
 export type AdmissionMeans = 'policy' | 'webhook' | 'nothing'
 
 /** What on the cluster will not work with virtual nodes. Problems first. */
@@ -166,5 +201,6 @@ export interface AdminReadModel {
   exportLedger(signal: AbortSignal): AsyncIterable<string>
   explain(query: ExplainQuery, signal: AbortSignal): Promise<ExplainView>
   check(signal: AbortSignal): Promise<CheckView>
+  budgets(): BudgetsView
   metrics(): Promise<string>
 }

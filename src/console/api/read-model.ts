@@ -6,6 +6,7 @@ import { poolLabel } from '../../model/words.ts'
 import type {
   AdminReadModel,
   BillQuery,
+  BudgetsView,
   CheckView,
   ExplainQuery,
   ExplainView,
@@ -47,6 +48,7 @@ export interface ReadModelOptions {
   readonly billing: BillingReader
   readonly check: (signal: AbortSignal) => Promise<CheckView>
   readonly explain: (query: ExplainQuery, signal: AbortSignal) => Promise<ExplainView>
+  readonly budgets: () => BudgetsView
   readonly metrics: () => Promise<string>
   readonly clock: Clock
 }
@@ -61,6 +63,7 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
     exportLedger: (signal) => billing.exportLedger(signal),
     explain: (query, signal) => options.explain(query, signal),
     check: (signal) => options.check(signal),
+    budgets: () => options.budgets(),
     metrics,
     status: async (signal) => {
       const atMs = clock.wallMs()

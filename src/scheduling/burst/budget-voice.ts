@@ -5,7 +5,7 @@ import { reachedThresholds, type BudgetReport } from './budget-report.ts'
 /** Events about budgets: each threshold once in each period, a state when it begins. */
 export class BudgetVoice {
   readonly #events: EventSink
-  /** By budget, period, its end and the share: what was told of a period that is over is of no more use. */
+  /** By budget: period, its end, the cap and the share. What was told of a period that is over is of no more use. */
   readonly #told = new Map<string, ReadonlySet<string>>()
   /** By budget. */
   readonly #reasons = new Map<string, string>()
@@ -33,12 +33,13 @@ export class BudgetVoice {
     const before = this.#told.get(budget.id) ?? new Set()
     const now = new Set<string>()
     for (const { period, endsMs, share } of reachedThresholds(report)) {
-      const key = (of: string): string => `${period} ${endsMs} ${of}`
+      const state = report.periods.find((one) => one.period === period)
+      // Another cap is another threshold.
+      const key = (of: string): string => `${period} ${endsMs} ${state?.cap} ${of}`
       now.add(key(share))
       // Whoever is told that the cap is spent has not to be told that it is near.
       if (share === 'cap') now.add(key('warning'))
       if (before.has(key(share))) continue
-      const state = report.periods.find((one) => one.period === period)
       const money = (nanos: bigint): string => formatMoney(nanos, budget.caps.currency)
       const spent = `${money(state?.spent ?? 0n)} of ${money(state?.cap ?? 0n)} per ${period} are spent`
       const message = `${budget.title}: ${spent}; ${outlook}`

@@ -56,6 +56,7 @@ const model: AdminReadModel = {
     yield '{"type":"ledger"}\n'
     yield '{"type":"end"}\n'
   },
+  budgets: () => ({ atMs: 7, budgets: [] }),
   explain: (query, signal) => {
     signal.throwIfAborted()
     explained.push(query)
