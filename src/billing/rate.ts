@@ -11,6 +11,8 @@ export interface Rate {
   readonly perHour: Rational
   /** Nano-units that rounding adds to the lines of one UTC hour at most. */
   readonly roundingNanos: bigint
+  /** Billed at least that long, however short it is. */
+  readonly minimumMs: number
 }
 
 /** By the prices of that instant. */
@@ -22,6 +24,8 @@ export function rateOfSpec(spec: Spec, book: PriceBook, atMs: number): Rate {
     currency: book.currency,
     perHour: hourlyPrice(spec, book, atMs),
     roundingNanos: line > hour ? line : hour,
+    // Started seconds may count whole.
+    minimumMs: book.minimumSeconds * 1000 + (book.secondRounding === 'up' ? 1000 : 0),
   }
 }
 

@@ -8,6 +8,8 @@ export interface Rate {
   readonly perHour: Rational
   /** Nano-units that rounding adds to the lines of one UTC hour at most. */
   readonly roundingNanos: bigint
+  /** Billed at least that long, however short it is. Left out: no longer than it is. */
+  readonly minimumMs?: number
 }
 
 /** What was spent on Pods of one namespace, one pool and the same labels, or on one that is billed now. */
@@ -94,7 +96,8 @@ export function nanosPerHour({ perHour }: Rate): bigint {
 }
 
 /** What a Pod may cost in each period that it is now, while it runs at most that long. */
-export function reservation(rate: Rate, { fromMs, toMs }: Stretch, nowMs: number): Nanos {
+export function reservation(rate: Rate, { fromMs, toMs: untilMs }: Stretch, nowMs: number): Nanos {
+  const toMs = Math.max(untilMs, fromMs + (rate.minimumMs ?? 0))
   const of = (name: SpendPeriod): bigint => {
     const period = periodAt(name, nowMs)
     return costOf(rate, { fromMs: Math.max(fromMs, period.fromMs), toMs: Math.min(toMs, period.toMs) })

@@ -41,6 +41,13 @@ describe('what a Pod may still cost', () => {
   })
 })
 
+test('what is billed for a least time reserves that, however soon it ends', () => {
+  const nowMs = at('2026-03-10T10:30:00Z')
+  const soon = { fromMs: nowMs, toMs: nowMs + 10_000 }
+  expect(reservation(dollars(3600n), soon, nowMs).hour).toBe(10_000_000_000n)
+  expect(reservation({ ...dollars(3600n), minimumMs: 60_000 }, soon, nowMs).hour).toBe(60_000_000_000n)
+})
+
 describe('what a record of the ledger comes to later', () => {
   const spent = { hour: 5n, day: 50n, month: 500n }
   const record = { namespace: 'shop', labels: {}, pool: 'burst', currency: 'USD', spent }
