@@ -1,5 +1,5 @@
 import type { Clock } from '../model/clock.ts'
-import { errorMessage } from '../model/errors.ts'
+import { errorMessage, SpillwayError } from '../model/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { backoffMs, defaultBackoff, type BackoffPolicy } from './backoff.ts'
 
@@ -22,7 +22,7 @@ export async function runTasks(tasks: Readonly<Record<string, Task>>, signal: Ab
     } catch (error) {
       // What a task throws once it is told to end is its way to end.
       if (inner.signal.aborted) return
-      failed = { error: new Error(`task ${name} failed: ${errorMessage(error)}`, { cause: error }) }
+      failed = { error: taskError(name, error) }
       inner.abort(failed.error)
     }
   }
@@ -32,6 +32,14 @@ export async function runTasks(tasks: Readonly<Record<string, Task>>, signal: Ab
     signal.removeEventListener('abort', onAbort)
   }
   if (failed) throw failed.error
+}
+
+/** One of ours stays one of ours: it is no bug, and its code decides what becomes of it. */
+function taskError(name: string, cause: unknown): Error {
+  const message = `task ${name} failed: ${errorMessage(cause)}`
+  return cause instanceof SpillwayError
+    ? new SpillwayError(cause.code, message, { cause })
+    : new Error(message, { cause })
 }
 
 export interface SupervisionOptions {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { runTasks, superviseTask, type Task } from '../../src/control/tasks.ts'
+import { SpillwayError } from '../../src/model/errors.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
@@ -26,6 +27,14 @@ describe('runTasks', () => {
       cause: failure,
     })
     expect(ended).toEqual(['pods'])
+  })
+
+  it('keeps the code of an error of the table', async () => {
+    const failure = new SpillwayError('LedgerTakenOver', 'another writes it')
+    await expect(runTasks({ ledger: () => Promise.reject(failure) }, never)).rejects.toMatchObject({
+      code: 'LedgerTakenOver',
+      message: 'task ledger failed: another writes it',
+    })
   })
 
   it('resolves when the signal is aborted and all have ended', async () => {
