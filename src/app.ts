@@ -1,10 +1,10 @@
-import { join } from 'node:path'
 import { serveAdmin } from './app/admin.ts'
 import { admissionWebhook } from './app/admission-webhook.ts'
 import { buildBackend, type BackendStack } from './app/backend-stack.ts'
 import { budgetDesk } from './app/budgets.ts'
 import { burstTasks, liveBursts } from './app/burst-policies.ts'
 import type { House, World } from './app/house.ts'
+import { openHouseLedger } from './app/house-ledger.ts'
 import { approvalTasks } from './app/node-certificates.ts'
 import { knownPriceBooks } from './app/known-price-books.ts'
 import { meteredNode } from './app/metered-node.ts'
@@ -12,7 +12,6 @@ import { poolTasks } from './app/pool-tasks.ts'
 import { schedulingTasks } from './app/scheduling-tasks.ts'
 import { VirtualNodes } from './app/virtual-nodes.ts'
 import { openMeter } from './billing/meter.ts'
-import { openSqliteLedger } from './billing/store/sqlite.ts'
 import type { Config } from './config/load.ts'
 import { defaultBackoff, jitteredBackoff } from './control/backoff.ts'
 import { runTasks } from './control/tasks.ts'
@@ -25,14 +24,15 @@ import { KnownPools } from './pools/known-pools.ts'
 
 /**
  * Is the virtual nodes of a configuration until the signal is aborted, then resolves and leaves their Pods running.
- * Rejects when it cannot begin (ConfigInvalid, Environment, LedgerUnavailable, Unavailable). The one place that knows
- * every room: it builds them from the ground up, hands each what it asks for, and runs them side by side.
+ * Rejects when it cannot begin (ConfigInvalid, Environment, LedgerUnavailable, Unavailable), or when another Spillway has
+ * taken over its ledger. The one place that knows every room: it builds them from the ground up, hands each what it asks
+ * for, and runs them side by side.
  */
 export async function runApp(config: Config, world: World, signal: AbortSignal): Promise<void> {
   await using ground = new AsyncDisposableStack()
   const books = knownPriceBooks(config.priceBooks)
   const cluster = await connect(config, world, ground, signal)
-  const ledger = await openSqliteLedger({ file: join(config.stateDir, 'ledger.db') })
+  const { ledger, whileOurs } = await openHouseLedger(config.ledger, world, cluster.uid)
   ground.defer(() => ledger.close())
   const events = new EventRecorder({
     api: cluster.api,
@@ -68,6 +68,7 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
   await runTasks(
     {
       cluster: (inner) => cluster.run(inner),
+      'ledger claim': whileOurs,
       ...schedulingTasks(house, stacks),
       'admission webhook': admissionWebhook(house),
       ...burstTasks(house, stacks),

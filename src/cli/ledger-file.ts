@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import type { LedgerStore } from '../billing/ledger.ts'
 import { openPostgresLedger } from '../billing/store/postgres.ts'
-import { isPostgresUrl } from '../billing/store/postgres-url.ts'
 import { openSqliteLedger } from '../billing/store/sqlite.ts'
+import { isPostgresUrl } from '../config/postgres-url.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { CliContext } from './context.ts'
 

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { parseDocument } from 'yaml'
 import { errorMessage, SpillwayError } from '../model/errors.ts'
 import type { PriceBook } from '../model/price-book.ts'
+import { checkLedger, compileLedger, type LedgerConfig } from './ledger.ts'
 import { checkPool, compilePool, type PoolConfig } from './pool.ts'
 import { readPriceBookFiles } from './price-book-files.ts'
 import { configSchema, type RawConfig } from './schema.ts'
@@ -15,6 +16,7 @@ export interface Config {
   readonly kubeconfig: string | undefined
   readonly stateDir: string
   readonly runDir: string
+  readonly ledger: LedgerConfig
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
   readonly nodeApi: {
     readonly address: string
@@ -89,7 +91,7 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
     dirname(file),
   )
   const config = { ...compile(raw as RawConfig), priceBooks: books }
-  const mismatches = [...crossCheck(config), ...bookProblems]
+  const mismatches = [...checkLedger((raw as RawConfig).ledger), ...crossCheck(config), ...bookProblems]
   if (mismatches.length > 0) throw invalid(file, mismatches)
   return Object.freeze(config)
 }
@@ -139,11 +141,13 @@ function defined(flags: ConfigOverrides): Record<string, string> {
 
 function compile(raw: RawConfig): Omit<Config, 'priceBooks'> {
   const clusterName = raw.clusterName ?? 'default'
+  const stateDir = raw.state ?? `/var/lib/spillway/${clusterName}`
   return {
     clusterName,
     kubeconfig: raw.kubeconfig,
-    stateDir: raw.state ?? `/var/lib/spillway/${clusterName}`,
+    stateDir,
     runDir: raw.run ?? `/run/spillway/${clusterName}`,
+    ledger: compileLedger(raw.ledger, stateDir),
     logLevel: (raw.logLevel as Config['logLevel'] | undefined) ?? 'info',
     nodeApi: {
       address: raw.nodeApi.address,

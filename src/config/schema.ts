@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { ledgerSchema } from './ledger.ts'
 import { poolSchema } from './pool-schema.ts'
 import { objectName, text } from './schema-words.ts'
 
@@ -28,6 +29,7 @@ export const configSchema = Type.Object(
     kubeconfig: Type.Optional(text('kubeconfig file of the controller; left out: in-cluster')),
     state: Type.Optional(text('folder of the ledger and of Pods’ files (/var/lib/spillway/<clusterName>)')),
     run: Type.Optional(text('folder of the admin socket (/run/spillway/<clusterName>)')),
+    ledger: Type.Optional(ledgerSchema),
     logLevel: Type.Optional(
       Type.Union(
         ['debug', 'info', 'warn', 'error'].map((level) => Type.Literal(level)),

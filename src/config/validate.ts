@@ -98,7 +98,8 @@ function valueAt(value: unknown, pointer: string): unknown {
     .reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], value)
 }
 
+/** Passwords that stand in URLs are left out: what is wrong gets into logs. */
 function describe(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
+  const text = (JSON.stringify(value) ?? 'nothing').replace(/(:\/\/[^\s:@/"]*):[^\s@"]*@/g, '$1:…@')
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }

@@ -41,6 +41,7 @@ describe('the configuration', () => {
     expect(config).toMatchObject({
       clusterName: 'default',
       stateDir: '/var/lib/spillway/default',
+      ledger: { kind: 'sqlite', file: '/var/lib/spillway/default/ledger.db' },
       nodeApi: { address: '10.0.0.1', firstPort: 10260 },
       nodeIdentity: { kind: 'impersonate' },
       clusterDns: ['10.96.0.10'],
@@ -81,6 +82,15 @@ describe('the configuration', () => {
     expect(problems).toContain('pools[0].name: found "Burst"')
     expect(problems).toContain('admissionWebhook.address: found "example.com"')
     expect(problems).toContain('admissionWebhook.port: found 0; it must be >= 1')
+  })
+
+  test('never repeats the password of a URL, wherever it stands', () => {
+    const url = 'postgresql://me:geheim@db/money'
+    for (const ledger of [`{ postgres: { url: "${url}" } }`, `{ postgres: "${url}" }`, `"${url}"`]) {
+      const problems = problemsOf(`${smallest}ledger: ${ledger}`)
+      expect(problems).toContain('ledger')
+      expect(problems).not.toContain('geheim')
+    }
   })
 
   test('names a missing field', () => {

@@ -1,6 +1,6 @@
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { openPostgresLedger } from '../../src/billing/store/postgres.ts'
-import { isPostgresUrl } from '../../src/billing/store/postgres-url.ts'
+import { isPostgresUrl } from '../../src/config/postgres-url.ts'
 import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
 import type { SpillwayError } from '../../src/model/errors.ts'
 

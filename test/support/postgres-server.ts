@@ -1,7 +1,7 @@
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, rmSync } from 'node:fs'
-import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -12,10 +12,16 @@ const run = promisify(execFile)
 
 /** A real server with a database of its own, reached by a socket in a temporary folder. Durable, as in production. */
 export interface PostgresServer {
-  /** Of a ledger; each schema is one. */
-  ledgerUrl(schema: string): string
+  /** With its socket in it; the server may read what is put there by `give`. */
+  readonly folder: string
+  /** Writes a file that belongs to the server. Answers its path. */
+  give(name: string, text: string): Promise<string>
+  /** Of a ledger; each schema is one. By default as the superuser. */
+  ledgerUrl(schema: string, user?: string): string
   /** By its superuser, in a session of its own. Answers the rows. */
   query(text: string): Promise<readonly Record<string, unknown>[]>
+  /** By its superuser, to be ended by the caller. */
+  session(): Promise<Client>
   /** SIGKILL to the server and all of its sessions, as when the machine fails. */
   kill(): Promise<void>
   start(settings?: Readonly<Record<string, string>>): Promise<void>
@@ -33,18 +39,13 @@ const programs = join(
 /** PostgreSQL refuses to be root: then it is `nobody`, whom nothing else here belongs to. */
 const account = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined
 
-export interface PostgresServerOptions {
-  /** Name of the superuser, and of the database. Default `spillway`. */
-  readonly user?: string
-  /** Also over TCP on loopback, with a password: default only by socket and without. */
-  readonly tcp?: { readonly port: number; readonly password: string }
-}
+const superuser = 'spillway'
 
 /** Rejects with the reason when this system cannot run it. */
-export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
+export async function startPostgres(): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'spillway-postgres-'))
   try {
-    const server = new LocalServer(folder, await reachablePrograms(folder), options)
+    const server = new LocalServer(folder, await reachablePrograms(folder))
     await server.make()
     await server.start()
     return server
@@ -79,46 +80,40 @@ function killIfThere(pid: number): void {
 }
 
 class LocalServer implements PostgresServer {
-  readonly #folder: string
+  readonly folder: string
   readonly #programs: string
-  readonly #options: PostgresServerOptions
   #process: ChildProcess | undefined
+  #port = 5432
 
-  constructor(folder: string, programFolder: string, options: PostgresServerOptions) {
-    this.#folder = folder
+  constructor(folder: string, programFolder: string) {
+    this.folder = folder
     this.#programs = programFolder
-    this.#options = options
     // When the tests themselves are ended.
     process.on('exit', this.#atExit)
   }
 
-  get #user(): string {
-    return this.#options.user ?? 'spillway'
-  }
-
   get #data(): string {
-    return join(this.#folder, 'data')
+    return join(this.folder, 'data')
   }
 
   async make(): Promise<void> {
     await mkdir(this.#data, { mode: 0o700 })
     if (account) {
-      await chown(this.#folder, account.uid, account.gid)
+      await chown(this.folder, account.uid, account.gid)
       await chown(this.#data, account.uid, account.gid)
     }
     // A country's alphabet, so that whoever leaves the order of texts to the server is found out.
     const order = ['--locale-provider=icu', '--icu-locale=en-US', '--locale=C.UTF-8', '--encoding=UTF8']
     const rights = ['--auth-local=trust', '--auth-host=scram-sha-256']
-    const args = ['-D', this.#data, '-U', this.#user, '--no-sync', ...order, ...rights]
-    await run(join(this.#programs, 'bin/initdb'), args, { ...account, cwd: this.#folder })
+    const args = ['-D', this.#data, '-U', superuser, '--no-sync', ...order, ...rights]
+    await run(join(this.#programs, 'bin/initdb'), args, { ...account, cwd: this.folder })
   }
 
   async start(settings: Readonly<Record<string, string>> = {}): Promise<void> {
-    const { tcp } = this.#options
+    this.#port = Number(settings['port'] ?? 5432)
     const all = {
-      listen_addresses: tcp ? '127.0.0.1' : '',
-      port: String(tcp?.port ?? 5432),
-      unix_socket_directories: this.#folder,
+      listen_addresses: '',
+      unix_socket_directories: this.folder,
       // The default has nothing to keep in it here, and takes memory that the tests beside it need.
       shared_buffers: '16MB',
       ...settings,
@@ -130,7 +125,7 @@ class LocalServer implements PostgresServer {
     ]
     const child = spawn(join(this.#programs, 'bin/postgres'), args, {
       ...account,
-      cwd: this.#folder,
+      cwd: this.folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     this.#process = child
@@ -145,27 +140,30 @@ class LocalServer implements PostgresServer {
     throw new Error(`PostgreSQL did not start:\n${said.join('\n')}`)
   }
 
-  ledgerUrl(schema: string): string {
-    const { tcp } = this.#options
-    const place = tcp ? `${this.#user}@127.0.0.1:${tcp.port}` : ''
-    const socket = tcp ? 'sslmode=disable' : `host=${this.#folder}&user=${this.#user}`
-    return `postgresql://${place}/postgres?${socket}&schema=${schema}`
+  ledgerUrl(schema: string, user = superuser): string {
+    return `postgresql:///postgres?host=${this.folder}&user=${user}&schema=${schema}`
   }
 
   async query(text: string): Promise<readonly Record<string, unknown>[]> {
-    const { tcp } = this.#options
-    const client = new Client({
-      host: this.#folder,
-      port: tcp?.port ?? 5432,
-      user: this.#user,
-      database: 'postgres',
-    })
-    await client.connect()
+    const client = await this.session()
     try {
       return (await client.query<Record<string, unknown>>(text)).rows
     } finally {
       await client.end()
     }
+  }
+
+  async session(): Promise<Client> {
+    const client = new Client({ host: this.folder, port: this.#port, user: superuser, database: 'postgres' })
+    await client.connect()
+    return client
+  }
+
+  async give(name: string, text: string): Promise<string> {
+    const file = join(this.folder, name)
+    await writeFile(file, text, { mode: 0o600 })
+    if (account) await chown(file, account.uid, account.gid)
+    return file
   }
 
   async kill(): Promise<void> {
@@ -184,7 +182,7 @@ class LocalServer implements PostgresServer {
   async destroy(): Promise<void> {
     await this.#end('SIGQUIT')
     process.off('exit', this.#atExit)
-    await rm(this.#folder, { recursive: true })
+    await rm(this.folder, { recursive: true })
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
@@ -198,6 +196,6 @@ class LocalServer implements PostgresServer {
 
   readonly #atExit = (): void => {
     this.#process?.kill('SIGQUIT')
-    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 3 })
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 })
   }
 }

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { Client, types, type ClientConfig, type QueryResult } from 'pg'
 import type { PostgresCursor, PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
+import type { PostgresUrl } from '../../config/postgres-url.ts'
 import { isServerError } from './postgres-errors.ts'
-import { tlsOptions, type PostgresUrl } from './postgres-url.ts'
+import { tlsOptions } from './postgres-tls.ts'
 
 export interface PostgresSessionOptions {
   readonly url: PostgresUrl

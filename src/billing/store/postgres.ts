@@ -1,6 +1,6 @@
 import type { SpillwayError } from '../../model/errors.ts'
 import type { LedgerStore } from '../ledger.ts'
-import { parsePostgresUrl } from './postgres-url.ts'
+import { parsePostgresUrl } from '../../config/postgres-url.ts'
 import { WorkerLedger } from './worker-ledger.ts'
 
 export interface PostgresLedgerOptions {

@@ -133,6 +133,7 @@ async function simulatedConfig({ spillway }: ControlPlane, stateDir: string): Pr
     kubeconfig: spillway.kubeconfig,
     stateDir,
     runDir: stateDir,
+    ledger: { kind: 'sqlite', file: join(stateDir, 'ledger.db') },
     logLevel: 'warn',
     nodeApi: {
       address: '127.0.0.1',

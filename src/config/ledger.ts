@@ -1,0 +1,50 @@
+import { join } from 'node:path'
+import { Type, type Static } from 'typebox'
+import { errorMessage } from '../model/errors.ts'
+import { parsePostgresUrl } from './postgres-url.ts'
+import { text } from './schema-words.ts'
+
+export const ledgerSchema = Type.Object(
+  {
+    file: Type.Optional(text('SQLite file (ledger.db in the folder of state)')),
+    postgres: Type.Optional(
+      Type.Object(
+        {
+          url: text(
+            'postgresql://user@host:port/database?schema=NAME, without password; what is left out comes from PG* variables. Clusters may share a database, each with a schema of its own (spillway). TLS by sslmode (verify-full, to this machine disable), sslrootcert, sslcert, sslkey',
+          ),
+          passwordFile: Type.Optional(
+            text('file that holds the password, read at each connecting; left out: PGPASSWORD or PGPASSFILE'),
+          ),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: 'where the ledger is kept, in one of the two; left out: in the SQLite file',
+  },
+)
+
+export type LedgerConfig =
+  | { readonly kind: 'sqlite'; readonly file: string }
+  | { readonly kind: 'postgres'; readonly url: string; readonly passwordFile: string | undefined }
+
+export function compileLedger(raw: Static<typeof ledgerSchema> = {}, stateDir: string): LedgerConfig {
+  const { file, postgres } = raw
+  if (!postgres) return { kind: 'sqlite', file: file ?? join(stateDir, 'ledger.db') }
+  return { kind: 'postgres', url: postgres.url, passwordFile: postgres.passwordFile }
+}
+
+/** What the schema cannot see. Never holds the URL itself, in which a password may stand. */
+export function checkLedger({ file, postgres }: Static<typeof ledgerSchema> = {}): string[] {
+  if (!postgres) return []
+  const both = file === undefined ? [] : ['ledger: found file and postgres; allowed: one of them']
+  try {
+    parsePostgresUrl(postgres.url)
+    return both
+  } catch (error) {
+    return [...both, `ledger.postgres.url: ${errorMessage(error)}`]
+  }
+}
