@@ -98,6 +98,13 @@ export function testLedgerStore(name: string, makePlace: () => Promise<LedgerPla
       expect((await ledger.openIntervals(never)).map(({ podUid }) => podUid)).toEqual(['open'])
     })
 
+    it('orders what began together by the bytes of its names, whatever the country', async () => {
+      for (const pod of ['b', 'A', 'a', 'B', 'ä']) await ledger.append(lifeOf(pod, { startMs: start }), never)
+      const names = (await ledger.openIntervals(never)).map(({ podUid }) => podUid)
+      expect(names).toEqual(['A', 'B', 'a', 'b', 'ä'])
+      expect((await ledger.intervals(ever, never)).map(({ podUid }) => podUid)).toEqual(names)
+    })
+
     it('knows nothing of a Pod that nobody told it of', async () => {
       expect(await ledger.history(asPodUid('nobody'), never)).toMatchObject({
         intended: false,
