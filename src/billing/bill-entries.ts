@@ -1,6 +1,7 @@
 import { nanoScale, parseDecimal, roundRational, zero, type Rational } from '../model/money.ts'
 import type { PriceBook } from '../model/price-book.ts'
 import { addQuantities, noQuantities, quantities, type Quantities } from '../model/usage.ts'
+import { isSettled } from './accounts.ts'
 import { matches, namesOf, type BilledNames, type BillFilter, type SettledQuery } from './bill-query.ts'
 import {
   billedEndMs,
@@ -90,10 +91,10 @@ export function entriesOf(charged: ChargedInterval, query: SettledQuery): BillEn
 
 function entryOf(
   { interval, book, lines, slices }: ChargedInterval,
-  { nowMs, toMs, day }: { readonly nowMs: number; readonly toMs: number; readonly day: string },
+  { nowMs, toMs, day, sealed }: Pick<SettledQuery, 'nowMs' | 'toMs' | 'sealed'> & { readonly day: string },
 ): BillEntry {
   const spec = interval.segments.at(-1)?.terms.spec
-  const open = interval.endMs === undefined && nowMs <= toMs
+  const open = !isSettled(interval) && !sealed && nowMs <= toMs
   const unknownSize = book ? [] : ['cpu', 'memory']
   return {
     ...namesOf(interval),
@@ -130,24 +131,31 @@ export async function correctionEntries(
 ): Promise<BillEntry[]> {
   const adjustments = await ledger.adjustments(query, signal)
   const entries = await Promise.all(
-    adjustments.map(async ({ podUid, atMs, amount, currency, reason }): Promise<BillEntry> => {
-      const interval = known.get(podUid) ?? (await ledger.history(podUid, signal)).intervals[0]
-      const unknown = { namespace: '', workload: '', pod: '', podUid, pool: '', labels: {} }
-      return {
-        ...(interval ? namesOf(interval) : unknown),
-        day: query.by.includes('day') ? dayOf(atMs) : '',
-        correction: reason,
-        startMs: atMs,
-        endMs: atMs,
-        open: false,
-        perHour: zero,
-        estimated: false,
-        quantities: noQuantities,
-        nanos: roundRational(parseDecimal(amount), nanoScale, 'half_even'),
-        currency,
-        unpriced: [],
-      }
-    }),
+    adjustments.map(
+      async ({ podUid, atMs, amount, currency, reason, about, corrects }): Promise<BillEntry> => {
+        const hasLabels = query.by.some((grouping) => grouping.startsWith('label:')) || query.filter?.labels
+        const isNamed = about !== undefined && !hasLabels
+        const interval = isNamed
+          ? undefined
+          : (known.get(podUid) ?? (await ledger.history(podUid, signal)).intervals[0])
+        const unknown = { namespace: '', workload: '', pod: '', podUid, pool: '', labels: {} }
+        return {
+          ...(interval ? namesOf(interval) : unknown),
+          ...about,
+          day: query.by.includes('day') ? dayOf(atMs) : '',
+          correction: reason,
+          startMs: atMs,
+          endMs: atMs,
+          open: false,
+          perHour: zero,
+          estimated: false,
+          quantities: corrects?.quantities ?? noQuantities,
+          nanos: roundRational(parseDecimal(amount), nanoScale, 'half_even'),
+          currency,
+          unpriced: [],
+        }
+      },
+    ),
   )
   return entries.filter((entry) => matches(entry, query.filter))
 }

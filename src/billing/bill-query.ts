@@ -26,11 +26,20 @@ export interface BillQuery {
 /** A query with nothing left to settle: whole hours, and a list of what it is by. */
 export interface SettledQuery extends BillQuery {
   readonly by: readonly BillGrouping[]
+  /** The bill will never change: all of it is sealed. */
+  readonly sealed: boolean
 }
 
-export function settle(query: BillQuery): SettledQuery {
-  const { fromMs, toMs, by } = query
-  return { ...query, fromMs: floorHour(fromMs), toMs: -floorHour(-toMs), by: [by].flat() }
+/** A sealed period is billed as of its end, whenever it is asked for: that is part of printing the same for ever. */
+export function settle(
+  query: BillQuery,
+  { sealedUntilMs }: { readonly sealedUntilMs: number },
+): SettledQuery {
+  const { by } = query
+  const period = { fromMs: floorHour(query.fromMs), toMs: -floorHour(-query.toMs) }
+  const sealed = period.toMs <= sealedUntilMs
+  const nowMs = sealed ? period.toMs : Math.max(query.nowMs, sealedUntilMs)
+  return { ...query, ...period, by: [by].flat(), nowMs, sealed }
 }
 
 /** Left out, or empty: all. Of several namespaces, pools or workloads any; of several labels every one. */

@@ -2,6 +2,7 @@ import { formatNanos, nanoScale, plus, rational, roundRational, zero, type Ratio
 import { addQuantities, noQuantities, type Quantities } from '../model/usage.ts'
 import type { BillEntry } from './bill-entries.ts'
 import type { BillGrouping } from './bill-query.ts'
+import type { UsageTotal } from './usage-totals.ts'
 
 /** By what a row is told from the others: only what the bill is by. */
 export interface BillRowKey {
@@ -22,8 +23,8 @@ export interface BillRowKey {
 
 export interface BillRow extends BillRowKey {
   readonly pods: number
-  /** When the first of them began, and the last one ended: absent while one runs. RFC 3339. */
-  readonly started: string
+  /** By workload or Pod: when the first of them began, and the last one ended, absent while one runs. RFC 3339. */
+  readonly started?: string
   readonly ended?: string
   /** Some of it still runs: the amount grows. */
   readonly open: boolean
@@ -49,6 +50,8 @@ interface Sum {
   readonly key: BillRowKey
   readonly currency: string
   readonly podUids: Set<string>
+  /** Others, of which only the number is known. */
+  morePods: number
   startMs: number
   endMs: number | undefined
   open: boolean
@@ -69,13 +72,16 @@ export class BillSums {
   }
 
   add(entry: BillEntry): void {
+    this.#sumOf(entry).podUids.add(entry.podUid)
+  }
+
+  #sumOf(entry: BillEntry): Sum {
     const { currency } = entry
     const key = keyOf(entry, this.#by)
     const text = JSON.stringify([key, currency])
     const known = this.#sums.get(text)
     const sum = known ?? emptySum(key, entry)
     if (!known) this.#sums.set(text, sum)
-    sum.podUids.add(entry.podUid)
     sum.startMs = Math.min(sum.startMs, entry.startMs)
     sum.endMs =
       sum.endMs === undefined || entry.endMs === undefined ? undefined : Math.max(sum.endMs, entry.endMs)
@@ -85,6 +91,18 @@ export class BillSums {
     sum.quantities = addQuantities(sum.quantities, entry.quantities)
     sum.nanos += entry.nanos
     for (const resource of entry.unpriced) sum.unpriced.add(resource)
+    return sum
+  }
+
+  /** What the ledger has added up: of a bill by nothing but `kept` groupings. */
+  addTotal(total: UsageTotal): void {
+    const { namespace, pool, dayMs, currency, open, estimated, perHour, quantities, nanos, unpriced } = total
+    const day = this.#by.includes('day') ? new Date(dayMs).toISOString().slice(0, 10) : ''
+    const unnamed = { workload: '', pod: '', podUid: '', labels: {}, correction: undefined }
+    const times = { startMs: 0, endMs: 0 }
+    const sums = { open, estimated, perHour, quantities, nanos, currency, unpriced }
+    const sum = this.#sumOf({ ...unnamed, ...times, ...sums, namespace, pool, day })
+    sum.morePods += total.pods
   }
 
   /** By day, then by amount, the largest first. */
@@ -138,6 +156,7 @@ function emptySum(key: BillRowKey, { currency, startMs, endMs }: BillEntry): Sum
     key,
     currency,
     podUids: new Set(),
+    morePods: 0,
     startMs,
     endMs,
     open: false,
@@ -152,9 +171,8 @@ function emptySum(key: BillRowKey, { currency, startMs, endMs }: BillEntry): Sum
 function rowOf(sum: Sum): BillRow {
   return {
     ...sum.key,
-    pods: sum.podUids.size,
-    started: new Date(sum.startMs).toISOString(),
-    ...(sum.endMs !== undefined && { ended: new Date(sum.endMs).toISOString() }),
+    pods: sum.podUids.size + sum.morePods,
+    ...(sum.key.workload !== undefined && timesOf(sum)),
     open: sum.open,
     ...(sum.open && { perHour: told(sum.perHour) }),
     estimated: sum.estimated,
@@ -162,6 +180,13 @@ function rowOf(sum: Sum): BillRow {
     amount: formatNanos(sum.nanos),
     currency: sum.currency,
     unpriced: [...sum.unpriced].sort(),
+  }
+}
+
+function timesOf({ startMs, endMs }: Sum): Pick<BillRow, 'started' | 'ended'> {
+  return {
+    started: new Date(startMs).toISOString(),
+    ...(endMs !== undefined && { ended: new Date(endMs).toISOString() }),
   }
 }
 

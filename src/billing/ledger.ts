@@ -43,6 +43,9 @@ export interface LedgerStore {
   /** What the rounded lines of a period come to: quick, whatever the number of Pods. Adjustments are not in it. */
   totals(query: TotalsQuery, signal: AbortSignal): Promise<readonly UsageTotal[]>
 
+  /** The last event, whose hash covers all; 0 and zeros of an empty log. */
+  head(signal: AbortSignal): Promise<{ readonly seq: number; readonly hash: string }>
+
   /** In the order in which they were made: each begins where the one before ends. */
   seals(signal: AbortSignal): Promise<readonly Seal[]>
 

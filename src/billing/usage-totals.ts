@@ -1,10 +1,11 @@
+import { plus, zero, type Rational } from '../model/money.ts'
 import type { BilledResource, PriceBook } from '../model/price-book.ts'
 import { addQuantities, noQuantities, type Quantities } from '../model/usage.ts'
 import { isSettled } from './accounts.ts'
 import { billedEndMs, hasBegun, type Period } from './charges.ts'
 import { dayCharges, floorDay } from './day-charges.ts'
 import type { UsageInterval } from './projection.ts'
-import { bookOf } from './spending.ts'
+import { bookOf, hourlyPrice } from './spending.ts'
 
 export const totalDimensions = ['namespace', 'pool', 'day'] as const
 export type TotalDimension = (typeof totalDimensions)[number]
@@ -16,8 +17,9 @@ export interface TotalsQuery {
   readonly by: readonly TotalDimension[]
   /** Open intervals are priced up to here. */
   readonly nowMs: number
-  readonly namespace?: string
-  readonly pool?: string
+  /** Left out, or empty: all. */
+  readonly namespaces?: readonly string[]
+  readonly pools?: readonly string[]
 }
 
 /** What the rounded lines of many Pods come to. Fields that were not asked for are empty, and 0. */
@@ -32,6 +34,8 @@ export interface UsageTotal {
   readonly pods: number
   /** Some of it runs on. */
   readonly open: boolean
+  /** What runs on costs an hour, exactly. */
+  readonly perHour: Rational
   /** Some of its ends are estimates, and lie in the period. */
   readonly estimated: boolean
   readonly quantities: Quantities
@@ -176,7 +180,7 @@ export class TotalsSum {
   /** Of a whole day in the period. */
   addKept(kept: DayTotal): void {
     const isNew = this.#query.by.includes('day') || kept.sinceDayMs < this.#whole.fromMs
-    this.#add(kept, { pods: isNew ? kept.pods : 0, open: false })
+    this.#add(kept, { pods: isNew ? kept.pods : 0, open: false, perHour: zero })
   }
 
   /**
@@ -197,18 +201,16 @@ export class TotalsSum {
     }
     for (const { account, kept } of accounts) {
       if (!isSettled(account) && !hasBegun(account, this.#query.nowMs)) continue
-      const open = !isSettled(account) && this.#query.nowMs <= this.#query.period.toMs
-      if (account.segments.length === 0) {
-        this.#addUnknown(account, counted, open)
-        continue
-      }
-      const periods = kept ? this.#edges : [this.#query.period]
-      for (const period of periods) {
-        for (const total of accountTotals(account, books, options(period))) {
-          const cell = cellOf(total)
-          this.#add(total, { pods: counted.has(cell) ? 0 : 1, open })
-          counted.add(cell)
-        }
+      for (const [total, grows] of this.#partsOf(account, kept, books)) {
+        const cell = cellOf(total)
+        const book = grows ? bookOf(account, books) : undefined
+        const spec = account.segments.at(-1)?.terms.spec
+        this.#add(total, {
+          pods: counted.has(cell) ? 0 : 1,
+          open: grows,
+          perHour: book && spec ? hourlyPrice(spec, book, this.#query.nowMs) : zero,
+        })
+        counted.add(cell)
       }
     }
   }
@@ -218,33 +220,47 @@ export class TotalsSum {
     return [...this.#totals].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, total]) => total)
   }
 
-  /** Nothing can be priced while the size is not known; that it ran is told. */
-  #addUnknown(account: UsageInterval, counted: Set<string>, open: boolean): void {
-    const { period, nowMs } = this.#query
-    const fromMs = Math.max(account.startMs, period.fromMs, account.billed?.fromMs ?? 0)
-    const untilMs = Math.min(account.endMs ?? nowMs, account.billed?.toMs ?? Infinity)
-    if (fromMs >= period.toMs || untilMs < fromMs) return
-    const total: DayTotal = {
-      dayMs: floorDay(fromMs),
-      sinceDayMs: noDayBefore,
-      namespace: account.unknownPod.namespace,
-      pool: '',
-      currency: '',
-      pods: 1,
-      estimated: 0,
-      unpriced: { cpu: 1, memory: 1, gpu: 0 },
-      quantities: noQuantities,
-      nanos: 0n,
-    }
-    const cell = placeOf(total)
-    this.#add(total, { pods: counted.has(cell) ? 0 : 1, open })
-    counted.add(cell)
+  /** Each with whether it grows: what runs on does so on its last day only. */
+  #partsOf(
+    account: UsageInterval,
+    kept: boolean,
+    books: ReadonlyMap<string, PriceBook>,
+  ): readonly (readonly [DayTotal, boolean])[] {
+    const { nowMs, period } = this.#query
+    const open = !isSettled(account) && nowMs <= period.toMs
+    if (account.segments.length === 0) return this.#unknown(account).map((total) => [total, open] as const)
+    const parts = (kept ? this.#edges : [period]).flatMap((part) =>
+      accountTotals(account, books, { nowMs, period: part }),
+    )
+    return parts.map((total, index) => [total, open && index === parts.length - 1] as const)
   }
 
-  #add(part: DayTotal, { pods, open }: { readonly pods: number; readonly open: boolean }): void {
-    const { by, namespace, pool } = this.#query
-    if (namespace !== undefined && part.namespace !== namespace) return
-    if (pool !== undefined && part.pool !== pool) return
+  /** Nothing can be priced while the size is not known; that it ran is told. */
+  #unknown(account: UsageInterval): DayTotal[] {
+    const { period, nowMs } = this.#query
+    const fromMs = Math.max(account.startMs, account.billed?.fromMs ?? 0)
+    const untilMs = Math.min(account.endMs ?? nowMs, account.billed?.toMs ?? Infinity)
+    if (fromMs >= period.toMs || untilMs < period.fromMs || untilMs < fromMs) return []
+    return [
+      {
+        dayMs: floorDay(account.startMs),
+        sinceDayMs: noDayBefore,
+        namespace: account.unknownPod.namespace,
+        pool: '',
+        currency: '',
+        pods: 1,
+        estimated: account.confidence === 'estimated' ? 1 : 0,
+        unpriced: { cpu: 1, memory: 1, gpu: 0 },
+        quantities: noQuantities,
+        nanos: 0n,
+      },
+    ]
+  }
+
+  #add(part: DayTotal, { pods, open, perHour }: Pick<UsageTotal, 'pods' | 'open' | 'perHour'>): void {
+    const { by, namespaces = [], pools = [] } = this.#query
+    if (namespaces.length > 0 && !namespaces.includes(part.namespace)) return
+    if (pools.length > 0 && !pools.includes(part.pool)) return
     const name = {
       namespace: by.includes('namespace') ? part.namespace : '',
       pool: by.includes('pool') ? part.pool : '',
@@ -252,21 +268,11 @@ export class TotalsSum {
       currency: part.currency,
     }
     const key = JSON.stringify([name.dayMs, name.namespace, name.pool, name.currency])
-    let total = this.#totals.get(key)
-    if (!total) {
-      total = {
-        ...name,
-        pods: 0,
-        open: false,
-        estimated: false,
-        quantities: noQuantities,
-        nanos: 0n,
-        unpriced: [],
-      }
-      this.#totals.set(key, total)
-    }
+    const total = this.#totals.get(key) ?? { ...name, ...emptySums() }
+    this.#totals.set(key, total)
     total.pods += pods
     total.open ||= open
+    if (open) total.perHour = plus(total.perHour, perHour)
     total.estimated ||= part.estimated > 0
     total.quantities = addQuantities(total.quantities, part.quantities)
     total.nanos += part.nanos
@@ -275,4 +281,11 @@ export class TotalsSum {
       total.unpriced = [...new Set([...total.unpriced, ...unpriced])].sort()
     }
   }
+}
+
+type Sums = Omit<UsageTotal, 'namespace' | 'pool' | 'dayMs' | 'currency'>
+
+function emptySums(): Sums {
+  const none = { pods: 0, open: false, estimated: false, unpriced: [] }
+  return { ...none, perHour: zero, quantities: noQuantities, nanos: 0n }
 }

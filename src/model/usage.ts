@@ -44,7 +44,7 @@ export type UsageFact =
       readonly currency: string
       /** Who answers for it. Absent: Spillway itself. */
       readonly author?: string
-      /** What a bill calls it by. Absent: as its Pod is called. */
+      /** What a bill calls it by. Absent: as its Pod is called, which changes when a Pod becomes known only later. */
       readonly about?: AdjustedThing
       /** What became known too late: the difference that it makes to a sealed period. */
       readonly corrects?: Correction

@@ -54,10 +54,16 @@ test.each(['', 'team', 'label:', 'label', 'Day', 'label:a,b'])('a bill cannot be
 )
 
 test('a period is widened to whole hours, and one view is a list of one', () => {
-  expect(settle({ fromMs: start + 1, toMs: start + 3_600_001, by: 'day', nowMs: start })).toEqual({
+  expect(
+    settle(
+      { fromMs: start + 1, toMs: start + 3_600_001, by: 'day', nowMs: start },
+      { sealedUntilMs: -Infinity },
+    ),
+  ).toEqual({
     fromMs: start,
     toMs: start + 7_200_000,
     by: ['day'],
     nowMs: start,
+    sealed: false,
   })
 })

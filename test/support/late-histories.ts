@@ -98,7 +98,15 @@ function eventsOf(name: string, pod: PodLife): UsageEvent[] {
   if (pod.credit) {
     const { cents } = pod.credit
     const amount = `${cents < 0 ? '-' : ''}0.${String(Math.abs(cents)).padStart(2, '0')}`
-    const fact = { kind: 'ADJUSTED', reference: 'case', reason: 'slow', amount, currency: 'USD' } as const
+    const about = { namespace: pod.namespace, workload: '', pod: name, pool: pod.pool }
+    const fact = {
+      kind: 'ADJUSTED',
+      reference: 'case',
+      reason: 'slow',
+      amount,
+      currency: 'USD',
+      about,
+    } as const
     add(octoberMs + pod.credit.atMs, fact)
   }
   return events

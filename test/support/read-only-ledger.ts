@@ -1,6 +1,7 @@
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { projectPod } from '../../src/billing/projection.ts'
 import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
+import { TotalsSum } from '../../src/billing/usage-totals.ts'
 import type { PriceBook } from '../../src/model/price-book.ts'
 import type { UsageEvent } from '../../src/model/usage.ts'
 
@@ -35,6 +36,24 @@ export function readOnlyLedger(
           .flatMap(({ adjustments }) => adjustments)
           .filter(({ atMs }) => fromMs <= atMs && atMs < toMs),
       ),
+    totals: (query) => {
+      const sum = new TotalsSum(query)
+      const byId = new Map(books.map((book) => [book.id, book]))
+      for (const history of histories) {
+        sum.addPod(
+          history.intervals.map((account) => ({ account, kept: false })),
+          byId,
+        )
+      }
+      return Promise.resolve(sum.totals())
+    },
+    keptTotals: refuse,
+    head: refuse,
+    seals: () => Promise.resolve([]),
+    seal: refuse,
+    pods: refuse,
+    openQuestions: refuse,
+    rebuild: refuse,
     priceBooks: () => Promise.resolve(books),
     close: () => Promise.resolve(),
   }

@@ -1,6 +1,6 @@
 import type { Insertable, Kysely, Selectable } from 'kysely'
 import type { Period } from '../charges.ts'
-import { added, placeOf, type DayTotal } from '../usage-totals.ts'
+import { added, placeOf, type DayTotal, type TotalsQuery } from '../usage-totals.ts'
 import { chunks } from './event-rows.ts'
 import type { LedgerSchema } from './schema.ts'
 
@@ -11,15 +11,15 @@ const totalsPerStatement = 500
 export async function readDayTotals(
   db: Kysely<LedgerSchema>,
   period: Period,
-  { namespace, pool }: { readonly namespace?: string; readonly pool?: string } = {},
+  { namespaces = [], pools = [] }: Pick<TotalsQuery, 'namespaces' | 'pools'> = {},
 ): Promise<DayTotal[]> {
   let query = db
     .selectFrom('day_total')
     .selectAll()
     .where('day_ms', '>=', BigInt(period.fromMs))
     .where('day_ms', '<', BigInt(period.toMs))
-  if (namespace !== undefined) query = query.where('namespace', '=', namespace)
-  if (pool !== undefined) query = query.where('pool', '=', pool)
+  if (namespaces.length > 0) query = query.where('namespace', 'in', namespaces)
+  if (pools.length > 0) query = query.where('pool', 'in', pools)
   return (await query.execute()).map(dayTotalOf)
 }
 

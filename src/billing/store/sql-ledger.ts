@@ -18,7 +18,7 @@ import {
   type ProjectionRules,
 } from './account-rows.ts'
 import { readDayTotals } from './day-total-rows.ts'
-import { chunks, eventOf, insertEvents, readPodEvents, rowsPerInsert } from './event-rows.ts'
+import { chunks, eventOf, insertEvents, readHead, readPodEvents, rowsPerInsert } from './event-rows.ts'
 import { areProjectionsCurrent, readStoredPods, rebuildProjections } from './rebuild.ts'
 import type { LedgerSchema } from './schema.ts'
 import { insertSeal, readOpenQuestions, readSeals } from './seal-rows.ts'
@@ -125,6 +125,10 @@ export class SqlLedger {
 
   async keptTotals(): Promise<DayTotal[]> {
     return await readDayTotals(this.#db, { fromMs: Number.MIN_SAFE_INTEGER, toMs: Number.MAX_SAFE_INTEGER })
+  }
+
+  async head(): Promise<{ readonly seq: number; readonly hash: string }> {
+    return await readHead(this.#db)
   }
 
   async seals(): Promise<Seal[]> {

@@ -109,6 +109,10 @@ export class WorkerLedger implements LedgerStore {
     return await this.#call('keptTotals', [], signal)
   }
 
+  async head(signal: AbortSignal): Promise<{ readonly seq: number; readonly hash: string }> {
+    return await this.#call('head', [], signal)
+  }
+
   async seals(signal: AbortSignal): Promise<readonly Seal[]> {
     return await this.#call('seals', [], signal)
   }
