@@ -4,6 +4,7 @@ import { unitNoun, type BilledResource, type Price, type PriceBook } from '../mo
 import { formatSpec } from '../model/spec.ts'
 import type { ChargedInterval } from './bill-entries.ts'
 import { namesOf } from './bill-query.ts'
+import { unclipped } from './accounts.ts'
 import { billedEndMs, type ChargeLine, type ChargePart } from './charges.ts'
 import type { UsageSegment } from './projection.ts'
 
@@ -85,7 +86,7 @@ export function explainPod({ interval, book, lines }: ChargedInterval, nowMs: nu
   const sizes = segments.map(explainSize).filter(({ spec }, index, all) => spec !== all[index - 1]?.spec)
   const names = namesOf(interval)
   const ranMs = (endMs ?? Math.max(nowMs, startMs)) - startMs
-  const billedMs = book ? billedEndMs(interval, book, nowMs) - startMs : ranMs
+  const billedMs = book ? billedEndMs(unclipped(interval), book, nowMs) - startMs : ranMs
   return {
     namespace: names.namespace,
     pod: names.pod,

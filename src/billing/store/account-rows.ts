@@ -19,16 +19,16 @@ export interface ProjectionRules {
 }
 
 /**
- * Brings the projections of the Pods of these events up to date, in the transaction that wrote them. Answers what they
- * come too late for, as corrections that are still to be appended.
+ * Brings the projections of the Pods of these events up to date, in the transaction that is about to write them: what is
+ * at hand need not be read back. Answers what they come too late for, as corrections that are still to be appended.
  */
 export async function projectEvents(
   db: Kysely<LedgerSchema>,
   fresh: readonly UsageEvent[],
   rules: ProjectionRules,
 ): Promise<UsageEvent[]> {
-  const causes = new Map(fresh.map((event) => [event.podUid, event]))
-  const corrections = await projectPods(db, [...causes.keys()], { ...rules, causes })
+  const byPod = Map.groupBy(fresh, ({ podUid }) => podUid)
+  const corrections = await projectPods(db, [...byPod.keys()], { ...rules, fresh: byPod })
   await insertAdjustments(db, fresh, sealedUntil(rules.seals))
   return corrections
 }
@@ -45,14 +45,14 @@ export async function countWhatEnded(db: Kysely<LedgerSchema>, rules: Projection
   await projectPods(
     db,
     ended.map(({ pod_uid }) => asPodUid(pod_uid)),
-    { ...rules, causes: new Map() },
+    { ...rules, fresh: new Map() },
   )
 }
 
 async function projectPods(
   db: Kysely<LedgerSchema>,
   pods: readonly PodUid[],
-  { causes, ...rules }: ProjectionRules & { readonly causes: ReadonlyMap<PodUid, UsageEvent> },
+  { fresh, ...rules }: ProjectionRules & { readonly fresh: ReadonlyMap<PodUid, readonly UsageEvent[]> },
 ): Promise<UsageEvent[]> {
   const corrections: UsageEvent[] = []
   const changes = new Map<string, DayTotal>()
@@ -60,7 +60,9 @@ async function projectPods(
     const events = await readPodEvents(db, podUids)
     const stored = await readAccounts(db, podUids)
     const rows: AccountRow[] = []
-    for (const [podUid, own] of events) {
+    for (const [podUid, known] of events) {
+      const told = fresh.get(podUid) ?? []
+      const own = [...known, ...told]
       const before = stored.get(podUid) ?? []
       const { intervals } = projectPod(podUid, own)
       const current = before.filter(isCurrent).map(({ body }) => accountOf(body))
@@ -68,7 +70,7 @@ async function projectPods(
       const after = [...next.frozen, ...next.current].map((account) => accountRow(account, rules.books))
       rows.push(...after)
       changeTotals(changes, before, [...before.filter((row) => !isCurrent(row)), ...after], rules.books)
-      const cause = causes.get(podUid)
+      const cause = told.at(-1)
       if (!cause || rules.seals.length === 0) continue
       const sealed = sealedPeriods(rules.seals)
       corrections.push(

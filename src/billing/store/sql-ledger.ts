@@ -69,9 +69,9 @@ export class SqlLedger {
         return 'appended'
       })
       if (fresh.length === 0) return outcomes
-      await insertEvents(transaction, fresh)
       const rules = await this.#rules(transaction, fresh)
       const corrections = await projectEvents(transaction, fresh, rules)
+      await insertEvents(transaction, fresh)
       await insertEvents(transaction, corrections)
       await insertAdjustments(transaction, corrections, sealedUntil(rules.seals))
       return outcomes
