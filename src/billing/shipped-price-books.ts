@@ -6,8 +6,3 @@ import { tencentEksIntl } from './price-books/tencent-eks-intl-2023-06-30.ts'
 
 /** The books that come with Spillway; the first is the default of a pool that names none. */
 export const shippedPriceBooks: readonly PriceBook[] = [tencentEksIntl, awsFargate, alibabaEciIntl, flatDemo]
-
-/** Undefined: none of that id comes with Spillway. */
-export function shippedPriceBook(id: string): PriceBook | undefined {
-  return shippedPriceBooks.find((book) => book.id === id)
-}

@@ -14,6 +14,7 @@ import { kubeconfigCommand } from './commands/kubeconfig.ts'
 import { ledgerCommand } from './commands/ledger.ts'
 import { poolCommand } from './commands/pool.ts'
 import { prepareCommand } from './commands/prepare.ts'
+import { pricesCommand } from './commands/prices.ts'
 import { runCommand } from './commands/run.ts'
 import { statusCommand } from './commands/status.ts'
 import { upCommand } from './commands/up.ts'
@@ -58,6 +59,7 @@ export function createProgram(context: CliContext, exit: (code: number) => void)
     explainCommand,
     checkCommand,
     ledgerCommand,
+    pricesCommand,
     upCommand,
     downCommand,
     kubeconfigCommand,

@@ -55,6 +55,9 @@ describe('the command line', () => {
   test.each([
     [['fly'], /unknown command 'fly'/],
     [['bill', '--by', 'team'], /--by: found "team"; allowed: namespace, workload, pod, pool, day, label:KEY/],
+    [['pool', 'scale'], /missing required argument 'pool'/],
+    [['prices', 'check'], /missing required argument 'file'/],
+    [['prices', 'list', '--all'], /unknown option '--all'/],
     [['bill', '--from', 'yesterday'], /--from: found "yesterday"; allowed: RFC 3339/],
     [['up', '--virtual-nodes', 'many'], /found "many"; allowed: a whole number from 0 to 50/],
     [['ledger', 'verify', '--legder', 'x'], /unknown option '--legder'/],

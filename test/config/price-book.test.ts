@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
@@ -241,6 +242,12 @@ describe('a price book of one’s own', () => {
     const { prices } = bookWith() as { prices: object[] }
     const bad = bookWith({ currency: 'euro', id: 'Ours!', prices: [{ ...prices[0], unit: 'Core' }] })
     expect(problemsOf(bad)).toHaveLength(3)
+  })
+
+  it('is what the guide shows', () => {
+    const guide = readFileSync(new URL('../../docs/guides/prices.md', import.meta.url), 'utf8')
+    const [shown] = [...guide.matchAll(/```yaml\n([^`]*\nid: [^`]*)```/g)].map(([, text = '']) => text)
+    expect(problemsOf(parse(shown ?? '') as object)).toEqual([])
   })
 
   it('may change a price at an instant', () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { shippedPriceBook } from '../../src/billing/shipped-price-books.ts'
+import { tencentEksIntl as book } from '../../src/billing/price-books/tencent-eks-intl-2023-06-30.ts'
 import type { Namespace, Pod } from '../../src/model/kubernetes.ts'
 import { chooseSpec } from '../../src/model/spec.ts'
 import { foreignWords, tkeSize, type ForeignWords } from '../../src/model/foreign-keys.ts'
@@ -199,9 +199,8 @@ describe('a word about placement', () => {
 })
 
 describe('what TKE’s annotations say of hardware and purchase', () => {
-  const book = shippedPriceBook('tencent-eks-intl-2023-06-30')
   const billed = (annotations: Record<string, string>): unknown =>
-    book && chooseSpec(podWith({ annotations }), book).spec
+    chooseSpec(podWith({ annotations }), book).spec
   const tke = (name: string, value: string): Record<string, string> => ({
     [`eks.tke.cloud.tencent.com/${name}`]: value,
   })
@@ -227,7 +226,6 @@ describe('what TKE’s annotations say of hardware and purchase', () => {
 })
 
 describe('a size that TKE’s annotations state', () => {
-  const book = shippedPriceBook('tencent-eks-intl-2023-06-30')
   const size = (cpu?: string, memory?: string): Words => ({
     annotations: {
       ...(cpu !== undefined && { [tkeSize.cpu]: cpu }),
@@ -237,7 +235,7 @@ describe('a size that TKE’s annotations state', () => {
 
   it('is what the Tencent book bills; the room goes by the requests, which is said', () => {
     const words = size('8', '16Gi')
-    expect(book && chooseSpec(podWith(words), book)).toMatchObject({
+    expect(chooseSpec(podWith(words), book)).toMatchObject({
       spec: { cpuMillis: 8000n, memoryMiB: 16_384n },
     })
     expect(lines(words).map((line) => line.split(': ').slice(2).join(': '))).toEqual([
@@ -253,20 +251,20 @@ describe('a size that TKE’s annotations state', () => {
   })
 
   it('counts by halves neither in the bill nor here', () => {
-    const bare = book && chooseSpec(podWith({}), book)
-    expect(book && chooseSpec(podWith(size('8')), book)).toEqual(bare)
+    const bare = chooseSpec(podWith({}), book)
+    expect(chooseSpec(podWith(size('8')), book)).toEqual(bare)
     expect(lines(size('8'))[0]).toContain(`lost: it counts only together with ${tkeSize.memory}`)
     expect(lines(size(undefined, '16Gi'))[0]).toContain(`lost: it counts only together with ${tkeSize.cpu}`)
   })
 
   it('is lost when it cannot be read, here as in the bill', () => {
     const words = size('8', '512 MiB')
-    const choice = book && chooseSpec(podWith(words), book)
-    expect(choice?.steps[0]).toContain('annotations not understood')
+    const choice = chooseSpec(podWith(words), book)
+    expect(choice.steps[0]).toContain('annotations not understood')
     expect(lines(words)[0]).toContain('lost: "512 MiB" is not a Kubernetes quantity')
   })
 
   it('is stated by the two keys that the book reads', () => {
-    expect(book?.specTable).toMatchObject({ annotations: tkeSize })
+    expect(book.specTable).toMatchObject({ annotations: tkeSize })
   })
 })

@@ -1,4 +1,4 @@
-import { shippedPriceBooks } from '../billing/shipped-price-books.ts'
+import { shippedPriceBooks } from './shipped-price-books.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { PriceBook } from '../model/price-book.ts'
 

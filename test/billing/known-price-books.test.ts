@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { knownPriceBooks } from '../../src/app/known-price-books.ts'
+import { knownPriceBooks } from '../../src/billing/known-price-books.ts'
 import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
 
 it('are those that come with Spillway, and the configuration’s', () => {
