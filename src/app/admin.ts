@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { BillingReader } from '../billing/billing-reader.ts'
+import { LedgerKeeper } from '../billing/ledger-keeper.ts'
 import { startAdminServer } from '../console/api/admin-server.ts'
 import { readModel } from '../console/api/read-model.ts'
 import { isTerminal } from '../lifecycle/decide.ts'
@@ -40,6 +41,7 @@ export async function serveAdmin(
       nodes: cluster.nodes,
       podsOn,
       billing: new BillingReader(ledger, world.clock),
+      keeper: new LedgerKeeper(ledger, world.clock),
       check: checker(house, stacks),
       explain: explainer(house, stacks),
       budgets: () => budgetsView(live.reports, world.clock.wallMs()),

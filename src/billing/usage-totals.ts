@@ -120,6 +120,11 @@ export function placeOf({ namespace, pool, currency }: DayTotal): string {
   return JSON.stringify([namespace, pool, currency])
 }
 
+/** What two parts of one kept sum have in common. */
+export function dayTotalKey(total: DayTotal): string {
+  return `${total.dayMs} ${total.sinceDayMs} ${placeOf(total)}`
+}
+
 export function added(a: DayTotal, b: DayTotal): DayTotal {
   return {
     ...a,

@@ -1,18 +1,26 @@
-import type { PodUid } from '../model/pod-key.ts'
 import type { PriceBook } from '../model/price-book.ts'
-import type { UsageEvent } from '../model/usage.ts'
-import { billedEndMs, sliceInterval } from './charges.ts'
+import { chargeLines } from './charges.ts'
 import type { LedgerStore, StoredEvent } from './ledger.ts'
 import { chainHash, encodeJson, genesisHash } from './ledger-json.ts'
-import { projectPod, type PodHistory, type UsageInterval } from './projection.ts'
+import { adjustmentOf, ofKind, type UsageInterval } from './projection.ts'
+import { ProjectionHash } from './projection-hash.ts'
+import { encodeSeal, sealedPeriods, sealedUntil, sealHash, type Seal } from './seal.ts'
+import { readInvoice } from './seal-period.ts'
+import { added, dayTotalKey, dayTotals, isCounted, type DayTotal } from './usage-totals.ts'
+import { checkPod, podFacts, type PodFacts } from './verify-pod.ts'
 
 /** The outcome of `spillway ledger verify`. No problems: every claim was checked and holds. */
 export interface LedgerReport {
   readonly events: number
   readonly pods: number
   readonly intervals: number
+  readonly seals: number
   /** Hash of the last event: noted elsewhere, it proves later that nothing before it changed or was cut off. */
   readonly headHash: string
+  /** Hash of the last seal, which covers the seals before it and the head of the log at its time. */
+  readonly sealHash: string
+  /** Over all that is made from events and seals: the same again after `spillway ledger rebuild`. */
+  readonly projectionHash: string
   readonly problems: readonly LedgerProblem[]
   /** Events that change nothing, with the reason: not a problem, but worth a look. */
   readonly ignored: readonly { readonly id: string; readonly kind: string; readonly why: string }[]
@@ -29,51 +37,71 @@ export type LedgerClaim =
   | 'intervals of a Pod never overlap, and end after they start'
   | 'slices of an interval add up to it'
   | 'replaying the log gives the same intervals'
+  | 'replaying the log gives the same sums and adjustments'
   | 'order and repetition of deliveries do not matter'
+  | 'a size holds what was asked for, is in its table, and no smaller one would do'
+  | 'a line is quantity × price, rounded once'
+  | 'the lines add up to the totals of bills'
+  | 'sealed periods are as they were sealed'
+  | 'what is sealed and its corrections add up to what ran'
 
-const pageSize = 1000
+const eventsPerPage = 1000
+const podsPerPage = 200
+const mostIgnored = 1000
 
-/** Reads the whole ledger and checks it against itself. `nowMs` bounds the open intervals. */
+/**
+ * Reads the whole ledger, a page at a time, and checks it against itself. `nowMs` bounds the open intervals. What is
+ * appended meanwhile may be reported as a difference: on a busy ledger, ask again.
+ */
 export async function verifyLedger(
   ledger: LedgerStore,
   { nowMs }: { readonly nowMs: number },
   signal: AbortSignal,
 ): Promise<LedgerReport> {
-  const problems: LedgerProblem[] = []
-  const byPod = new Map<PodUid, UsageEvent[]>()
-  let head: { seq: number; hash: string } = { seq: 0, hash: genesisHash }
-  for (;;) {
-    const page = await ledger.events({ afterSeq: head.seq, limit: pageSize }, signal)
-    for (const stored of page) {
-      problems.push(...checkChain(stored, head))
-      head = { seq: stored.seq, hash: stored.hash }
-      const own = byPod.get(stored.event.podUid)
-      if (own) own.push(stored.event)
-      else byPod.set(stored.event.podUid, [stored.event])
-    }
-    if (page.length < pageSize) break
-  }
-  const histories = [...byPod].map(([podUid, events]) => ({ events, history: projectPod(podUid, events) }))
-  const intervals = histories.flatMap(({ history }) => history.intervals)
+  const seals = await ledger.seals(signal)
   const books = new Map((await ledger.priceBooks(signal)).map((book) => [book.id, book]))
-  const stored = await ledger.intervals({ fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }, signal)
-  problems.push(
-    ...histories.flatMap(({ history }) => checkOverlaps(history)),
-    ...intervals.flatMap((interval) => checkSlices(interval, books, nowMs)),
-    ...checkReplay(intervals, stored),
-    ...histories.flatMap(({ history, events }) => checkOrder(history, events)),
-  )
+  const chain = await checkChain(ledger, seals, signal)
+  const pods = await checkPods(ledger, { books, seals, nowMs: Math.max(nowMs, sealedUntil(seals)) }, signal)
+  const sealed = await checkSeals(ledger, { books, seals }, signal)
   return {
-    events: head.seq,
-    pods: byPod.size,
-    intervals: intervals.length,
-    headHash: head.hash,
-    problems,
-    ignored: histories.flatMap(({ history }) => history.ignored),
+    events: chain.events,
+    pods: pods.pods,
+    intervals: pods.intervals,
+    seals: seals.length,
+    headHash: chain.headHash,
+    sealHash: seals.at(-1)?.hash ?? genesisHash,
+    projectionHash: pods.projectionHash,
+    problems: [...chain.problems, ...pods.problems, ...sealed],
+    ignored: pods.ignored,
   }
 }
 
-function checkChain(stored: StoredEvent, before: { seq: number; hash: string }): LedgerProblem[] {
+async function checkChain(
+  ledger: LedgerStore,
+  seals: readonly Seal[],
+  signal: AbortSignal,
+): Promise<{ readonly events: number; readonly headHash: string; readonly problems: LedgerProblem[] }> {
+  const problems: LedgerProblem[] = []
+  const heads = new Map(seals.map(({ head, number }) => [head.seq, { hash: head.hash, number }]))
+  let head = { seq: 0, hash: genesisHash }
+  for (;;) {
+    const page = await ledger.events({ afterSeq: head.seq, limit: eventsPerPage }, signal)
+    for (const stored of page) {
+      problems.push(...checkLink(stored, head))
+      head = { seq: stored.seq, hash: stored.hash }
+      const sealed = heads.get(head.seq)
+      if (sealed && sealed.hash !== head.hash) {
+        problems.push({
+          claim: 'sealed periods are as they were sealed',
+          message: `seal ${sealed.number} was made over another event ${head.seq}`,
+        })
+      }
+    }
+    if (page.length < eventsPerPage) return { events: head.seq, headHash: head.hash, problems }
+  }
+}
+
+function checkLink(stored: StoredEvent, before: { seq: number; hash: string }): LedgerProblem[] {
   const claim = 'events are numbered without gaps and chained by hash'
   const { seq, event, body, prevHash, hash } = stored
   if (seq !== before.seq + 1) return [{ claim, message: `event ${before.seq + 1} is missing` }]
@@ -85,57 +113,137 @@ function checkChain(stored: StoredEvent, before: { seq: number; hash: string }):
   return []
 }
 
-function checkOverlaps({ podUid, intervals }: PodHistory): LedgerProblem[] {
-  const claim = 'intervals of a Pod never overlap, and end after they start'
-  return intervals.flatMap(({ incarnation, startMs, endMs }, index) => {
-    const next = intervals[index + 1]
-    if (endMs !== undefined && endMs < startMs) {
-      return [{ claim, message: `Pod ${podUid}, sandbox ${incarnation} ends before it starts` }]
+type Rules = Pick<PodFacts, 'books' | 'seals' | 'nowMs'>
+
+async function checkPods(
+  ledger: LedgerStore,
+  rules: Rules,
+  signal: AbortSignal,
+): Promise<Pick<LedgerReport, 'pods' | 'intervals' | 'projectionHash' | 'problems' | 'ignored'>> {
+  const problems: LedgerProblem[] = []
+  const ignored: LedgerReport['ignored'][number][] = []
+  const replay = new Replay(rules)
+  const stored = new ProjectionHash()
+  let [pods, intervals, afterPodUid] = [0, 0, '']
+  for (;;) {
+    const page = await ledger.pods({ afterPodUid, limit: podsPerPage }, signal)
+    for (const pod of page) {
+      const facts = podFacts(pod, rules)
+      problems.push(...checkPod(facts))
+      if (ignored.length < mostIgnored) ignored.push(...facts.history.ignored)
+      stored.addAccounts(pod.accounts)
+      replay.add(facts)
+      pods += 1
+      intervals += facts.history.intervals.length
     }
-    if (next && (endMs === undefined || endMs > next.startMs)) {
-      return [{ claim, message: `Pod ${podUid}, sandboxes ${incarnation} and ${next.incarnation} overlap` }]
+    if (page.length < podsPerPage) break
+    afterPodUid = page.at(-1)?.podUid ?? ''
+  }
+  for (const total of await ledger.keptTotals(signal)) stored.addTotal(dayTotalKey(total), total)
+  const ever = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }
+  for (const adjustment of await ledger.adjustments(ever, signal)) stored.addAdjustment(adjustment)
+  const projectionHash = stored.digest()
+  if (problems.length === 0 && replay.hash() !== projectionHash) {
+    const claim = 'replaying the log gives the same sums and adjustments'
+    problems.push({ claim, message: `they come to ${replay.hash()}, and are ${projectionHash}` })
+  }
+  problems.push(...(await checkTotals(ledger, replay, signal)))
+  return { pods, intervals, projectionHash, problems, ignored }
+}
+
+/** What the events of all Pods come to, made anew. */
+class Replay {
+  readonly #rules: Rules
+  readonly #hash = new ProjectionHash()
+  readonly #totals = new Map<string, DayTotal>()
+  readonly nanos = new Map<string, bigint>()
+  #digest: string | undefined
+
+  constructor(rules: Rules) {
+    this.#rules = rules
+  }
+
+  get nowMs(): number {
+    return this.#rules.nowMs
+  }
+
+  add({ stored, accounts }: PodFacts): void {
+    const { books, seals, nowMs } = this.#rules
+    this.#hash.addAccounts(accounts)
+    for (const total of dayTotals(
+      accounts.filter((account) => isCounted(account, books)),
+      books,
+    )) {
+      const known = this.#totals.get(dayTotalKey(total))
+      this.#totals.set(dayTotalKey(total), known ? added(known, total) : total)
     }
-    return []
+    for (const { seq, event } of stored.events) {
+      const sealedUntilMs = sealedUntil(seals.filter(({ head }) => head.seq < seq))
+      for (const adjustment of ofKind([event], 'ADJUSTED').map(adjustmentOf)) {
+        this.#hash.addAdjustment({ ...adjustment, atMs: Math.max(adjustment.atMs, sealedUntilMs) })
+      }
+    }
+    for (const account of accounts) this.#addLines(account, books, nowMs)
+  }
+
+  hash(): string {
+    if (this.#digest === undefined) {
+      for (const [key, total] of this.#totals) this.#hash.addTotal(key, total)
+      this.#digest = this.#hash.digest()
+    }
+    return this.#digest
+  }
+
+  #addLines(account: UsageInterval, books: Rules['books'], nowMs: number): void {
+    const book = books.get(account.segments[0]?.terms.priceBook ?? '')
+    if (!book) return
+    for (const { currency, nanos } of chargeLines(account, book, { nowMs })) {
+      this.nanos.set(currency, (this.nanos.get(currency) ?? 0n) + nanos)
+    }
+  }
+}
+
+async function checkTotals(
+  ledger: LedgerStore,
+  replay: Replay,
+  signal: AbortSignal,
+): Promise<LedgerProblem[]> {
+  const period = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }
+  const totals = await ledger.totals({ period, by: [], nowMs: replay.nowMs }, signal)
+  const billed = new Map(totals.map(({ currency, nanos }) => [currency, nanos]))
+  return [...replay.nanos].flatMap(([currency, nanos]) => {
+    const found = billed.get(currency) ?? 0n
+    const claim = 'the lines add up to the totals of bills'
+    return found === nanos
+      ? []
+      : [{ claim, message: `${nanos} nano-${currency} of lines, ${found} in total` }]
   })
 }
 
-function checkSlices(
-  interval: UsageInterval,
-  books: ReadonlyMap<string, PriceBook>,
-  nowMs: number,
-): LedgerProblem[] {
-  const claim = 'slices of an interval add up to it'
-  const book = books.get(interval.segments[0]?.terms.priceBook ?? '')
-  if (!book) return []
-  const slices = sliceInterval(interval, book, { nowMs })
-  const sumMs = slices.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)
-  const wholeMs = billedEndMs(interval, book, nowMs) - interval.startMs
-  const meets = slices.every(({ fromMs }, index) => fromMs === (slices[index - 1]?.toMs ?? interval.startMs))
-  if (sumMs === wholeMs && meets) return []
-  const { podUid, incarnation } = interval
-  return [
-    { claim, message: `Pod ${podUid}, sandbox ${incarnation}: slices of ${sumMs} ms, billed ${wholeMs} ms` },
-  ]
-}
-
-function checkReplay(replayed: readonly UsageInterval[], stored: readonly UsageInterval[]): LedgerProblem[] {
-  const claim = 'replaying the log gives the same intervals'
-  const keyOf = ({ podUid, incarnation }: UsageInterval): string => `${podUid}, sandbox ${incarnation}`
-  const kept = new Map(stored.map((interval) => [keyOf(interval), encodeJson(interval)]))
+async function checkSeals(
+  ledger: LedgerStore,
+  { books, seals }: { readonly books: ReadonlyMap<string, PriceBook>; readonly seals: readonly Seal[] },
+  signal: AbortSignal,
+): Promise<LedgerProblem[]> {
+  const claim = 'sealed periods are as they were sealed'
   const problems: LedgerProblem[] = []
-  for (const interval of replayed) {
-    const key = keyOf(interval)
-    if (kept.get(key) !== encodeJson(interval)) problems.push({ claim, message: `Pod ${key} differs` })
-    kept.delete(key)
+  const periods = sealedPeriods(seals)
+  for (const [index, { hash, prevHash, ...seal }] of seals.entries()) {
+    const isChained = prevHash === (seals[index - 1]?.hash ?? genesisHash) && seal.number === index + 1
+    if (!isChained || hash !== sealHash(prevHash, encodeSeal(seal))) {
+      problems.push({ claim, message: `seal ${index + 1} was changed, or does not follow the one before` })
+    }
+    const period = periods[index]
+    const invoice = period && (await readInvoice(ledger, { period, books }, signal))
+    const { lines, adjustments, sums } = seal
+    const found = invoice && {
+      lines: { count: invoice.lines, hash: invoice.linesHash },
+      adjustments: { count: invoice.adjustments, hash: invoice.adjustmentsHash },
+      sums: invoice.sums,
+    }
+    if (encodeJson(found) !== encodeJson({ lines, adjustments, sums })) {
+      problems.push({ claim, message: `the bill of seal ${index + 1} is another one now` })
+    }
   }
-  for (const key of kept.keys()) problems.push({ claim, message: `Pod ${key} has no events` })
   return problems
-}
-
-/** Not every order, but the one that differs most, with each event twice. The tests try random ones. */
-function checkOrder(history: PodHistory, events: readonly UsageEvent[]): LedgerProblem[] {
-  const again = projectPod(history.podUid, [...events.toReversed(), ...events])
-  if (encodeJson(again) === encodeJson(history)) return []
-  const claim = 'order and repetition of deliveries do not matter'
-  return [{ claim, message: `Pod ${history.podUid} differs when its events come in another order` }]
 }

@@ -15,3 +15,13 @@ export async function openLedgerFile(
   if (!existsSync(place)) throw new SpillwayError('Usage', `--ledger: ${place} does not exist`)
   return await openSqliteLedger({ file: place, readOnly: true })
 }
+
+/** The same for writing. LedgerUnavailable while a Spillway writes it: that one is to be asked instead. */
+export async function openLedgerToWrite(
+  place: string,
+  { environment }: Pick<CliContext, 'environment'>,
+): Promise<LedgerStore> {
+  if (isPostgresUrl(place)) return await openPostgresLedger({ url: place, environment })
+  if (!existsSync(place)) throw new SpillwayError('Usage', `--ledger: ${place} does not exist`)
+  return await openSqliteLedger({ file: place })
+}

@@ -6,6 +6,7 @@ import { bill } from '../../src/billing/invoice.ts'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { encodeJson } from '../../src/billing/ledger-json.ts'
 import { sealPeriod } from '../../src/billing/seal-period.ts'
+import { verifyLedger } from '../../src/billing/verify.ts'
 import { nanoScale, parseDecimal, roundRational } from '../../src/model/money.ts'
 import { addQuantities, noQuantities, type Quantities } from '../../src/model/usage.ts'
 import { lateBooks, octoberMs, someEvents } from '../support/late-histories.ts'
@@ -93,6 +94,7 @@ describe('sealed periods', () => {
           const before = await projections(sealed)
           await sealed.rebuild(never)
           expect(await projections(sealed)).toBe(before)
+          expect((await verifyLedger(sealed, { nowMs }, never)).problems).toEqual([])
           await Promise.all([sealed.close(), unsealed.close()])
         },
       ),

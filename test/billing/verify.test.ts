@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
+import { sealPeriod } from '../../src/billing/seal-period.ts'
 import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
 import { verifyLedger, type LedgerReport } from '../../src/billing/verify.ts'
 import { fakeEpochMs as start } from '../support/fake-clock.ts'
@@ -74,6 +75,40 @@ describe('ledger verify', () => {
       { claim: 'replaying the log gives the same intervals', message: 'Pod b, sandbox 0 differs' },
     ])
   })
+
+  it.each([
+    [
+      'a kept sum',
+      "update day_total set nanos = '1'",
+      'replaying the log gives the same sums and adjustments',
+    ],
+    [
+      'a kept sum that bills use',
+      "update day_total set nanos = '1'",
+      'the lines add up to the totals of bills',
+    ],
+    [
+      'a seal',
+      "drop trigger seal_no_update; update seal set body = replace(body, 'USD', 'EUR')",
+      'sealed periods are as they were sealed',
+    ],
+    [
+      'a bill that is not as it was sealed',
+      "update account set body = replace(body, '2048', '1024') where pod_uid = 'a'",
+      'sealed periods are as they were sealed',
+    ],
+  ])(
+    'notices %s',
+    async (_what, statement, claim) => {
+      const ledger = await openSqliteLedger({ file })
+      const toMs = start + 3_600_000
+      await sealPeriod(ledger, { fromMs: start - 3_600_000, toMs, nowMs: toMs, acceptUncertain: true }, never)
+      await ledger.close()
+      tamper(statement)
+      expect((await verify()).problems.map((problem) => problem.claim)).toContain(claim)
+    },
+    20_000,
+  )
 
   it('notices sandboxes of one Pod at the same time', async () => {
     const ledger = await openSqliteLedger({ file })

@@ -19,13 +19,6 @@ export function readOnlyLedger(
     append: refuse,
     keepPriceBooks: refuse,
     events: refuse,
-    totals: refuse,
-    seals: () => Promise.resolve([]),
-    seal: refuse,
-    pods: refuse,
-    openQuestions: refuse,
-    rebuild: refuse,
-    keptTotals: refuse,
     history: (podUid) => Promise.resolve(projectPod(podUid, events)),
     intervals: ({ fromMs, toMs }) =>
       Promise.resolve(intervals.filter(({ startMs, endMs = Infinity }) => startMs < toMs && endMs >= fromMs)),

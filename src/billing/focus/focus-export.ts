@@ -3,6 +3,7 @@ import { chargeIntervals } from '../bill-entries.ts'
 import { matches, namesOf, settle, type BillQuery } from '../bill-query.ts'
 import type { LedgerStore } from '../ledger.ts'
 import type { UsageInterval } from '../projection.ts'
+import { sealedUntil } from '../seal.ts'
 import { focusColumns, type FocusParties, type FocusVersion } from './focus-columns.ts'
 import { correctionRow, usageRows, type FocusRow } from './focus-row.ts'
 
@@ -21,7 +22,8 @@ export async function* focusRows(
   { isSealed, ...query }: FocusQuery & { readonly isSealed: IsSealed },
   signal: AbortSignal,
 ): AsyncGenerator<FocusRow> {
-  const { filter, nowMs, ...period } = settle({ ...query, by: [] })
+  const sealedUntilMs = sealedUntil(await ledger.seals(signal))
+  const { filter, nowMs, ...period } = settle({ ...query, by: [] }, { sealedUntilMs })
   const [intervals, books, adjustments] = await Promise.all([
     ledger.intervals(period, signal),
     ledger.priceBooks(signal),
@@ -34,12 +36,13 @@ export async function* focusRows(
   }
   const known = new Map<string, UsageInterval>(intervals.map((interval) => [interval.podUid, interval]))
   for (const adjustment of adjustments) {
-    const { podUid, atMs } = adjustment
+    const { podUid, atMs, corrects } = adjustment
     const interval = known.get(podUid) ?? (await ledger.history(podUid, signal)).intervals[0]
     const names = interval
       ? namesOf(interval)
       : { namespace: '', workload: '', pod: '', podUid, pool: '', labels: {} }
-    if (matches(names, filter)) yield correctionRow(adjustment, { interval, isSealed: isSealed(atMs) })
+    if (matches(names, filter))
+      yield correctionRow(adjustment, { interval, isSealed: corrects !== undefined || isSealed(atMs) })
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Insertable, Kysely, Selectable } from 'kysely'
 import type { Period } from '../charges.ts'
-import { added, placeOf, type DayTotal, type TotalsQuery } from '../usage-totals.ts'
+import { added, dayTotalKey, type DayTotal, type TotalsQuery } from '../usage-totals.ts'
 import { chunks } from './event-rows.ts'
 import type { LedgerSchema } from './schema.ts'
 
@@ -59,10 +59,6 @@ export async function addToDayTotals(
   for (const { sum, isNew } of sums) {
     if (sum.pods === 0 && !isNew) await remove(db, sum)
   }
-}
-
-export function dayTotalKey(total: DayTotal): string {
-  return `${total.dayMs} ${total.sinceDayMs} ${placeOf(total)}`
 }
 
 async function readKnown(

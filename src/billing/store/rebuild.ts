@@ -3,7 +3,7 @@ import { asPodUid, type PodUid } from '../../model/pod-key.ts'
 import { podAccounts } from '../accounts.ts'
 import type { SequencedEvent, StoredPod } from '../ledger.ts'
 import { sealedUntil } from '../seal.ts'
-import { added, dayTotals, type DayTotal } from '../usage-totals.ts'
+import { added, dayTotalKey, dayTotals, type DayTotal } from '../usage-totals.ts'
 import {
   accountOf,
   accountRow,
@@ -11,7 +11,7 @@ import {
   insertAdjustments,
   type ProjectionRules,
 } from './account-rows.ts'
-import { addToDayTotals, dayTotalKey } from './day-total-rows.ts'
+import { addToDayTotals } from './day-total-rows.ts'
 import { eventOf, rowsPerInsert } from './event-rows.ts'
 import type { LedgerSchema } from './schema.ts'
 

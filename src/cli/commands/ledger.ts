@@ -6,7 +6,10 @@ import { exitCodes, type CliContext } from '../context.ts'
 import { adminTarget, globalOptions } from '../global-options.ts'
 import { openLedgerFile } from '../ledger-file.ts'
 import { Output } from '../output.ts'
+import { ledgerAdjustCommand } from './ledger-adjust.ts'
 import { ledgerExportCommand } from './ledger-export.ts'
+import { ledgerRebuildCommand } from './ledger-rebuild.ts'
+import { ledgerSealCommand } from './ledger-seal.ts'
 
 interface VerifyFlags {
   readonly server?: string
@@ -31,6 +34,9 @@ export function ledgerCommand(context: CliContext, exit: (code: number) => void)
     .description('look after the ledger')
     .addCommand(verify)
     .addCommand(ledgerExportCommand(context))
+    .addCommand(ledgerSealCommand(context))
+    .addCommand(ledgerAdjustCommand(context))
+    .addCommand(ledgerRebuildCommand(context, exit))
 }
 
 async function verifyLedger(
@@ -53,11 +59,14 @@ async function verifyLedger(
   }
 }
 
-function formatReport({ events, pods, intervals, headHash, problems, ignored }: LedgerReport): string {
+function formatReport(report: LedgerReport): string {
+  const { events, pods, intervals, seals, headHash, sealHash, projectionHash, problems, ignored } = report
   const counts = `${events} events, ${pods} Pods, ${intervals} intervals; head ${headHash}\n`
+  const sealed = seals > 0 ? `${seals} seals, the last ${sealHash}\n` : ''
   const found = problems.map(({ claim, message }) => `  ✗ ${claim}: ${message}\n`).join('')
   const noted = ignored
     .map(({ kind, id, why }) => `  - ${kind} ${id.slice(0, 12)} changes nothing: ${why}\n`)
     .join('')
-  return `${counts}${found}${noted}${problems.length === 0 ? 'Every claim holds.\n' : ''}`
+  const verdict = problems.length === 0 ? 'Every claim holds.\n' : ''
+  return `${counts}${sealed}projections ${projectionHash}\n${found}${noted}${verdict}`
 }

@@ -14,7 +14,8 @@ import {
   type BillQuestion,
   type FocusQuestion,
 } from './bill-question.ts'
-import type { AdminReadModel, ExplainQuery } from './contract.ts'
+import type { AdjustQuestion, AdminReadModel, ExplainQuery, SealQuestion } from './contract.ts'
+import { adjustQuestionSchema, sealQuestionSchema } from './ledger-questions.ts'
 
 export interface AdminServerOptions {
   /** Unix socket; only its owner may connect. Under 100 characters, the kernel's limit. */
@@ -97,6 +98,16 @@ export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>):
   server.get('/v1/budgets', (_request, reply) => sendJson(reply, model.budgets()))
   server.get('/v1/ledger/verify', async (request, reply) =>
     sendJson(reply, await model.verify(request.signal)),
+  )
+  server.post<{ Body: SealQuestion }>(
+    '/v1/ledger/seal',
+    { schema: { body: sealQuestionSchema } },
+    async (request, reply) => sendJson(reply, await model.seal(request.body, whileAsked(reply.raw))),
+  )
+  server.post<{ Body: AdjustQuestion }>(
+    '/v1/ledger/adjust',
+    { schema: { body: adjustQuestionSchema } },
+    async (request, reply) => sendJson(reply, await model.adjust(request.body, whileAsked(reply.raw))),
   )
   server.get('/v1/ledger/export', (_request, reply) =>
     reply.type('application/x-ndjson').send(Readable.from(model.exportLedger(whileAsked(reply.raw)))),

@@ -190,6 +190,25 @@ export interface CheckView {
   }[]
 }
 
+/** Wall milliseconds. Without `fromMs`: from the last seal on. */
+export interface SealQuestion {
+  readonly fromMs?: number
+  readonly toMs: number
+  readonly acceptUncertain?: boolean
+}
+
+/** About one Pod, by UID, or a namespace as a whole. */
+export interface AdjustQuestion {
+  readonly pod?: string
+  readonly namespace?: string
+  readonly amount: string
+  readonly currency?: string
+  readonly reason: string
+  readonly author: string
+  readonly id?: string
+  readonly atMs?: number
+}
+
 /** What the rooms behind it give. `bill` and `verify` pass on billing's own JSON. */
 export interface AdminReadModel {
   status(signal: AbortSignal): Promise<StatusView>
@@ -199,6 +218,9 @@ export interface AdminReadModel {
   verify(signal: AbortSignal): Promise<unknown>
   /** Lines of JSON, as docs/reference/ledger-export.md has them. */
   exportLedger(signal: AbortSignal): AsyncIterable<string>
+  /** The two that write. */
+  seal(question: SealQuestion, signal: AbortSignal): Promise<unknown>
+  adjust(question: AdjustQuestion, signal: AbortSignal): Promise<unknown>
   explain(query: ExplainQuery, signal: AbortSignal): Promise<ExplainView>
   check(signal: AbortSignal): Promise<CheckView>
   budgets(): BudgetsView

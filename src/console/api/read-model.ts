@@ -4,6 +4,7 @@ import type { Node, Pod } from '../../model/kubernetes.ts'
 import { version } from '../../model/version.ts'
 import { poolLabel } from '../../model/words.ts'
 import type {
+  AdjustQuestion,
   AdminReadModel,
   BillQuery,
   BudgetsView,
@@ -13,6 +14,7 @@ import type {
   FocusQuery,
   NodeView,
   PodView,
+  SealQuestion,
   SpendView,
   StatusView,
 } from './contract.ts'
@@ -25,6 +27,12 @@ export interface BillingReader {
   focus(query: FocusQuery, signal: AbortSignal): AsyncIterable<string>
   verify(signal: AbortSignal): Promise<unknown>
   exportLedger(signal: AbortSignal): AsyncIterable<string>
+}
+
+/** What people write into the ledger. */
+export interface LedgerKeeper {
+  seal(question: SealQuestion, signal: AbortSignal): Promise<unknown>
+  adjust(question: AdjustQuestion, signal: AbortSignal): Promise<unknown>
 }
 
 export interface BilledPodView {
@@ -46,6 +54,7 @@ export interface ReadModelOptions {
   readonly nodes: Store<Node>
   readonly podsOn: (nodeName: string) => readonly Pod[]
   readonly billing: BillingReader
+  readonly keeper: LedgerKeeper
   readonly check: (signal: AbortSignal) => Promise<CheckView>
   readonly explain: (query: ExplainQuery, signal: AbortSignal) => Promise<ExplainView>
   readonly budgets: () => BudgetsView
@@ -61,6 +70,8 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
     focus: (query, signal) => billing.focus(query, signal),
     verify: (signal) => billing.verify(signal),
     exportLedger: (signal) => billing.exportLedger(signal),
+    seal: (question, signal) => options.keeper.seal(question, signal),
+    adjust: (question, signal) => options.keeper.adjust(question, signal),
     explain: (query, signal) => options.explain(query, signal),
     check: (signal) => options.check(signal),
     budgets: () => options.budgets(),

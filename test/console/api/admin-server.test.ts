@@ -16,6 +16,7 @@ import { silentLog } from '../../../src/telemetry/log.ts'
 const never = new AbortController().signal
 const asked: BillQuery[] = []
 const explained: ExplainQuery[] = []
+const written: object[] = []
 const explanation: ExplainView = {
   namespace: 'shop',
   name: 'web',
@@ -50,6 +51,14 @@ const model: AdminReadModel = {
     yield await Promise.resolve(`${version}\r\n`)
     if (version === '1.4') throw new SpillwayError('LedgerCorrupt', 'a book is missing')
     yield 'x\r\n'
+  },
+  seal: (question) => {
+    written.push(question)
+    return Promise.resolve({ number: 1, sums: [{ currency: 'USD', total: 5n }] })
+  },
+  adjust: (question) => {
+    written.push(question)
+    return Promise.resolve({ outcome: 'appended' })
   },
   verify: () => Promise.reject(new SpillwayError('LedgerCorrupt', 'event 7: hash differs')),
   async *exportLedger() {
@@ -176,4 +185,16 @@ test('the export comes as lines, as they are made', async () => {
   const texts = []
   for await (const text of readAdmin({ target: socket }, '/v1/ledger/export', {}, never)) texts.push(text)
   expect(texts.join('')).toBe('{"type":"ledger"}\n{"type":"end"}\n')
+})
+
+test('seals and adjusts what it is told to, and refuses what it does not know', async () => {
+  const seal = { toMs: 7_200_000, acceptUncertain: true }
+  expect(await askAdmin({ target: socket }, '/v1/ledger/seal', { body: seal }, never)).toEqual({
+    number: 1,
+    sums: [{ currency: 'USD', total: '5' }],
+  })
+  const adjustment = { pod: 'u', amount: '-1.5', reason: 'slow', author: 'ann' }
+  await askAdmin({ target: socket }, '/v1/ledger/adjust', { body: adjustment }, never)
+  expect(written).toEqual([seal, adjustment])
+  await expect(askAdmin({ target: socket }, '/v1/ledger/seal', { body: {} }, never)).rejects.toThrow('toMs')
 })
