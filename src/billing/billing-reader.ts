@@ -33,7 +33,7 @@ export class BillingReader {
   /** CSV, piece by piece. */
   focus({ version, parties, ...query }: FocusExport, signal: AbortSignal): AsyncIterable<string> {
     const nowMs = this.#clock.wallMs()
-    const rows = focusRows(this.#ledger, { ...query, nowMs, isSealed: () => false }, signal)
+    const rows = focusRows(this.#ledger, { ...query, nowMs }, signal)
     return focusCsv(rows, { version, parties })
   }
 

@@ -2,6 +2,7 @@ import { bookDifferences } from '../billing/book-differences.ts'
 import { shippedPriceBooks } from '../billing/shipped-price-books.ts'
 import { readPriceBookFile } from '../config/price-book-files.ts'
 import type { PriceBook } from '../model/price-book.ts'
+import type { CliContext } from './context.ts'
 import { openLedgerFile } from './ledger-file.ts'
 
 export interface BookCheck {
@@ -17,9 +18,9 @@ export interface BookCheck {
 export async function checkBookFiles(
   files: readonly string[],
   { ledger }: { readonly ledger?: string },
-  signal: AbortSignal,
+  context: Pick<CliContext, 'environment' | 'signal'>,
 ): Promise<readonly BookCheck[]> {
-  const billedBy = ledger === undefined ? [] : await booksOfLedger(ledger, signal)
+  const billedBy = ledger === undefined ? [] : await booksOfLedger(ledger, context)
   const seen = new Map<string, string>()
   return files.map((file) => {
     const { book, problems } = readPriceBookFile(file)
@@ -48,10 +49,13 @@ export function sizesIn({ specTable }: PriceBook): number {
   return all.reduce((sum, { memoryMiB }) => sum + memoryMiB.length, gpuRows.length)
 }
 
-async function booksOfLedger(file: string, signal: AbortSignal): Promise<readonly PriceBook[]> {
-  const ledger = await openLedgerFile(file)
+async function booksOfLedger(
+  place: string,
+  context: Pick<CliContext, 'environment' | 'signal'>,
+): Promise<readonly PriceBook[]> {
+  const ledger = await openLedgerFile(place, context)
   try {
-    return await ledger.priceBooks(signal)
+    return await ledger.priceBooks(context.signal)
   } finally {
     await ledger.close()
   }

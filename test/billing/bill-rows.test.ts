@@ -5,7 +5,7 @@ import { bill, type Bill } from '../../src/billing/invoice.ts'
 import { formatNanos, nanoScale, parseDecimal, roundRational } from '../../src/model/money.ts'
 import { fakeEpochMs as start } from '../support/fake-clock.ts'
 import { eventsOf, generatedNowMs as nowMs, generatedUsage } from '../support/generated-usage.ts'
-import { readOnlyLedger } from '../support/read-only-ledger.ts'
+import { memoryLedgerOf } from '../support/memory-ledger-of.ts'
 
 const never = new AbortController().signal
 
@@ -26,7 +26,7 @@ test('whatever a bill is by, its rows add up to the invoice, as other arithmetic
   await fc.assert(
     fc.asyncProperty(generatedUsage, async (generated) => {
       const lives = generated.map(eventsOf)
-      const ledger = readOnlyLedger(lives.flatMap(({ events }) => events))
+      const ledger = await memoryLedgerOf(lives.flatMap(({ events }) => events))
       const expected = lives.reduce((total, { nanos }) => total + nanos, 0n)
       const ask = (by: readonly BillGrouping[], filter: BillFilter = {}): Promise<Bill> =>
         bill(ledger, { fromMs: start, toMs: nowMs, by, nowMs, filter }, never)

@@ -1,17 +1,14 @@
 import { csvRecord } from '../../model/csv.ts'
 import { chargeIntervals } from '../bill-entries.ts'
-import { matches, namesOf, settle, type BillQuery } from '../bill-query.ts'
+import { matches, settle, type BillQuery } from '../bill-query.ts'
 import type { LedgerStore } from '../ledger.ts'
 import type { UsageInterval } from '../projection.ts'
 import { sealedUntil } from '../seal.ts'
 import { focusColumns, type FocusParties, type FocusVersion } from './focus-columns.ts'
-import { correctionRow, usageRows, type FocusRow } from './focus-row.ts'
+import { correctedNames, correctionRow, usageRows, type FocusRow } from './focus-row.ts'
 
 /** Whose charges of which time, as in a bill. */
 export type FocusQuery = Omit<BillQuery, 'by' | 'explain'>
-
-/** Tells whether the period that an instant lies in was closed before a correction came. */
-export type IsSealed = (atMs: number) => boolean
 
 /**
  * Every charge of a period: usage by sandbox and hour, then corrections. A Pod whose size is not known yet has none: it
@@ -19,7 +16,7 @@ export type IsSealed = (atMs: number) => boolean
  */
 export async function* focusRows(
   ledger: LedgerStore,
-  { isSealed, ...query }: FocusQuery & { readonly isSealed: IsSealed },
+  query: FocusQuery,
   signal: AbortSignal,
 ): AsyncGenerator<FocusRow> {
   const sealedUntilMs = sealedUntil(await ledger.seals(signal))
@@ -36,13 +33,11 @@ export async function* focusRows(
   }
   const known = new Map<string, UsageInterval>(intervals.map((interval) => [interval.podUid, interval]))
   for (const adjustment of adjustments) {
-    const { podUid, atMs, corrects } = adjustment
+    const { podUid } = adjustment
     const interval = known.get(podUid) ?? (await ledger.history(podUid, signal)).intervals[0]
-    const names = interval
-      ? namesOf(interval)
-      : { namespace: '', workload: '', pod: '', podUid, pool: '', labels: {} }
-    if (matches(names, filter))
-      yield correctionRow(adjustment, { interval, isSealed: corrects !== undefined || isSealed(atMs) })
+    if (!matches(correctedNames(adjustment, interval), filter)) continue
+    // One of a whole namespace has no Pod to know the cluster from.
+    yield correctionRow(adjustment, { interval, clusterUid: intervals[0]?.clusterUid ?? '' })
   }
 }
 

@@ -34,6 +34,8 @@ export interface FocusRow extends BilledNames {
   readonly category: 'Usage' | 'Adjustment'
   /** It corrects a period that was invoiced, here: sealed, before. */
   readonly isCorrection: boolean
+  /** At a price that only those pay who bought spot. */
+  readonly isSpot: boolean
   readonly description: string
   readonly currency: string
   /** Decimal strings; `cost` is `pricingQuantity` × `unitPrice`, digit by digit. */
@@ -102,6 +104,7 @@ function usageRow({ interval, book, line, parts, invoicedNanos, nowMs }: RowInpu
     toMs: parts.at(-1)?.toMs ?? line.hourMs,
     category: 'Usage',
     isCorrection: false,
+    isSpot: price?.purchase === 'spot',
     description: `${what} of Pod ${names.namespace}/${names.pod} for ${seconds} s${price ? '' : ': the book has no price'}`,
     currency: line.currency,
     cost: productOf(pricingQuantity, unitPrice),
@@ -120,26 +123,32 @@ function usageRow({ interval, book, line, parts, invoicedNanos, nowMs }: RowInpu
   }
 }
 
-/** A correction in money has neither quantity nor price; `isSealed`: the period that it corrects was closed before. */
+/**
+ * A correction in money has neither quantity nor price. What corrects a sealed period is FOCUS's `Correction`: billed in
+ * the period in which it became known, and about the one that was sealed.
+ */
 export function correctionRow(
-  { atMs, amount, currency, reason, incarnation, podUid }: Adjustment,
-  { interval, isSealed }: { readonly interval: UsageInterval | undefined; readonly isSealed: boolean },
+  adjustment: Adjustment,
+  { interval, clusterUid }: { readonly interval: UsageInterval | undefined; readonly clusterUid: string },
 ): FocusRow {
-  const unknown = { namespace: '', workload: '', pod: '', podUid, pool: '', labels: {}, clusterUid: '' }
-  const place = interval ? placeOf(interval, atMs) : { ...unknown, billingPeriod: monthOf(atMs) }
+  const { atMs, amount, currency, reason, incarnation, corrects } = adjustment
   const exact = parseDecimal(amount)
-  const nothing = { unitPrice: undefined, pricingQuantity: undefined, pricingUnit: undefined }
   return {
-    ...place,
-    ...nothing,
+    ...correctedNames(adjustment, interval),
+    clusterUid: interval?.clusterUid ?? clusterUid,
+    billingPeriod: monthOf(atMs),
     incarnation,
-    fromMs: atMs,
-    toMs: atMs,
+    fromMs: corrects?.fromMs ?? atMs,
+    toMs: corrects?.toMs ?? atMs,
     category: 'Adjustment',
-    isCorrection: isSealed,
+    isCorrection: corrects !== undefined,
+    isSpot: false,
     description: reason,
     currency,
     cost: amount,
+    unitPrice: undefined,
+    pricingQuantity: undefined,
+    pricingUnit: undefined,
     consumedQuantity: undefined,
     consumedUnit: undefined,
     sku: undefined,
@@ -150,6 +159,15 @@ export function correctionRow(
     exactCost: formatRational(exact),
     invoicedCost: formatNanos(roundRational(exact, nanoScale, 'half_even')),
   }
+}
+
+/** As they were frozen with it, else as the Pod has them. */
+export function correctedNames(
+  { podUid, about }: Adjustment,
+  interval: UsageInterval | undefined,
+): BilledNames {
+  const unknown = { namespace: '', workload: '', pod: '', podUid, pool: '', labels: {} }
+  return { ...(interval ? namesOf(interval) : unknown), ...about }
 }
 
 const resourceNouns: Readonly<Record<BilledResource, string>> = { cpu: 'CPU', memory: 'Memory', gpu: 'GPU' }

@@ -110,10 +110,9 @@ function exportServer(
 }
 
 async function* exportFile(file: string, query: FocusExport, context: CliContext): AsyncGenerator<string> {
-  const { clock, signal } = context
   const ledger = await openLedgerFile(file, context)
   try {
-    yield* new BillingReader(ledger, clock).focus(query, signal)
+    yield* new BillingReader(ledger, context.clock).focus(query, context.signal)
   } finally {
     await ledger.close()
   }

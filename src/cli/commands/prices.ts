@@ -52,9 +52,9 @@ function checkCommand(context: CliContext, exit: (code: number) => void): Comman
   return new Command('check')
     .description('whether files are price books, and every field of them that is wrong')
     .argument('<file...>')
-    .option('--ledger <file>', 'also whether a ledger was billed by another book of that id')
+    .option('--ledger <place>', 'also whether a ledger was billed by another book of that id')
     .action(async (files: string[], flags: { readonly ledger?: string }, command: Command) => {
-      const checks = await checkBookFiles(files, flags, context.signal)
+      const checks = await checkBookFiles(files, flags, context)
       const output = new Output(context.stdout, context.environment)
       if (globalOptions(command).json) output.json(checks)
       else output.write(formatChecks(checks))

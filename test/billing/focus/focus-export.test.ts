@@ -4,13 +4,13 @@ import { focusColumns, type FocusVersion } from '../../../src/billing/focus/focu
 import { focusCsv, focusRows } from '../../../src/billing/focus/focus-export.ts'
 import { bill } from '../../../src/billing/invoice.ts'
 import type { LedgerStore } from '../../../src/billing/ledger.ts'
-import type { UsageEvent } from '../../../src/model/usage.ts'
+import { noQuantities, type UsageEvent } from '../../../src/model/usage.ts'
 import { fakeEpochMs as start } from '../../support/fake-clock.ts'
 import { eventsOf, generatedNowMs, generatedUsage } from '../../support/generated-usage.ts'
 import { parseCsv } from '../../support/parse-csv.ts'
-import { readOnlyLedger } from '../../support/read-only-ledger.ts'
+import { memoryLedgerOf } from '../../support/memory-ledger-of.ts'
 import { shopLedger } from '../../support/shop-ledger.ts'
-import { lifeOf } from '../../support/usage-events.ts'
+import { lifeOf, testEvent } from '../../support/usage-events.ts'
 
 const never = new AbortController().signal
 const hour = 3_600_000
@@ -19,15 +19,14 @@ const parties = { operator: 'Acme', host: 'Machines', accountName: undefined }
 interface Asked {
   readonly version?: FocusVersion
   readonly nowMs?: number
-  readonly isSealed?: (atMs: number) => boolean
 }
 
 /** By column; null is undefined. */
 type Row = Readonly<Record<string, string | undefined>>
 
 async function exported(ledger: LedgerStore, asked: Asked = {}): Promise<Row[]> {
-  const { version = '1.2', nowMs = start + 26 * hour, isSealed = () => false } = asked
-  const query = { fromMs: start, toMs: start + 48 * hour, nowMs, isSealed }
+  const { version = '1.2', nowMs = start + 26 * hour } = asked
+  const query = { fromMs: start, toMs: start + 48 * hour, nowMs }
   let csv = ''
   for await (const piece of focusCsv(focusRows(ledger, query, never), { version, parties })) csv += piece
   const [header = [], ...records] = parseCsv(csv)
@@ -79,7 +78,7 @@ describe('every row of an export', () => {
       await fc.assert(
         fc.asyncProperty(generatedUsage, async (generated) => {
           const events = generated.flatMap((life, index) => eventsOf(life, index).events)
-          const ledger = readOnlyLedger(hourly ? byFlatDemo(events) : events)
+          const ledger = await memoryLedgerOf(hourly ? byFlatDemo(events) : events)
           const rows = await exported(ledger, { nowMs: generatedNowMs })
           for (const row of rows.filter(({ ChargeCategory }) => ChargeCategory === 'Usage')) {
             for (const cost of ['ListCost', 'ContractedCost', 'BilledCost', 'EffectiveCost']) {
@@ -103,7 +102,7 @@ describe('every row of an export', () => {
   )
 
   test('lies in whole seconds, within an hour and a month, and keeps the exact instants beside them', async () => {
-    const rows = await exported(readOnlyLedger(shopLedger(start)))
+    const rows = await exported(await memoryLedgerOf(shopLedger(start)))
     expect(rows.length).toBeGreaterThan(15)
     for (const row of rows) {
       const [from = '', to = ''] = [row['ChargePeriodStart'], row['ChargePeriodEnd']]
@@ -117,7 +116,7 @@ describe('every row of an export', () => {
   })
 
   test('names no amount and no date in what a SKU is called', async () => {
-    const rows = await exported(readOnlyLedger(shopLedger(start)))
+    const rows = await exported(await memoryLedgerOf(shopLedger(start)))
     const names = new Set(rows.flatMap(({ SkuId, SkuPriceId }) => [SkuId, SkuPriceId]))
     expect(names).toEqual(
       new Set(['eks-intel-core', 'eks-intel-memory', 'demo-core', 'demo-memory', 'unpriced-gpu', undefined]),
@@ -126,7 +125,7 @@ describe('every row of an export', () => {
 })
 
 test('what has no price is there with its quantity, at no cost', async () => {
-  const rows = await exported(readOnlyLedger(shopLedger(start)))
+  const rows = await exported(await memoryLedgerOf(shopLedger(start)))
   expect(rows.find(({ SkuId }) => SkuId === 'unpriced-gpu')).toMatchObject({
     BilledCost: '0',
     ListUnitPrice: '0',
@@ -137,32 +136,73 @@ test('what has no price is there with its quantity, at no cost', async () => {
 })
 
 test('a correction has neither SKU nor quantity, and is one to FOCUS only where the period was sealed', async () => {
-  const ledger = readOnlyLedger(shopLedger(start))
-  const correction = async (isSealed: boolean): Promise<Row | undefined> =>
-    (await exported(ledger, { isSealed: () => isSealed })).find(
-      ({ ChargeCategory }) => ChargeCategory === 'Adjustment',
-    )
-  const found = {
-    BilledCost: '-0.01',
-    ChargeDescription: 'the node was slow, see ticket 7',
-    ChargeFrequency: 'One-Time',
-    ChargePeriodStart: '2026-01-02T00:00:00Z',
-    ChargePeriodEnd: '2026-01-02T00:00:01Z',
-    ListUnitPrice: undefined,
-    PricingQuantity: undefined,
-    SkuId: undefined,
-    SubAccountId: 'etl',
+  const about = { namespace: 'frozen', workload: 'Job/report', pod: 'report-x', pool: 'night' }
+  const sealed = {
+    fromMs: start - 48 * hour,
+    toMs: start - 24 * hour,
+    causedBy: 'x',
+    quantities: noQuantities,
   }
-  expect(await correction(false)).toMatchObject({ ...found, ChargeClass: undefined })
-  expect(await correction(true)).toMatchObject({ ...found, ChargeClass: 'Correction' })
-  const classes = (await exported(ledger, { isSealed: () => true })).filter(({ ChargeClass }) => ChargeClass)
-  expect(classes).toHaveLength(1)
+  const money = { reason: 'it came late', amount: '1.5', currency: 'USD' }
+  const late = { kind: 'ADJUSTED', reference: '2', ...money, about, corrects: sealed } as const
+  const ledger = await memoryLedgerOf([
+    ...shopLedger(start),
+    testEvent('report-x', { atMs: start + 25 * hour, fact: late, source: 'spillway' }),
+  ])
+  const found = (await exported(ledger)).filter(({ ChargeCategory }) => ChargeCategory === 'Adjustment')
+  const none = { ChargeFrequency: 'One-Time', ListUnitPrice: undefined, PricingQuantity: undefined }
+  expect(found).toMatchObject([
+    {
+      ...none,
+      BilledCost: '-0.01',
+      ChargeClass: undefined,
+      ChargeDescription: 'the node was slow, see ticket 7',
+      ChargePeriodStart: '2026-01-02T00:00:00Z',
+      ChargePeriodEnd: '2026-01-02T00:00:01Z',
+      SkuId: undefined,
+      SubAccountId: 'etl',
+    },
+    {
+      ...none,
+      BilledCost: '1.5',
+      ChargeClass: 'Correction',
+      BillingPeriodStart: '2026-01-01T00:00:00Z',
+      ChargePeriodStart: '2025-12-30T00:00:00Z',
+      ChargePeriodEnd: '2025-12-31T00:00:00Z',
+      SubAccountId: 'frozen',
+    },
+  ])
+})
+
+test('a correction of a whole namespace is about no resource', async () => {
+  const about = { namespace: 'shop', workload: '', pod: '', pool: '' }
+  const money = { reason: 'credit', amount: '-1', currency: 'USD' }
+  const fact = { kind: 'ADJUSTED', reference: '1', ...money, about } as const
+  const ledger = await memoryLedgerOf([
+    ...lifeOf('a', { startMs: start, endMs: start + 5 }),
+    testEvent('nobody', { atMs: start, fact, source: 'person' }),
+  ])
+  expect((await exported(ledger)).at(-1)).toMatchObject({
+    BillingAccountId: 'cluster-1',
+    SubAccountId: 'shop',
+    ResourceId: undefined,
+    ResourceName: undefined,
+    ResourceType: undefined,
+  })
+})
+
+test('spot is told by its pricing category', async () => {
+  const spec = { cpuMillis: 1000n, memoryMiB: 1024n, gpus: 0n, purchase: 'spot' } as const
+  const rows = await exported(
+    await memoryLedgerOf(lifeOf('a', { startMs: start, endMs: start + hour, spec })),
+  )
+  expect(new Set(rows.map(({ PricingCategory }) => PricingCategory))).toEqual(new Set(['Dynamic']))
 })
 
 test('what a book bills beyond what ran is priced, and not consumed', async () => {
   const { shippedPriceBooks } = await import('../../../src/billing/shipped-price-books.ts')
   const books = shippedPriceBooks.map((book) => ({ ...book, minimumSeconds: 60 }))
-  const ledger = readOnlyLedger(lifeOf('a', { startMs: start, endMs: start + 1500 }), books)
+  const ledger = await memoryLedgerOf(lifeOf('a', { startMs: start, endMs: start + 1500 }), books)
   expect((await exported(ledger))[0]).toMatchObject({ PricingQuantity: '60', ConsumedQuantity: '1.5' })
 })
 
@@ -180,7 +220,7 @@ test('1.4 has other names for who provides than 1.2; our own columns come last',
 })
 
 test('null is an empty field, never a word for it', async () => {
-  const [row = {}] = await exported(readOnlyLedger(shopLedger(start)), { version: '1.4' })
+  const [row = {}] = await exported(await memoryLedgerOf(shopLedger(start)), { version: '1.4' })
   expect(row).toMatchObject({
     BillingAccountName: undefined,
     InvoiceId: undefined,
