@@ -104,8 +104,13 @@ function validate(
   const { stdout, stderr } = run(
     join(site, '../../../bin/focus-validator'),
     [
-      ...['--data-file', file, '--validate-version', '1.2', '--block-download'],
-      ...['--applicability-criteria', criteria.join(',')],
+      '--data-file',
+      file,
+      '--validate-version',
+      '1.2',
+      '--block-download',
+      '--applicability-criteria',
+      criteria.join(','),
     ],
     site,
   )
@@ -121,7 +126,13 @@ async function exportInto(folder: string, version: string): Promise<string> {
   const names = ['--operator', 'Acme', '--host', 'Machines', '--account-name', 'prod']
   const where = ['--ledger', join(folder, 'ledger.db'), '--output', file]
   const { code, stderr } = await runSpillway(
-    ...['export', 'focus', '--focus-version', version, ...period, ...names, ...where],
+    'export',
+    'focus',
+    '--focus-version',
+    version,
+    ...period,
+    ...names,
+    ...where,
   )
   if (code !== 0) throw new Error(stderr)
   return file
