@@ -27,8 +27,9 @@ export function checker(
       rightsMissing(api, extra, signal),
       listed(api, signal),
     ])
+    const { placement, daemonSets: ofDaemonSets } = admission
     return {
-      admission,
+      admission: { placement, daemonSets: ofDaemonSets },
       findings: checkCluster({
         serverVersion: cluster.serverVersion,
         admission,
