@@ -3,7 +3,7 @@ import type { Pod, Toleration } from '../model/kubernetes.ts'
 import { virtualNodeTaintKey } from '../model/words.ts'
 import type { BurstSource } from './burst/burst-source.ts'
 import type { PricedPool } from './burst/accounts.ts'
-import { budgetRefusal, type BudgetRefusal } from './burst/budget-rules.ts'
+import { budgetRefusal, doorRefusal, type BudgetQuestion, type BudgetRefusal } from './burst/budget-rules.ts'
 import { policyAnswer, quietAnswer, replicasAnswer, rulingOn, type Ruling } from './burst/burst-rules.ts'
 import { withPod, type ClusterPicture, type NodeRoom } from './cluster-picture.ts'
 import { describeFits } from './describe-fits.ts'
@@ -228,7 +228,11 @@ function choosePool(question: Question): Judgement {
     const letIn = hasRoom && isLetIn(pod, rooms)
     // Whoever may go there already is counted, and cannot be kept from it.
     const budget = pool && hasRoom && !letIn ? refusedByBudget(question, pool) : undefined
-    const evidence = refusal ?? budget?.evidence ?? describePool(fits)
+    const door = pool && letIn ? refusedAtDoor(question, pool) : undefined
+    const room = door
+      ? `${describePool(fits)}, but its node has to wait for money: ${door.evidence}`
+      : describePool(fits)
+    const evidence = refusal ?? budget?.evidence ?? room
     const passes = hasRoom && !budget
     rules.push({ rule: `pool ${name}`, passes, evidence })
     if (passes) return { decision: goTo(name, letIn, because), rules }
@@ -255,13 +259,24 @@ function poolsInOrder({ rules, ruling }: Question): readonly NamedPool[] {
     .map((name) => ({ name, pool: rules.pools.find((pool) => pool.name === name) }))
 }
 
-function refusedByBudget(
-  { pod, picture: { bursts, namespaces }, moment }: Question,
-  pool: OverflowPool,
-): BudgetRefusal | undefined {
-  if (!bursts) return undefined
+function refusedByBudget(question: Question, pool: OverflowPool): BudgetRefusal | undefined {
+  const asked = budgetQuestion(question)
+  return asked && budgetRefusal(pool, asked)
+}
+
+/** It may go there by itself, and finds this when it comes. */
+function refusedAtDoor(question: Question, pool: OverflowPool): BudgetRefusal | undefined {
+  const asked = budgetQuestion(question)
+  return asked && doorRefusal(pool, asked)
+}
+
+function budgetQuestion({
+  pod,
+  picture: { bursts, namespaces },
+  moment,
+}: Question): BudgetQuestion | undefined {
   const home = namespaces.get(pod.metadata?.namespace ?? '')
-  return budgetRefusal(pool, { pod, home, bursts, nowMs: moment.nowWallMs })
+  return bursts && { pod, home, bursts, nowMs: moment.nowWallMs }
 }
 
 function goTo(pool: string, letIn: boolean, because: string): OverflowDecision {

@@ -5,6 +5,10 @@ import { deletionCostAnnotation, deletionCostSetAnnotation } from '../../src/mod
 import type { ClusterObjects } from '../../src/scheduling/cluster-picture.ts'
 import { decideOverflow, withToleration, type OverflowRules } from '../../src/scheduling/decide-overflow.ts'
 import { explainPod, type PodExplanation } from '../../src/scheduling/explain-pod.ts'
+import { overflowPicture } from '../../src/scheduling/overflow-picture.ts'
+import { compileSpendCaps } from '../../src/config/spend-caps.ts'
+import type { BurstFacts } from '../../src/scheduling/burst/burst-picture.ts'
+import { dollars } from './burst/samples.ts'
 import { fitOn } from '../../src/scheduling/fit.ts'
 import { boundSample, clusterSample, podSample, serverSample, virtualSample } from './samples.ts'
 
@@ -129,6 +133,30 @@ describe('a Pod is explained', () => {
       pool: 'burst',
       nodes: ['burst-0'],
     })
+  })
+
+  it('that was sent out by hand to a pool whose budget has no room: its node has it wait', () => {
+    const spec = { nodeSelector: { 'spillway.dev/pool': 'burst' } }
+    const byHand = withToleration(podSample({ spec }), 'burst')
+    const budget = compileSpendCaps({ currency: 'USD', perHour: '0.5' })
+    const priced = {
+      ...rules.pools[0],
+      name: 'burst',
+      refuses: () => undefined,
+      rate: () => dollars(1n),
+      budget,
+    }
+    const { nowWallMs } = moment
+    const facts: BurstFacts = { policies: [], spend: { atMs: nowWallMs, records: [] }, gone: [] }
+    const bursts = { facts: () => facts, subscribe: () => () => undefined, tellHeld: () => undefined }
+    const asked = { ...rules, pools: [priced], bursts }
+    const objects = { nodes: [serverSample(), virtualSample()], pods: [hog], namespaces: [], services: [] }
+    const picture = overflowPicture(objects, { refused: [], rules: asked, nowWallMs })
+    const told = explainPod(byHand, picture, asked, moment)
+    expect(told).toMatchObject({ outcome: 'virtual', pool: 'burst' })
+    expect(told.rules.at(-1)?.evidence).toMatch(
+      /^1 has room, but its node has to wait for money: the budget of pool burst: until the end of the hour/,
+    )
   })
 
   it('with what each node says, servers first, in the order of their numbers', () => {

@@ -95,7 +95,7 @@ describe('the door', () => {
     expect(door.ask(arrived, 'burst')).toBeUndefined()
   })
 
-  test('gives room back when one has ended, and in the next hour', async () => {
+  test('gives room back when one has ended', async () => {
     const { door, pods, clock, state } = house('1')
     const [one, two] = [comes('one'), comes('two')]
     pods.replaceAll([one, two])
