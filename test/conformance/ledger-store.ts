@@ -5,6 +5,7 @@ import { asPodUid } from '../../src/model/pod-key.ts'
 import type { UsageFact } from '../../src/model/usage.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
 import { openLedger } from '../support/open-ledger.ts'
+import { testSealedLedger } from './sealed-ledger.ts'
 import { closedFact, intentFact, lifeOf, openedFact, testEvent } from '../support/usage-events.ts'
 
 const never = new AbortController().signal
@@ -162,6 +163,8 @@ export function testLedgerStore(name: string, makePlace: () => Promise<LedgerPla
       ])
       expect(await ledger.adjustments({ fromMs: start + 1, toMs: start + 2 }, never)).toEqual([])
     })
+
+    testSealedLedger(() => ledger, reopen)
 
     it('rejects with LedgerUnavailable once closed', async () => {
       await ledger.close()
