@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config'
 // Where nobody looks on, a test on real components gets a second try; the report says which needed it ("retry x1").
 const secondTry = process.env['CI'] ? 1 : 0
 
-// Projects by cost: `check` needs nothing, `journeys` needs the control-plane binaries, `e2e` needs root, `stories`
+// On a PostgreSQL server that they start, and with many openings of ledgers: more than `check` has the time for.
+const onPostgres = ['test/billing/store/postgres.test.ts', 'test/billing/store/ledger-backup.test.ts']
+
+// Projects by cost: `check` and `postgres` need nothing, `journeys` needs the control-plane binaries, `e2e` needs root, `stories`
 // share one embedded cluster. test/run.ts chooses.
 export default defineConfig({
   test: {
@@ -14,7 +17,13 @@ export default defineConfig({
           // Twice as fast: a file is read once, and not for each test file that uses it. No module keeps state of its own.
           isolate: false,
           include: ['test/**/*.test.ts'],
-          exclude: ['test/journeys/**', 'test/e2e/**', 'test/stories/**'],
+          exclude: ['test/journeys/**', 'test/e2e/**', 'test/stories/**', ...onPostgres],
+        },
+      },
+      {
+        test: {
+          name: 'postgres',
+          include: onPostgres,
         },
       },
       {

@@ -159,6 +159,7 @@ function prepare(...flags: readonly string[]): Outcome {
 
 function all(): Outcome[] {
   const outcomes = check()
+  outcomes.push(suite('the ledger on a PostgreSQL server', 'postgres', []))
   const prepared = prepare('--all')
   outcomes.push(prepared)
   if (prepared.failed > 0) {

@@ -1,6 +1,5 @@
 import type { LedgerStore } from '../billing/ledger.ts'
-import { openPostgresLedger } from '../billing/store/postgres.ts'
-import { openSqliteLedger } from '../billing/store/sqlite.ts'
+import { openLedger } from '../billing/store/open-ledger.ts'
 import type { LedgerConfig } from '../config/ledger.ts'
 import type { Task } from '../control/tasks.ts'
 import type { SpillwayError } from '../model/errors.ts'
@@ -28,10 +27,7 @@ export async function openHouseLedger(
     log.error({ code: error.code, error: error.message }, 'the ledger was taken over: this Spillway ends')
     takenOver.reject(error)
   }
-  const ledger =
-    config.kind === 'sqlite'
-      ? await openSqliteLedger({ file: config.file, clusterUid, onTakenOver })
-      : await openPostgresLedger({ ...config, environment, clusterUid, onTakenOver })
+  const ledger = await openLedger(config, { environment, clusterUid, onTakenOver })
   return { ledger, whileOurs: async (signal) => await Promise.race([takenOver.promise, aborted(signal)]) }
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Type, type Static } from 'typebox'
 import { errorMessage } from '../model/errors.ts'
-import { parsePostgresUrl } from './postgres-url.ts'
+import { isPostgresUrl, parsePostgresUrl } from './postgres-url.ts'
 import { text } from './schema-words.ts'
 
 export const ledgerSchema = Type.Object(
@@ -30,6 +30,13 @@ export const ledgerSchema = Type.Object(
 export type LedgerConfig =
   | { readonly kind: 'sqlite'; readonly file: string }
   | { readonly kind: 'postgres'; readonly url: string; readonly passwordFile: string | undefined }
+
+/** What `--ledger` says: a file, or a PostgreSQL URL. Throws Usage. */
+export function parseLedgerPlace(text: string): LedgerConfig {
+  if (!isPostgresUrl(text)) return { kind: 'sqlite', file: text }
+  parsePostgresUrl(text)
+  return { kind: 'postgres', url: text, passwordFile: undefined }
+}
 
 export function compileLedger(raw: Static<typeof ledgerSchema> = {}, stateDir: string): LedgerConfig {
   const { file, postgres } = raw

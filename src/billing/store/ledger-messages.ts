@@ -1,16 +1,12 @@
 /** What the ledger's callers and its thread tell each other. */
+import type { LedgerConfig } from '../../config/ledger.ts'
 import type { ErrorCode } from '../../model/errors.ts'
 import type { Claimant } from './claim.ts'
 import type { SqlLedger } from './sql-ledger.ts'
 
-/** Where a ledger lies. */
-export type LedgerLocation =
-  | { readonly kind: 'sqlite'; readonly file: string }
-  | { readonly kind: 'postgres'; readonly url: string; readonly passwordFile: string | undefined }
-
 /** What a thread begins with. */
 export interface OpenRequest {
-  readonly location: LedgerLocation
+  readonly location: LedgerConfig
   /** Undefined: for reading, which changes nothing. */
   readonly claimant: Claimant | undefined
   /** What the database's client is told besides: the PG* variables. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import type { LedgerConfig } from '../../config/ledger.ts'
 import { SpillwayError } from '../../model/errors.ts'
 import type { PodUid } from '../../model/pod-key.ts'
 import type { PriceBook } from '../../model/price-book.ts'
@@ -23,7 +24,6 @@ import type { Claimant } from './claim.ts'
 import {
   openingId,
   type LedgerCall,
-  type LedgerLocation,
   type OpenRequest,
   type WorkerAnswer,
   type WorkerRequest,
@@ -31,7 +31,7 @@ import {
 import type { SqlLedger } from './sql-ledger.ts'
 
 export interface WorkerLedgerOptions {
-  readonly location: LedgerLocation
+  readonly location: LedgerConfig
   /** How errors call the place. */
   readonly name: string
   readonly readOnly: boolean

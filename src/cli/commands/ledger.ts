@@ -7,6 +7,7 @@ import { adminTarget, globalOptions } from '../global-options.ts'
 import { openLedgerFile } from '../ledger-file.ts'
 import { Output } from '../output.ts'
 import { ledgerAdjustCommand } from './ledger-adjust.ts'
+import { ledgerBackupCommands } from './ledger-backup.ts'
 import { ledgerExportCommand } from './ledger-export.ts'
 import { ledgerRebuildCommand } from './ledger-rebuild.ts'
 import { ledgerSealCommand } from './ledger-seal.ts'
@@ -30,13 +31,17 @@ export function ledgerCommand(context: CliContext, exit: (code: number) => void)
       else output.write(formatReport(report))
       if (report.problems.length > 0) exit(exitCodes.claimFalse)
     })
-  return new Command('ledger')
-    .description('look after the ledger')
-    .addCommand(verify)
-    .addCommand(ledgerExportCommand(context))
-    .addCommand(ledgerSealCommand(context))
-    .addCommand(ledgerAdjustCommand(context))
-    .addCommand(ledgerRebuildCommand(context, exit))
+  const verbs = [
+    verify,
+    ledgerExportCommand(context),
+    ledgerSealCommand(context),
+    ledgerAdjustCommand(context),
+    ledgerRebuildCommand(context, exit),
+    ...ledgerBackupCommands(context, exit),
+  ]
+  const ledger = new Command('ledger').description('look after the ledger')
+  for (const verb of verbs) ledger.addCommand(verb)
+  return ledger
 }
 
 async function verifyLedger(
