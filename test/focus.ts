@@ -36,7 +36,10 @@ const criteria = [
 const invoiceId = ['InvoiceId-C-005-C']
 /** 1.4 has no ProviderName and no PublisherName any more; the validator brings the rules of 1.2 alone along. */
 const providers = [
-  ...['BilledCost-C-000-M', 'BilledCost-C-005-C', 'CostAndUsage-D-021-M', 'CostAndUsage-D-038-M'],
+  'BilledCost-C-000-M',
+  'BilledCost-C-005-C',
+  'CostAndUsage-D-021-M',
+  'CostAndUsage-D-038-M',
   ...['ProviderName', 'PublisherName'].flatMap((column) =>
     ['000', '001', '002', '003'].map((rule) => `${column}-C-${rule}-M`),
   ),

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { LedgerStore } from '../billing/ledger.ts'
 import { openLedger } from '../billing/store/open-ledger.ts'
-import { parseLedgerPlace } from '../config/ledger.ts'
+import { parseLedgerPlace, type LedgerConfig } from '../config/ledger.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { CliContext } from './context.ts'
 
@@ -10,19 +10,21 @@ export async function openLedgerFile(
   text: string,
   { environment }: Pick<CliContext, 'environment'>,
 ): Promise<LedgerStore> {
-  const place = parseLedgerPlace(text)
-  if (place.kind === 'sqlite' && !existsSync(place.file)) {
-    throw new SpillwayError('Usage', `--ledger: ${place.file} does not exist`)
-  }
-  return await openLedger(place, { environment, readOnly: true })
+  return await openLedger(existingPlace(text), { environment, readOnly: true })
 }
 
 /** The same for writing. LedgerUnavailable while a Spillway writes it: that one is to be asked instead. */
 export async function openLedgerToWrite(
-  place: string,
+  text: string,
   { environment }: Pick<CliContext, 'environment'>,
 ): Promise<LedgerStore> {
-  if (isPostgresUrl(place)) return await openPostgresLedger({ url: place, environment })
-  if (!existsSync(place)) throw new SpillwayError('Usage', `--ledger: ${place} does not exist`)
-  return await openSqliteLedger({ file: place })
+  return await openLedger(existingPlace(text), { environment })
+}
+
+function existingPlace(text: string): LedgerConfig {
+  const place = parseLedgerPlace(text)
+  if (place.kind === 'sqlite' && !existsSync(place.file)) {
+    throw new SpillwayError('Usage', `--ledger: ${place.file} does not exist`)
+  }
+  return place
 }
