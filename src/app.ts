@@ -40,7 +40,7 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
     instance: config.clusterName,
     ...world,
   })
-  const pools = knownPools(config, world, cluster, [...books.keys()])
+  const pools = knownPools(config, world, cluster, books)
   const meter = await openMeter(
     {
       ledger,
@@ -86,7 +86,7 @@ function knownPools(
   config: Config,
   { clock, log, random }: World,
   { api }: Cluster,
-  priceBooks: readonly string[],
+  priceBooks: House['books'],
 ): KnownPools {
   return new KnownPools({
     filePools: config.pools,

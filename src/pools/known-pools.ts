@@ -27,7 +27,7 @@ export interface KnownPoolsOptions {
   readonly filePools: readonly PoolConfig[]
   /** Names that pools may name. */
   readonly backends: readonly string[]
-  readonly priceBooks: readonly string[]
+  readonly priceBooks: ReadonlyMap<string, { readonly currency: string }>
   /** Ours: what another Spillway of the same cluster has taken is not told of. */
   readonly instance: string
   readonly api: KubeApi
@@ -188,8 +188,14 @@ export class KnownPools {
   #checked(pool: PoolConfig): Pick<KnownPool, 'config' | 'problems'> {
     const { backends, priceBooks } = this.#options
     const problems = checkPool(pool, backends)
-    if (!priceBooks.includes(pool.priceBook)) {
-      problems.push(`priceBook: found "${pool.priceBook}"; allowed: ${priceBooks.join(', ')}`)
+    const book = priceBooks.get(pool.priceBook)
+    if (!book) {
+      problems.push(`priceBook: found "${pool.priceBook}"; allowed: ${[...priceBooks.keys()].join(', ')}`)
+    } else if (pool.budget && pool.budget.currency !== book.currency) {
+      // Amounts in different currencies are never added up: nothing would ever fit.
+      problems.push(
+        `budget.currency: found "${pool.budget.currency}"; allowed: ${book.currency}, as price book ${pool.priceBook} has it`,
+      )
     }
     return { config: problems.length > 0 ? undefined : pool, problems }
   }

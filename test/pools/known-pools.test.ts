@@ -30,7 +30,7 @@ function poolsOver(answers: {
   return new KnownPools({
     filePools: [burst],
     backends: ['local'],
-    priceBooks: ['tencent-eks-intl-2023-06-30'],
+    priceBooks: new Map([['tencent-eks-intl-2023-06-30', { currency: 'USD' }]]),
     instance: 'shop',
     api,
     clock: answers.clock ?? new FakeClock(),
@@ -115,10 +115,15 @@ describe('where it does', () => {
   test('one that cannot be taken says which field, what was found and what is allowed', async () => {
     const odd = poolObject({ ...burst, backend: 'x' })
     const older = { ...odd, metadata: { name: 'older' }, spec: { backend: 'local', colour: 'red' } }
-    const pools = poolsOver({ list: () => [odd, older] })
+    const euros = { ...poolObject({ ...burst, name: 'euros' }) }
+    const priced = { ...euros, spec: { ...euros.spec, budget: { currency: 'EUR', perDay: '5' } } }
+    const pools = poolsOver({ list: () => [odd, older, priced] })
     await running(pools, async () => {
       expect(pools.configs()).toEqual([])
       expect(pools.get('burst')?.problems).toEqual(['backend: found "x"; allowed: local'])
+      expect(pools.get('euros')?.problems).toEqual([
+        'budget.currency: found "EUR"; allowed: USD, as price book tencent-eks-intl-2023-06-30 has it',
+      ])
       expect(pools.get('older')?.problems[0]).toContain('colour: unknown field; allowed here: name, replicas')
     })
   })
