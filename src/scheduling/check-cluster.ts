@@ -3,6 +3,7 @@ import { untoleratedTaints } from '../lifecycle/tolerations.ts'
 import type { KubeObject, Namespace, Node, Pod, PodSpec, Service } from '../model/kubernetes.ts'
 import { isPlacement, placementLabel, placements } from '../model/words.ts'
 import type { BurstPolicy } from './burst/burst-policy.ts'
+import { checkNamespaceBudgets } from './burst/check-namespace-budgets.ts'
 import { checkBurstPolicies } from './check-burst-policies.ts'
 import { isOver, poolOf } from './cluster-picture.ts'
 import { foreignSpelling } from './foreign-spelling.ts'
@@ -74,6 +75,7 @@ export function checkCluster(facts: ClusterFacts): readonly Finding[] {
     ...localTraffic(facts),
     ...unfitPods(facts),
     ...checkBurstPolicies(facts),
+    ...checkNamespaceBudgets(facts.namespaces),
     ...foreignWords(facts),
   ]
   return findings.sort((a, b) => Number(a.level === 'note') - Number(b.level === 'note'))

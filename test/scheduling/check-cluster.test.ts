@@ -37,6 +37,13 @@ describe('the check of a cluster', () => {
     expect(found({ pods: [podSample(), boundSample('server-0')] })).toEqual([])
   })
 
+  it('finds a budget of a namespace that cannot be read', () => {
+    const annotations = { 'spillway.dev/budget-per-day': 'ten' }
+    expect(found({ namespaces: [{ metadata: { name: 'shop', annotations } }] })).toEqual([
+      'problem: Namespace shop: spillway.dev/budget-per-day: found "ten"; allowed: an amount and a currency, as in "10.50 USD" → mend the annotation: until then no more of its Pods start on virtual nodes',
+    ])
+  })
+
   it('finds rights that the controller lacks', () => {
     expect(found({ missingRights: ['patch pods', 'create leases'] })).toEqual([
       'problem: the controller may not patch pods, create leases → kubectl apply -f deploy/rbac.yaml',
