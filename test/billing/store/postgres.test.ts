@@ -7,13 +7,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { LedgerStore } from '../../../src/billing/ledger.ts'
 import { openPostgresLedger, type PostgresLedgerOptions } from '../../../src/billing/store/postgres.ts'
 import { verifyLedger } from '../../../src/billing/verify.ts'
+import { runCli } from '../../../src/cli/program.ts'
 import { findFreePorts } from '../../../src/dev-cluster/free-ports.ts'
 import { CertificateAuthority } from '../../../src/dev-cluster/pki.ts'
 import { errorMessage, hasCode, type SpillwayError } from '../../../src/model/errors.ts'
 import { asPodUid } from '../../../src/model/pod-key.ts'
 import { testLedgerStore, type LedgerPlace } from '../../conformance/ledger-store.ts'
 import { testLedgerWriters } from '../../conformance/ledger-writers.ts'
-import { fakeEpochMs } from '../../support/fake-clock.ts'
+import { FakeClock, fakeEpochMs } from '../../support/fake-clock.ts'
 import { openLedger } from '../../support/open-ledger.ts'
 import { startPostgres, type PostgresServer } from '../../support/postgres-server.ts'
 import { until } from '../../support/until.ts'
@@ -228,6 +229,48 @@ describe('the PostgreSQL ledger', { timeout: 60_000 }, () => {
       }
     }
   }
+
+  it('is refused to a writer whose claim goes to another between its question and its write', async () => {
+    const ledger = await open(place.url)
+    await append(ledger, 'a')
+    const other = await server.session()
+    await other.query(`begin; update ${schema}.writer set epoch = epoch + 1, holder = 'other'`)
+    const waiting = append(ledger, 'b').catch((error: unknown) => error)
+    await until(
+      'its write waits for the other one',
+      async () => (await server.query('select 1 from pg_locks where not granted')).length > 0,
+      never,
+    )
+    await other.query('commit')
+    await other.end()
+    expect(await waiting).toMatchObject({ code: 'LedgerTakenOver' })
+    expect(await podsIn(ledger)).toEqual(['a'])
+  })
+
+  it('can be read by a role that may do nothing else, from the command line', async () => {
+    await append(await open(place.url), 'a')
+    await server.query(`
+      create role reader login; grant usage on schema ${schema} to reader;
+      grant select on all tables in schema ${schema} to reader`)
+    const told: string[] = []
+    const context = {
+      environment: {},
+      clock: new FakeClock(),
+      random: () => 0.5,
+      stdout: { write: (text: string) => told.push(text) },
+      stderr: { write: (text: string) => told.push(text) },
+      signal: never,
+    }
+    const url = server.ledgerUrl(schema, 'reader')
+    expect([await runCli(['ledger', 'verify', '--ledger', url], context), told.join('')]).toEqual([
+      0,
+      expect.stringContaining('3 events, 1 Pods'),
+    ])
+    expect(await runCli(['bill', '--ledger', 'postgresql://me:geheim@db/x'], context)).toBe(2)
+    expect(told.join('')).toContain('holds a password')
+    expect(told.join('')).not.toContain('geheim')
+    await server.query(`drop schema ${schema} cascade; drop role reader`)
+  })
 
   it('stands beside others in one database, each numbered on its own', async () => {
     const other = await makePlace()
