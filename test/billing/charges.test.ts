@@ -2,13 +2,18 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { billedEndMs, chargeLines, floorHour, hourMs, sliceInterval } from '../../src/billing/charges.ts'
 import { tencentEksIntl } from '../../src/billing/price-books/tencent-eks-intl-2023-06-30.ts'
+import { billingTerms } from '../../src/billing/meter.ts'
 import { projectPod, type UsageInterval } from '../../src/billing/projection.ts'
+import { checkPriceBook } from '../../src/config/check-price-book.ts'
+import type { Pod } from '../../src/model/kubernetes.ts'
 import { formatNanos } from '../../src/model/money.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import type { PriceBook } from '../../src/model/price-book.ts'
 import type { Spec } from '../../src/model/spec.ts'
+import { purchaseAnnotation } from '../../src/model/words.ts'
 import { trueNanos, type TruePrice } from '../support/billing-oracle.ts'
 import { fakeEpochMs as start } from '../support/fake-clock.ts'
+import { cellsOf, cheapest, type Cell } from '../support/spec-cells.ts'
 import { lifeOf, terms, testEvent } from '../support/usage-events.ts'
 
 interface Life {
@@ -170,5 +175,114 @@ describe('charges', () => {
       { resource: 'memory', nanos: 2073n },
       { resource: 'gpu', sku: undefined, quantity: 2000n, nanos: 0n },
     ])
+  })
+})
+
+// Each turn's prices are those of Intel on demand; spot is a fifth.
+const tableTurns = [
+  { fromMs: 0, core: 5000, gib: 2000 },
+  { fromMs: start + 1_800_007, core: 10_000, gib: 3000 },
+  { fromMs: start + 7_200_000, core: 3500, gib: 1500 },
+] as const
+const nano = (units: number): string => `0.${String(units).padStart(9, '0')}`
+const turningTable: PriceBook = {
+  ...tencentEksIntl,
+  prices: tableTurns.flatMap(({ fromMs, core, gib }, index) => {
+    const until = tableTurns[index + 1]?.fromMs
+    const valid = {
+      ...(fromMs > 0 && { validFrom: new Date(fromMs).toISOString() }),
+      ...(until !== undefined && { validTo: new Date(until).toISOString() }),
+    }
+    return (['', '-spot'] as const).flatMap((suffix) => {
+      const share = suffix === '' ? 1 : 5
+      const spot = suffix === '' ? {} : ({ purchase: 'spot' } as const)
+      return [
+        { sku: `core${suffix}`, unit: 'Core-Seconds', price: nano(core / share), ...spot, ...valid } as const,
+        { sku: `memory${suffix}`, unit: 'GiB-Seconds', price: nano(gib / share), ...spot, ...valid } as const,
+      ]
+    })
+  }),
+}
+const intelCells = cellsOf(`0.25: 0.5, 1, 2
+  0.5: 1, 2, 3, 4
+  1: 1-8
+  2: 4-16
+  4: 8-32
+  8: 16-32
+  12: 24-48
+  16: 32-64`)
+
+const anyWish = fc.record({
+  millis: fc.integer({ min: 1, max: 16_000 }),
+  mib: fc.integer({ min: 1, max: 65_536 }),
+})
+const anyTableLife = fc.record({
+  startMs: fc.nat(4_000_000).map((ms) => start + ms),
+  durationMs: fc.nat(9_000_000),
+  wish: anyWish,
+  resizes: fc.array(fc.record({ afterMs: fc.nat(9_000_000), wish: anyWish }), { maxLength: 4 }),
+  isSpot: fc.boolean(),
+})
+
+describe('a Pod that is resized over the cells of a table while prices change', () => {
+  const podAsking = ({ millis, mib }: Cell, isSpot: boolean): Pod => ({
+    metadata: { annotations: isSpot ? { [purchaseAnnotation]: 'spot' } : {} },
+    spec: {
+      containers: [{ name: 'a', resources: { requests: { cpu: `${millis}m`, memory: `${mib}Mi` } } }],
+    },
+  })
+
+  const slow = { timeout: 30_000 }
+  it(
+    'is billed each moment the cheapest cell that holds it, at the price of that moment, to the last nano-unit',
+    slow,
+    () => {
+      expect(checkPriceBook(turningTable)).toEqual([])
+      fc.assert(
+        fc.property(anyTableLife, ({ startMs, durationMs, wish, resizes, isSpot }) => {
+          const endMs = startMs + durationMs
+          const later = resizes.toSorted((a, b) => a.afterMs - b.afterMs)
+          const wishes = [
+            { atMs: startMs, wish },
+            ...later.map(({ afterMs, wish }) => ({ atMs: startMs + afterMs, wish })),
+          ]
+          const sizes = wishes.map(({ atMs, wish }) => ({
+            atMs,
+            spec: billingTerms(podAsking(wish, isSpot), turningTable).spec,
+          }))
+          const interval = intervalOf({ startMs, endMs, spec: sizes[0]!.spec, resizes: sizes.slice(1) })
+          const held = wishes.map(({ atMs, wish }) => {
+            const cell = cheapest(intelCells, wish, [4976, 2073])
+            return {
+              fromMs: atMs,
+              cores: String((cell?.millis ?? 0) / 1000),
+              gib: String((cell?.mib ?? 0) / 1024),
+            }
+          })
+          const prices = tableTurns.map(({ fromMs, core, gib }) => {
+            const share = isSpot ? 5 : 1
+            return { fromMs, core: nano(core / share), gib: nano(gib / share) }
+          })
+          expect(nanosOf(interval, turningTable)).toBe(trueNanos({ startMs, endMs, held }, prices))
+        }),
+        { numRuns: 40 },
+      )
+    },
+  )
+
+  it('goes from 4 cores to 12 when it asks for a GiB more than 32', () => {
+    const sizeOf = (gib: number): Spec =>
+      billingTerms(podAsking({ millis: 4000, mib: gib * 1024 }, false), tencentEksIntl).spec
+    const second = { startMs: start, endMs: start + 2000, spec: sizeOf(32) }
+    const interval = intervalOf({ ...second, resizes: [{ atMs: start + 1000, spec: sizeOf(33) }] })
+    // 4 × 4976 + 32 × 2073, then 12 × 4976 + 33 × 2073.
+    expect(nanosOf(interval)).toBe(86_240n + 128_121n)
+  })
+
+  it('pays for what is filled up to a minimum by the prices of that time, too', () => {
+    const turnMs = start + 1_800_007
+    const minute: PriceBook = { ...turningTable, minimumSeconds: 60, secondRounding: 'up' }
+    const life = intervalOf({ startMs: turnMs - 30_000, endMs: turnMs - 29_000, spec: spec(1, 1) })
+    expect(nanosOf(life, minute)).toBe(30n * 7000n + 30n * 13_000n)
   })
 })

@@ -9,6 +9,7 @@ import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
 import { hardwareLike } from '../../src/model/hardware.ts'
 import type { PriceBook } from '../../src/model/price-book.ts'
 import { formatSpec, sizeFor } from '../../src/model/spec.ts'
+import { cellsOf, cheapest } from '../support/spec-cells.ts'
 
 interface Table {
   readonly name: string
@@ -76,37 +77,6 @@ const tables: readonly Table[] = [
   },
 ]
 
-interface Cell {
-  readonly millis: number
-  readonly mib: number
-}
-
-function cellsOf(text: string): Cell[] {
-  return text.split('\n').flatMap((line) => {
-    const [cores = '', sizes = ''] = line.split(':')
-    return sizes.split(',').flatMap((part) => {
-      const [range = '', step = '1'] = part.split('/')
-      const [from = 0, to = from] = range.split('-').map(Number)
-      const found: Cell[] = []
-      for (let gib = from; gib <= to; gib += Number(step)) {
-        found.push({ millis: Number(cores) * 1000, mib: gib * 1024 })
-      }
-      return found
-    })
-  })
-}
-
-/** Looks at every cell. */
-function cheapest(cells: readonly Cell[], wanted: Cell, [core, gib]: Table['prices']): Cell | undefined {
-  let best: Cell | undefined
-  const price = ({ millis, mib }: Cell): number => millis * 1024 * core + mib * 1000 * gib
-  for (const cell of cells) {
-    if (cell.millis < wanted.millis || cell.mib < wanted.mib) continue
-    if (!best || price(cell) < price(best)) best = cell
-  }
-  return best
-}
-
 const mostMillis = 17_000
 const mostMiB = 130 * 1024
 
@@ -133,7 +103,8 @@ describe.each(tables)('the table of $name', ({ book, cpuType, cells: text, price
     expect(found).toEqual(cells)
   })
 
-  it('gives each demand the cheapest cell that holds it, and none to what no cell holds', () => {
+  const slow = { timeout: 30_000 }
+  it('gives each demand the cheapest cell that holds it, and none to what no cell holds', slow, () => {
     const overhead = Number(overheadMiB)
     const cpu = edges(
       cells.map(({ millis }) => millis),
