@@ -1,5 +1,12 @@
 import { assertNever } from '../model/assert.ts'
-import { formatDecimal, formatNanos, nanoScale, parseRational, roundRational } from '../model/money.ts'
+import {
+  formatDecimal,
+  formatNanos,
+  nanoScale,
+  parseRational,
+  roundLine,
+  roundRational,
+} from '../model/money.ts'
 import { unitNoun, type BilledResource, type Price, type PriceBook } from '../model/price-book.ts'
 import { formatSpec } from '../model/spec.ts'
 import type { ChargedInterval } from './bill-entries.ts'
@@ -182,11 +189,15 @@ function explainPart(
   return `${amount} × ${priceText(price, currency)}${hourly}`
 }
 
-function roundingOf({ exact, nanos }: ChargeLine, { lineRounding }: PriceBook): string {
+function roundingOf({ exact, nanos }: ChargeLine, { lineRounding, hourRounding }: PriceBook): string {
   const value = parseRational(exact)
   const isWhole = value.num * 10n ** BigInt(nanoScale) === nanos * value.den
   if (isWhole) return ''
   const told = formatDecimal(roundRational(value, nanoScale + 3, 'half_even'), nanoScale + 3)
+  if (hourRounding && nanos !== roundLine(value, lineRounding)) {
+    const { below, mode, scale } = hourRounding
+    return ` = ${told}; under ${below}, all lines of the hour are rounded together, ${mode.replace('_', ' ')} at ${scale} places`
+  }
   return ` = ${told}, rounded ${lineRounding.mode.replace('_', ' ')} at ${lineRounding.scale} places`
 }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { explainLine } from '../../../src/billing/bill-explanation.ts'
 import { alibabaEciIntl as book } from '../../../src/billing/price-books/alibaba-eci-intl-2025-11-04.ts'
 import { parseRational } from '../../../src/model/money.ts'
 import { billedFor, container, linesFor, perSecond, podOf, sizeBy } from '../../support/priced-pods.ts'
@@ -54,6 +55,15 @@ describe('ECI’s prices', () => {
     [3_600_000, '0.01'],
   ])('of a sandbox’s hour under a cent: %d ms of the smallest size are %s', (ranMs, amount) => {
     expect(billedFor(book, size(0.25, 0.5), ranMs)).toBe(amount)
+  })
+
+  it('of so little are explained as what they are: a part of an hour that was rounded', () => {
+    const [core] = linesFor(book, size(0.25, 0.5), 60_000)
+    expect(core && explainLine(core, book)).toMatchObject({
+      formula:
+        '0.25 cores × 60 s × 0.0000077 USD per core-second = 0.0001155; under 0.01, all lines of the hour are rounded together, half up at 2 places',
+      amount: '0',
+    })
   })
 
   it('of a cent and more stand as they are, and hour by hour', () => {
