@@ -160,6 +160,8 @@ export interface BackendCapacity {
   readonly memoryBytes: bigint
   readonly ephemeralStorageBytes: bigint
   readonly pods: number
+  /** Of whatever else there is, in whole units: `nvidia.com/gpu`. Left out: nothing. */
+  readonly extended?: ReadonlyMap<string, bigint>
 }
 
 export interface BackendHealth {

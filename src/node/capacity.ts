@@ -17,6 +17,8 @@ export function nodeCapacity(
     cpuMillis: cpuMillis ?? share(backend.cpuMillis),
     memoryBytes: memoryBytes ?? share(backend.memoryBytes),
     ephemeralStorageBytes: ephemeralStorageBytes ?? share(backend.ephemeralStorageBytes),
+    // Whole units each, so that no node promises a part of a card.
+    extended: new Map([...(backend.extended ?? [])].map(([name, total]) => [name, share(total)])),
     pods: Math.min(pods, Math.max(Math.floor(backend.pods / Math.max(nodesOnBackend, 1)), 1)),
   }
 }

@@ -89,10 +89,18 @@ export async function startServer(
     memory,
     labels = {},
     taints = [],
-  }: { name: string; cpu: string; memory: string; labels?: Record<string, string>; taints?: Taint[] },
+    extended = {},
+  }: {
+    name: string
+    cpu: string
+    memory: string
+    labels?: Record<string, string>
+    taints?: Taint[]
+    extended?: Record<string, string>
+  },
   signal: AbortSignal,
 ): Promise<void> {
-  const resources = { cpu, memory, 'ephemeral-storage': '10Gi', pods: '110' }
+  const resources = { cpu, memory, 'ephemeral-storage': '10Gi', pods: '110', ...extended }
   const now = kubeTime(systemClock.wallMs())
   const ready = { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'it is' }
   const node = await admin.create(

@@ -32,6 +32,8 @@ export interface SmallHouseOptions {
     readonly name: string
     readonly cpu: string
     readonly labels?: Record<string, string>
+    /** As `nvidia.com/gpu`. */
+    readonly extended?: Record<string, string>
   }[]
   /** Pools of the configuration, on a simulator; one node each. */
   readonly pools: readonly { readonly name: string; readonly [field: string]: unknown }[]
@@ -52,6 +54,8 @@ export interface SmallHouse extends AsyncDisposable {
   /** Starts it (anew, if need be), with other configuration if there is some. Does nothing when it runs with that one. */
   start(config?: Readonly<Record<string, unknown>>): Promise<void>
   explain(query: ExplainQuery): Promise<ExplainView>
+  /** Of its admin API. */
+  ask(path: string, query: Readonly<Record<string, string>>): Promise<unknown>
 }
 
 export async function startSmallHouse(options: SmallHouseOptions): Promise<SmallHouse> {
@@ -130,6 +134,7 @@ export async function startSmallHouse(options: SmallHouseOptions): Promise<Small
         signal,
       )) as ExplainView
     },
+    ask: (path, query) => askAdmin({ target: join(folder, 'admin.sock') }, path, query, signal),
     [Symbol.asyncDispose]: async () => {
       await stop()
       ending.abort()

@@ -71,8 +71,7 @@ export class SimulatorBackend implements Backend {
 
   async capacity(signal: AbortSignal): Promise<BackendCapacity> {
     this.#enter('capacity', signal)
-    const { cpuMillis, memoryBytes, ephemeralStorageBytes, pods } = this.#world.capacity()
-    return { cpuMillis, memoryBytes, ephemeralStorageBytes, pods }
+    return this.#world.capacity()
   }
 
   async health(_signal: AbortSignal): Promise<BackendHealth> {

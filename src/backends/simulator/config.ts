@@ -29,6 +29,11 @@ export const simulatorOptionsSchema = Type.Object(
     memory: quantity('memory in all (4Ti)'),
     ephemeralStorage: quantity('local disk in all (100Ti)'),
     pods: Type.Optional(Type.Integer({ minimum: 1, description: 'Pods in all (100000)' })),
+    extended: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[^/]+/[^/]+$' }), Type.Integer({ minimum: 1 }), {
+        description: 'what else there is in all, by the name of the resource, as in nvidia.com/gpu (nothing)',
+      }),
+    ),
     podCidr: Type.Optional(
       Type.String({
         pattern: String.raw`^\d+\.\d+\.\d+\.\d+/\d+$`,
@@ -59,6 +64,7 @@ const defaults: SimulatorConfig = {
   memory: '4Ti',
   ephemeralStorage: '100Ti',
   pods: 100_000,
+  extended: {},
   podCidr: '10.128.0.0/10',
   missingImages: [],
 }

@@ -69,12 +69,13 @@ export class SimulatedWorld {
   }
 
   capacity(): Resources & { readonly pods: number } {
-    const { cpu, memory, ephemeralStorage, pods } = this.config
+    const { cpu, memory, ephemeralStorage, pods, extended } = this.config
     return {
       ...noResources,
       cpuMillis: parseCpuMillis(cpu),
       memoryBytes: parseBytes(memory),
       ephemeralStorageBytes: parseBytes(ephemeralStorage),
+      extended: new Map(Object.entries(extended).map(([name, amount]) => [name, BigInt(amount)])),
       pods: Math.min(pods, this.#addresses.size),
     }
   }
@@ -87,7 +88,9 @@ export class SimulatedWorld {
     const { pods, ...total } = this.capacity()
     if (running.length >= pods) return `${running.length} of ${pods} Pods run already`
     const wanted = running.reduce((sum, record) => add(sum, podRequests(record.pod)), podRequests(pod))
-    const short = shortages({ ...wanted, extended: new Map() }, total)
+    // Of what the machine does not have at all a Pod may ask, as on a server: it belongs to the cluster then.
+    const counted = [...wanted.extended].filter(([name]) => total.extended.has(name))
+    const short = shortages({ ...wanted, extended: new Map(counted) }, total)
     return short.length > 0 ? `not enough ${short.join(', ')}` : undefined
   }
 

@@ -81,6 +81,17 @@ describe('the simulated world', () => {
     await expect(start(aPod({ name: 'second' }))).resolves.toBeUndefined()
   })
 
+  it('gives out the cards that it has, and lets Pods ask for what is none of its own', () => {
+    const asking = (name: string, limits: Record<string, string>): Pod =>
+      aPod({ name, spec: { containers: [aContainer({ resources: { limits } })] } })
+    const { world } = aWorld({ extended: { 'nvidia.com/gpu': 2 } })
+    expect(world.capacity().extended).toEqual(new Map([['nvidia.com/gpu', 2n]]))
+    expect(world.lack(asking('three', { 'nvidia.com/gpu': '3' }))).toBe('not enough nvidia.com/gpu')
+    expect(world.lack(asking('other', { 'example.com/dongle': '1' }))).toBeUndefined()
+    world.accept(asking('two', { 'nvidia.com/gpu': '2' }), 'burst-0')
+    expect(world.lack(asking('one', { 'nvidia.com/gpu': '1' }))).toBe('not enough nvidia.com/gpu')
+  })
+
   it('shows an image that is missing as kubelet does', async () => {
     const image = 'docker.io/library/missing:1'
     const { clock, start, look } = aWorld({ missingImages: [image] })
