@@ -13,6 +13,8 @@ export interface PoolPicture {
   readonly name: string
   readonly backend: string
   readonly priceBook: string
+  /** `on-demand` or `spot`. */
+  readonly purchase: string
   readonly desired: number
   readonly nodes: number
   readonly ready: number
@@ -114,6 +116,7 @@ function poolPicture({ metadata, spec, status }: VirtualNodePool): PoolPicture {
     name: metadata?.name ?? '',
     backend: text('backend'),
     priceBook: text('priceBook'),
+    purchase: text('purchase') || 'on-demand',
     desired: Number(spec?.['replicas'] ?? 1),
     nodes: status?.replicas ?? 0,
     ready: status?.readyReplicas ?? 0,

@@ -219,7 +219,7 @@ export function formatPool(pool: WholePool, nowMs: number): string {
     pool.events.map(({ atMs, reason, message }) => [formatDuration(nowMs - atMs), reason, message]),
   )
   return [
-    `Pool ${pool.name}: ${pool.state}\n  ${pool.message}\n  backend ${pool.backend}, price book ${pool.priceBook}, nodes wanted: ${pool.desired}\n`,
+    `Pool ${pool.name}: ${pool.state}\n  ${pool.message}\n  backend ${pool.backend}, price book ${pool.priceBook}${pool.purchase === 'spot' ? ' as spot' : ''}, nodes wanted: ${pool.desired}\n`,
     pool.nodeList.length > 0 && nodes,
     pool.events.length > 0 && events,
   ]

@@ -6,6 +6,7 @@ const pool: PoolPicture = {
   name: 'burst',
   backend: 'local',
   priceBook: 'flat-demo',
+  purchase: 'on-demand',
   desired: 2,
   nodes: 2,
   ready: 2,
@@ -47,4 +48,6 @@ burst-0  Ready   7/110    4    16Gi
   AGO  EVENT      MESSAGE
 30.0s  NodeAdded  burst-0
 `)
+  const spot = formatPool({ ...pool, purchase: 'spot', nodeList: [], events: [] }, 90_000)
+  expect(spot).toContain('price book flat-demo as spot, nodes wanted: 2')
 })
