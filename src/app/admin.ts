@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { BillingReader } from '../billing/billing-reader.ts'
 import { LedgerKeeper } from '../billing/ledger-keeper.ts'
+import { UsageReadings } from '../billing/usage-readings.ts'
 import { startAdminServer } from '../console/api/admin-server.ts'
 import { readModel } from '../console/api/read-model.ts'
 import { isTerminal } from '../lifecycle/decide.ts'
@@ -24,12 +25,14 @@ export async function serveAdmin(
   const { config, world, cluster, ledger, events, pools, ground } = house
   const podsOn = (node: string): readonly Pod[] =>
     stacks.flatMap(({ pods: backendPods }) => backendPods.podsOn(node))
+  const usage = new UsageReadings(ledger, world.clock)
   const metrics = createMetrics({
     podsByNode: () =>
       new Map(
         virtualNodes.names.map((node) => [node, podsOn(node).filter((pod) => !isTerminal(pod)).length]),
       ),
-    openIntervals: async () => (await ledger.openIntervals(new AbortController().signal)).length,
+    // A ledger that cannot be read now must not take the other metrics with it.
+    ledger: async () => await usage.read(new AbortController().signal).catch(() => undefined),
     eventsDropped: () => events.dropped,
     budgets: () => budgetSamples(live.reports),
   })

@@ -1,11 +1,13 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { registerBudgets, type BudgetSample } from './budget-metrics.ts'
+import { registerUsage, type LedgerReading } from './usage-metrics.ts'
 
 /** What gauges read at the moment of a scrape. */
 export interface MetricSources {
   /** Pods that have not ended, by virtual node. */
   podsByNode(): ReadonlyMap<string, number>
-  openIntervals(): Promise<number>
+  /** Undefined while the ledger cannot be read. */
+  ledger(): Promise<LedgerReading | undefined>
   eventsDropped(): number
   /** As of the last look. */
   budgets(): readonly BudgetSample[]
@@ -29,14 +31,6 @@ export function createMetrics(sources: MetricSources): Registry {
     },
   })
   new Gauge({
-    name: 'spillway_ledger_open_intervals',
-    help: 'Intervals of the ledger that are being billed',
-    registers,
-    async collect() {
-      this.set(await sources.openIntervals())
-    },
-  })
-  new Gauge({
     name: 'spillway_events_dropped',
     help: 'Kubernetes Events that could not be written since the start',
     registers,
@@ -45,5 +39,6 @@ export function createMetrics(sources: MetricSources): Registry {
     },
   })
   registerBudgets(registry, () => sources.budgets())
+  registerUsage(registry, () => sources.ledger())
   return registry
 }
