@@ -256,6 +256,7 @@ export class LedgerMeter {
   }
 
   async #history(uid: PodUid, signal: AbortSignal): Promise<PodHistory> {
+    this.#time.begin(uid)
     const cached = this.#histories.get(uid)
     if (cached) return cached
     const history = await this.#options.ledger.history(uid, signal)

@@ -15,6 +15,12 @@ export interface ObservedFactsInput {
   readonly clockSetBack: boolean
 }
 
+/**
+ * For how long a Pod may be there without a container that runs: kubelet's restart back-off is five minutes at most. A
+ * last container that ended longer than this before the Pod was last seen has ended by a clock that was set back.
+ */
+const longestPauseMs = 600_000
+
 /** What an observation adds to what the ledger has of the Pod; mostly nothing. Pure. */
 export function observedFacts(input: ObservedFactsInput): NewFact[] {
   const { history, observed } = input
@@ -119,7 +125,10 @@ function openedFacts(
     fact: { kind: 'OPENED', sandboxId: sandbox.id, pod },
   }
   // What has ended by now was not there now: its heartbeat would outlive it.
-  return observed.phase === 'stopped' ? [opened] : [opened, seen(incarnation, nowMs)]
+  if (observed.phase === 'stopped') return [opened]
+  if (sandbox.ready) return [opened, seen(incarnation, nowMs)]
+  const lastMs = lastFinishedAtMs(observed) ?? 0
+  return lastMs > sandbox.createdAtMs ? [opened, seen(incarnation, lastMs)] : [opened]
 }
 
 function heartbeat(
@@ -148,7 +157,8 @@ function closedFacts(
   const finishedMs = lastFinishedAtMs(observed)
   const asked = history.stoppings.find((stopping) => stopping.incarnation === incarnation)
   const seenMs = Math.max(startMs, known?.observedUntilMs ?? startMs)
-  if (finishedMs !== undefined && finishedMs < seenMs && (clockSetBack || wentBack(observed, incarnation))) {
+  const isEarly = clockSetBack && finishedMs !== undefined && finishedMs < seenMs - longestPauseMs
+  if (isEarly || (finishedMs !== undefined && finishedMs < seenMs && wentBack(observed, incarnation))) {
     if (isKnownAs(known, 'estimated')) return []
     const reason = "the backend's clock was set back while it ran; last seen then"
     const fact = { kind: 'CLOSED', confidence: 'estimated', reason } as const

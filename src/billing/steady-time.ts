@@ -26,6 +26,11 @@ export class SteadyTime {
     this.#lastOffsetMs = this.#offsetMs()
   }
 
+  /** To be called whenever we deal with a Pod: the first time is the one that its clock goes by. */
+  begin(uid: PodUid): void {
+    this.#ofPod(uid)
+  }
+
   /** Whole milliseconds. */
   nowMs(uid: PodUid): number {
     this.#tell()

@@ -119,6 +119,8 @@ class Died extends Error {}
 export class PodLife {
   readonly world: LedgerWorld
   readonly told: Told[] = []
+  /** Only the size of what was seen then was written down. */
+  readonly toldSizes: Told[] = []
   /** What was told once more, when that was long over. */
   readonly stale: Told[] = []
   /** What was set aside since when, by the meter's clock when it asked and by the backend's when it was done. */
@@ -184,14 +186,20 @@ export class PodLife {
 
   /** The meter's time: as the clock stood when it began, going on evenly; never before what the backend has told. */
   #readingMs(): number {
-    return Math.max(this.#anchorMs + this.#clock.monotonicMs(), this.world.latestMs(this.#trueMs))
+    return Math.max((this.#anchorMs ?? 0) + this.#clock.monotonicMs(), this.world.latestMs(this.#trueMs))
   }
 
-  #anchorMs = 0
+  #anchorMs: number | undefined
 
-  #newMeter(): LedgerMeter {
+  /** The first that the meter hears of the Pod. */
+  #anchor(): void {
+    if (this.#anchorMs !== undefined) return
     this.#anchorMs = this.#clock.wallMs() - this.#clock.monotonicMs()
     this.mostSkewMs = Math.max(this.mostSkewMs, Math.abs(this.#clock.wallMs() - this.#trueMs))
+  }
+
+  #newMeter(): LedgerMeter {
+    this.#anchorMs = undefined
     return new LedgerMeter({
       ledger: this.#ledger,
       books: this.#books,
@@ -236,6 +244,7 @@ export class PodLife {
       case 'old news': {
         const old = this.told[Math.floor(this.told.length / 2)]
         if (!old || this.#nodeIsDead) return
+        this.#anchor()
         this.stale.push({ ...old, trueMs: this.#trueMs })
         await this.#meter.record(this.#pod, old.observed, never)
         return
@@ -304,6 +313,7 @@ export class PodLife {
     const { world } = this
     const uid = asPodUid(world.uid)
     const observed = world.observe(this.#trueMs)
+    this.#anchor()
     const stopped = observed?.phase === 'stopped'
     if (this.#api === 'wanted' && !this.#over) {
       if (!observed) await this.#begin()
@@ -318,7 +328,7 @@ export class PodLife {
     if (observed) {
       await this.#call(async () => {
         await this.#meter.record(this.#pod, observed, never)
-        this.#noteTold(observed)
+        this.told.push(this.#toldNow(observed))
       })
       this.#hasRun ||= observed.containers[0]?.state.kind !== 'waiting'
       this.#over ||= stopped
@@ -349,7 +359,12 @@ export class PodLife {
   #begunAt(generation: number, spec: TrueSpec): void {
     if (generation === 1) return
     const known = this.resized.find((resize) => resize.generation === generation)
-    if (known && known.doneMs !== Infinity) return
+    // That it had it before, too, is nobody's to know who was not told then.
+    const isTold = [...this.told, ...this.toldSizes].some(
+      ({ observed: { allocation } }) =>
+        allocation?.generation === generation && allocation.inEffectAtMs !== undefined,
+    )
+    if (isTold) return
     if (known) this.resized.splice(this.resized.indexOf(known), 1)
     this.resized.push({ generation, askedMs: this.#trueMs, doneMs: this.#trueMs, spec, begun: true })
   }
@@ -364,7 +379,7 @@ export class PodLife {
         this.resized.push({ generation, askedMs: this.#readingMs(), doneMs: Infinity, spec, begun: false })
       }
       await this.#meter.resizing(this.#pod, observed, never)
-      this.#noteTold(observed)
+      this.toldSizes.push(this.#toldNow(observed))
     })
     const resize = this.resized.find((candidate) => candidate.generation === generation)
     if (refused) {
@@ -381,8 +396,8 @@ export class PodLife {
     })
   }
 
-  #noteTold(observed: PodObservation): void {
-    this.told.push({ observed, trueMs: this.#trueMs, meterMs: this.#readingMs() })
+  #toldNow(observed: PodObservation): Told {
+    return { observed, trueMs: this.#trueMs, meterMs: this.#readingMs() }
   }
 
   /** What was not done by then never will be. */

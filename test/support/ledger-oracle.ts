@@ -50,12 +50,20 @@ function endProblems(life: PodLife, index: number, interval: UsageInterval): str
   if (startMs !== sandbox?.createdMs)
     return [`${sandboxId}: starts at ${startMs}, truly ${sandbox?.createdMs}`]
   if (endMs === undefined) return [`${sandboxId} is still open`]
-  // Told by a clock that it knows to have been set back, and by old news, the meter rather says that it does not know.
-  if (confidence === 'estimated' && life.wasSetBack && life.stale.length > 0) return []
+  // By a clock that was set back under way, and wrong when it began or told old news, the meter says that it does not know.
+  const isConfused =
+    life.wasSetBack && (life.stale.length > 0 || life.mostSkewMs > 0 || isPaused(life, sandbox))
+  if (confidence === 'estimated' && isConfused) return []
   if (confidence !== expected.confidence) return [`${said}, truly ${JSON.stringify(expected)}`]
   return expected.fromMs <= endMs && endMs <= expected.toMs
     ? []
     : [`${said}, truly ${JSON.stringify(expected)}`]
+}
+
+/** Without a container for longer than any back-off lasts: such a Pod looks as one whose backend's clock was set back. */
+function isPaused({ told }: PodLife, { id, runs }: TrueSandbox): boolean {
+  const lastMs = told.findLast(({ observed: { sandbox } }) => sandbox?.id === id && sandbox.ready)?.trueMs
+  return lastMs !== undefined && lastMs - (runs.at(-1)?.finishedMs ?? lastMs) > 600_000
 }
 
 function trueEnd(life: PodLife, index: number): TrueEnd {
@@ -109,7 +117,7 @@ function trueSizes(life: PodLife, begun: TrueSpec): HeldLife['sizes'] {
   const sizes = [{ fromMs: -Infinity, spec: begun }]
   for (const resize of life.resized.toSorted((a, b) => a.generation - b.generation)) {
     const { generation, askedMs, doneMs, spec } = resize
-    const isTold = life.told.some(
+    const isTold = [...life.told, ...life.toldSizes].some(
       ({ observed: { allocation } }) =>
         allocation?.generation === generation && allocation.inEffectAtMs !== undefined,
     )
