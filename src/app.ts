@@ -8,6 +8,7 @@ import { openHouseLedger } from './app/house-ledger.ts'
 import { approvalTasks } from './app/node-certificates.ts'
 import { meteredNode } from './app/metered-node.ts'
 import { poolTasks } from './app/pool-tasks.ts'
+import { reconcileTask } from './app/reconcile.ts'
 import { schedulingTasks } from './app/scheduling-tasks.ts'
 import { VirtualNodes } from './app/virtual-nodes.ts'
 import { knownPriceBooks } from './billing/known-price-books.ts'
@@ -76,6 +77,7 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
       ...poolTasks(house, stacks, virtualNodes, budgets),
       ...(await approvalTasks(house, virtualNodes.addresses, signal)),
       ...Object.assign({}, ...stacks.map(({ tasks }) => tasks)),
+      'comparison of the ledger': reconcileTask(house, stacks, virtualNodes),
       events: (inner) => events.run(inner),
     },
     signal,

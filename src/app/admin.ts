@@ -13,6 +13,7 @@ import { budgetSamples, budgetsView } from './budgets-view.ts'
 import { checker } from './check.ts'
 import { explainer } from './explain.ts'
 import type { House } from './house.ts'
+import { reconciler } from './reconcile.ts'
 import type { VirtualNodes } from './virtual-nodes.ts'
 
 /** What `spillway status` and `bill` talk to. */
@@ -48,6 +49,7 @@ export async function serveAdmin(
       check: checker(house, stacks),
       explain: explainer(house, stacks),
       budgets: () => budgetsView(live.reports, world.clock.wallMs()),
+      reconcile: reconciler(house, stacks, virtualNodes),
       metrics: () => metrics.metrics(),
       clock: world.clock,
     }),

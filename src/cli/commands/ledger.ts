@@ -10,6 +10,7 @@ import { ledgerAdjustCommand } from './ledger-adjust.ts'
 import { ledgerBackupCommands } from './ledger-backup.ts'
 import { ledgerExportCommand } from './ledger-export.ts'
 import { ledgerRebuildCommand } from './ledger-rebuild.ts'
+import { ledgerReconcileCommand } from './ledger-reconcile.ts'
 import { ledgerSealCommand } from './ledger-seal.ts'
 
 interface VerifyFlags {
@@ -33,6 +34,7 @@ export function ledgerCommand(context: CliContext, exit: (code: number) => void)
     })
   const verbs = [
     verify,
+    ledgerReconcileCommand(context, exit),
     ledgerExportCommand(context),
     ledgerSealCommand(context),
     ledgerAdjustCommand(context),

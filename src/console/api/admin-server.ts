@@ -109,6 +109,9 @@ export function adminRoutes({ model, log }: Omit<AdminServerOptions, 'socket'>):
     { schema: { body: adjustQuestionSchema } },
     async (request, reply) => sendJson(reply, await model.adjust(request.body, whileAsked(reply.raw))),
   )
+  server.get('/v1/ledger/reconcile', async (_request, reply) =>
+    sendJson(reply, await model.reconcile(whileAsked(reply.raw))),
+  )
   server.get('/v1/ledger/export', (_request, reply) =>
     reply.type('application/x-ndjson').send(Readable.from(model.exportLedger(whileAsked(reply.raw)))),
   )

@@ -216,6 +216,8 @@ export interface AdminReadModel {
   /** CSV, piece by piece. */
   focus(query: FocusQuery, signal: AbortSignal): AsyncIterable<string>
   verify(signal: AbortSignal): Promise<unknown>
+  /** Who knows of which Pod: billing's own JSON. */
+  reconcile(signal: AbortSignal): Promise<unknown>
   /** Lines of JSON, as docs/reference/ledger-export.md has them. */
   exportLedger(signal: AbortSignal): AsyncIterable<string>
   /** The two that write. */

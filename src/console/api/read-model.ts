@@ -58,6 +58,7 @@ export interface ReadModelOptions {
   readonly check: (signal: AbortSignal) => Promise<CheckView>
   readonly explain: (query: ExplainQuery, signal: AbortSignal) => Promise<ExplainView>
   readonly budgets: () => BudgetsView
+  readonly reconcile: (signal: AbortSignal) => Promise<unknown>
   readonly metrics: () => Promise<string>
   readonly clock: Clock
 }
@@ -75,6 +76,7 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
     explain: (query, signal) => options.explain(query, signal),
     check: (signal) => options.check(signal),
     budgets: () => options.budgets(),
+    reconcile: (signal) => options.reconcile(signal),
     metrics,
     status: async (signal) => {
       const atMs = clock.wallMs()

@@ -61,6 +61,7 @@ const model: AdminReadModel = {
     return Promise.resolve({ outcome: 'appended' })
   },
   verify: () => Promise.reject(new SpillwayError('LedgerCorrupt', 'event 7: hash differs')),
+  reconcile: () => Promise.resolve([{ case: 'over' }]),
   async *exportLedger() {
     yield '{"type":"ledger"}\n'
     yield '{"type":"end"}\n'
