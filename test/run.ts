@@ -1,6 +1,6 @@
 /**
- * `npm run check`, `test`, `soak`, `ledger:histories` and `ledger:churn`: runs every suite in order, says how long each took, and closes
- * with one line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as failed.
+ * `npm run check`, `test`, `soak` and `ledger:…`: runs every suite in order, says how long each took, and closes with one
+ * line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as failed.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -211,6 +211,14 @@ function histories(): Outcome[] {
   return [suite(name, 'check', ['test/conformance/ledger-histories.test.ts'])]
 }
 
+/** SIGKILL at every write and call of a Pod's straight line. */
+function crashes(): Outcome[] {
+  process.env['SPILLWAY_CRASH_EVERY'] ??= '1'
+  return [
+    suite('Spillway killed at every write and call', 'journeys', ['test/journeys/ledger-crashes.test.ts']),
+  ]
+}
+
 /** What 200 Pods are billed while Spillway and containerd are killed under them. */
 function churn(): Outcome[] {
   const prepared = prepare()
@@ -243,7 +251,7 @@ function report(outcomes: readonly Outcome[]): number {
   return sum('failed')
 }
 
-const suites = { check, all, soak, histories, churn }
+const suites = { check, all, soak, histories, crashes, churn }
 const wanted = process.argv[2] ?? 'all'
 if (!(wanted in suites)) {
   say(`test/run.ts: found "${wanted}"; allowed: ${Object.keys(suites).join(', ')}`)
