@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { errorMessage, SpillwayError } from '../model/errors.ts'
 import type { UsageEvent } from '../model/usage.ts'
 
 /** The fields that are bigint in memory and decimal strings in JSON: a JSON number would lose digits past 2^53. */
@@ -42,8 +43,21 @@ function sortedKeys(value: Readonly<Record<string, unknown>>): string[] {
   return first <= '9' ? Object.keys(Object.fromEntries(keys.map((key) => [key, undefined]))) : keys
 }
 
-/** Walks what was parsed, since a reviver of JSON.parse takes several times as long. */
+/** LedgerCorrupt: nobody of ours wrote what is no JSON. */
 export function decodeJson(text: string): unknown {
+  try {
+    return parse(text)
+  } catch (error) {
+    const found = `${text.slice(0, 80)}…`
+    throw new SpillwayError(
+      'LedgerCorrupt',
+      `what is stored cannot be read (${errorMessage(error)}): ${found}`,
+    )
+  }
+}
+
+/** Walks what was parsed, since a reviver of JSON.parse takes several times as long. */
+function parse(text: string): unknown {
   const value: unknown = JSON.parse(text)
   restoreBigints(value)
   return value

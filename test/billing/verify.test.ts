@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -120,5 +120,51 @@ describe('ledger verify', () => {
         message: 'Pod c, sandboxes 0 and 1 overlap',
       },
     ])
+  })
+
+  /** What is on the disk is another than what was written, past all of SQLite. */
+  const flip = async (text: string, offset: number): Promise<void> => {
+    const bytes = await readFile(file)
+    let at = bytes.indexOf(text)
+    expect(at).toBeGreaterThan(0)
+    // Also where SQLite keeps what it has moved elsewhere: which copy is the live one, is its own affair.
+    for (; at >= 0; at = bytes.indexOf(text, at + 1)) bytes[at + offset] = (bytes[at + offset] ?? 0) ^ 1
+    await writeFile(file, bytes)
+  }
+
+  it('notices a bit that the disk has turned in an event', async () => {
+    await flip('"node":"burst-0"', 9)
+    expect((await verify()).problems.map(({ claim }) => claim)).toContain(
+      'events are numbered without gaps and chained by hash',
+    )
+  })
+
+  it(
+    'says so of what can no longer be read, and writes nothing on top of it',
+    { timeout: 30_000 },
+    async () => {
+      await flip('"kind":"CLOSED"', 0)
+      await expect(verify()).rejects.toMatchObject({ code: 'LedgerCorrupt' })
+      const ledger = await openSqliteLedger({ file })
+      const more = testEvent('a', { atMs: start, fact: closedFact('recorded') })
+      await expect(ledger.append([more], never)).rejects.toMatchObject({ code: 'LedgerCorrupt' })
+      await ledger.close()
+    },
+  )
+
+  it('never takes a page that the disk has destroyed for a ledger', { timeout: 30_000 }, async () => {
+    const bytes = await readFile(file)
+    // Every page after the first, which has the schema: its kind is in its first byte.
+    for (let page = 1; page * 4096 < bytes.length; page += 1) bytes[page * 4096] = 0x77
+    await writeFile(file, bytes)
+    await expect(verify()).rejects.toMatchObject({ code: 'LedgerCorrupt' })
+    const ledger = await openSqliteLedger({ file }).catch((error: unknown) => error)
+    if (!(ledger instanceof Error)) {
+      const open = ledger as Awaited<ReturnType<typeof openSqliteLedger>>
+      await expect(open.append(lifeOf('d', { startMs: start }), never)).rejects.toMatchObject({
+        code: 'LedgerCorrupt',
+      })
+      await open.close()
+    } else expect(ledger).toMatchObject({ code: 'LedgerCorrupt' })
   })
 })

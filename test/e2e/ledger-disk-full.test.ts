@@ -69,3 +69,33 @@ describe('a ledger on a disk that fills up', () => {
     await ledger.close()
   })
 })
+
+describe('a ledger on a disk that can only be read', () => {
+  let folder: string
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'spillway-read-only-'))
+    await run('mount', ['-t', 'tmpfs', 'spillway-test', folder])
+  })
+  afterEach(async () => {
+    await run('umount', [folder])
+    await rm(folder, { recursive: true })
+  })
+
+  it('is not opened for writing, and says why; given the disk back, it has lost nothing', async () => {
+    const file = join(folder, 'ledger.db')
+    const before = await openSqliteLedger({ file })
+    await before.append(lifeOf('a', { startMs: fakeEpochMs }), never)
+    await before.close()
+    await run('mount', ['-o', 'remount,ro', folder])
+    await expect(openSqliteLedger({ file })).rejects.toMatchObject({
+      code: 'LedgerUnavailable',
+      message: expect.stringContaining(file) as string,
+    })
+    await run('mount', ['-o', 'remount,rw', folder])
+    const ledger = await openSqliteLedger({ file })
+    await ledger.append(lifeOf('b', { startMs: fakeEpochMs }), never)
+    expect(await ledger.openIntervals(never)).toHaveLength(2)
+    expect((await verifyLedger(ledger, { nowMs: fakeEpochMs }, never)).problems).toEqual([])
+    await ledger.close()
+  })
+})
