@@ -182,8 +182,15 @@ export function perUnitOf(unit: PriceUnit): bigint {
 
 /** The price of one milli-core·ms, MiB·ms or GPU·ms: a third of a hundredth stays a third of a hundredth. */
 export function rateOf(price: Price): Rational {
-  return times(parseDecimal(price.price), rational(1n, perUnitOf(price.unit)))
+  const known = rates.get(price)
+  if (known) return known
+  const rate = times(parseDecimal(price.price), rational(1n, perUnitOf(price.unit)))
+  rates.set(price, rate)
+  return rate
 }
+
+/** Prices never change, and each line of a bill asks for its rate. */
+const rates = new WeakMap<Price, Rational>()
 
 interface Validity {
   readonly fromMs: number
