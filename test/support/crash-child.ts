@@ -151,6 +151,7 @@ async function begin(): Promise<{ worker: PodWorker; orphans: Orphans }> {
     settled: () => undefined,
     node: () => aNode({ name: 'burst-0' }),
     neighbours: () => [],
+    budget: () => undefined,
     preempt: () => Promise.resolve(),
     metered: () => node,
     meter,
