@@ -116,7 +116,7 @@ describe('prices check', () => {
     expect(stdout).toContain('  ✗ cannot be read: ENOENT')
   })
 
-  it('holds a book against the one that a ledger was billed by', async () => {
+  it('holds a book against the one that a ledger was billed by', { timeout: 30_000 }, async () => {
     const ledgerFile = join(folder, 'ledger.db')
     const ledger = await openSqliteLedger({ file: ledgerFile })
     await ledger.keepPriceBooks([ours], new AbortController().signal)
