@@ -34,7 +34,7 @@ export interface CrashOutcome {
 const never = new AbortController().signal
 const tickMs = 100
 // A stop is asked for at each look until it is done.
-const mostLooks = 2
+const mostLooks = { quiet: 2, afterDeath: 6 }
 const busyMs = 8_000
 /** For the sweep of orphans, which is slow to believe. */
 const lateMs = [40_000, 75_000, 110_000]
@@ -59,6 +59,8 @@ class CrashRun {
   #child: ChildProcess | undefined
   #nowMs = fakeEpochMs
   #supervised = false
+  #generation = 0
+  #spec = begunSpec
   #killed = false
   /** Of the look that is made. */
   #calls = 0
@@ -82,10 +84,12 @@ class CrashRun {
         this.#asked(what)
       }
       // What was done is seen at once, and looked at again; so does the next life when it was killed in it.
-      let again = true
-      for (let looks = 0; again && looks < mostLooks; looks += 1) {
+      let [again, most] = [true, mostLooks.quiet]
+      for (let looks = 0; again && looks < most; looks += 1) {
         this.#calls = 0
-        again = !(await this.#look()) || this.#calls > 0
+        const lived = await this.#look()
+        if (!lived) most = mostLooks.afterDeath
+        again = !lived || this.#calls > 0
       }
     }
     await this.#end()
@@ -113,7 +117,7 @@ class CrashRun {
   async #look(): Promise<boolean> {
     const child = this.#child ?? (await this.#begin())
     const seen = this.#world.observe(this.#nowMs)
-    const own = this.#supervised ? {} : { supervised: false, generation: 0 }
+    const own = { supervised: this.#supervised, generation: this.#generation }
     this.#tell(child, {
       kind: 'look',
       nowMs: this.#nowMs,
@@ -138,6 +142,7 @@ class CrashRun {
     this.#child = child
     this.#inbox = []
     this.#supervised = false
+    this.#generation = 0
     child.on('message', (message: ToParent) => this.#arrive(message))
     child.on('exit', () => this.#arrive('dead'))
     const first = await this.#next(child)
@@ -193,14 +198,21 @@ class CrashRun {
     const world = this.#world
     switch (what) {
       case 'start': {
+        if (!world.isHeld) this.#spec = specOf(args)
         world.start(this.#nowMs, generationOf(args), specOf(args))
         this.#supervised = true
+        this.#generation = generationOf(args)
         return {}
       }
       case 'update':
-        if (generationOf(args) === 1) return {}
+        if (specOf(args) === this.#spec) {
+          this.#generation = generationOf(args)
+          return {}
+        }
         if (this.#scenario.refusesResize) return { error: { code: 'Rejected', message: 'too large' } }
-        world.resize(this.#nowMs, generationOf(args), specOf(args), 40)
+        this.#generation = generationOf(args)
+        this.#spec = specOf(args)
+        world.resize(this.#nowMs, this.#generation, this.#spec, 40)
         return {}
       case 'stop':
         world.stop(this.#nowMs, 730)
@@ -270,9 +282,10 @@ class CrashRun {
   }
 }
 
-/** Times from the beginning of the scenario. */
+/** Times from the beginning of the scenario. An estimate may be another: how good it is, is asked of each. */
 function billed(interval: UsageInterval): string {
   const { incarnation, startMs, endMs = Infinity, confidence, segments } = interval
+  if (confidence === 'estimated') return `${incarnation}: ${startMs - fakeEpochMs} to an estimate`
   const sizes = segments.map(({ fromMs, terms }) => `${formatSpec(terms.spec)} from ${fromMs - fakeEpochMs}`)
   const lines = chargeLines(interval, flatDemo, { nowMs: fakeEpochMs + 3_600_000 })
   const amounts = lines.map(({ sku, exact }) => `${sku} ${exact}`)

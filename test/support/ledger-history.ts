@@ -244,6 +244,8 @@ export class PodLife {
       case 'old news': {
         const old = this.told[Math.floor(this.told.length / 2)]
         if (!old || this.#nodeIsDead) return
+        // Told of a size of before the last resize, the meter would take the one that is under way for given up.
+        if (old.observed.allocation?.generation !== this.#handedOver) return
         this.#anchor()
         this.stale.push({ ...old, trueMs: this.#trueMs })
         await this.#meter.record(this.#pod, old.observed, never)
