@@ -10,7 +10,7 @@ import { crashRun, type CrashOutcome, type CrashPoint } from '../support/crash-r
 import { crashScenarios } from '../support/crash-scenarios.ts'
 
 /** Every n-th point; all of them with `npm run ledger:crashes`. */
-const every = Number(process.env['SPILLWAY_CRASH_EVERY'] ?? 9)
+const every = Number(process.env['SPILLWAY_CRASH_EVERY'] ?? 25)
 const heartbeatMs = 60_000
 
 describe('a Pod’s bill, with Spillway killed', () => {

@@ -87,8 +87,10 @@ async function expectBilled(killed: { readonly spillway: number; readonly contai
   }
   const exactTotal = sumExact(bill)
   expect(exactTotal.num * 1_000_000_000_000n).toBe(totalMs * picoDollarsPerMs * exactTotal.den)
-  const { code, stdout } = await runSpillway('--name', told.current.cluster.name, 'ledger', 'verify')
-  expect({ code, stdout }).toMatchObject({ code: 0 })
+  for (const claim of ['verify', 'reconcile']) {
+    const { code, stdout } = await runSpillway('--name', told.current.cluster.name, 'ledger', claim)
+    expect({ claim, code, stdout }).toMatchObject({ code: 0 })
+  }
   const intervals = billed.filter(({ podUid }) => made.has(podUid)).length
   // Of six kinds only one may come to nothing.
   expect(intervals - neverRan).toBeGreaterThanOrEqual(Math.floor((count * 5) / 6))

@@ -6,7 +6,6 @@ import type { Backend, BackendEvent } from '../../src/backends/backend.ts'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { openMeter } from '../../src/billing/meter.ts'
 import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
-import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
 import type { KubeApi } from '../../src/kube/api.ts'
 import { ObjectStore } from '../../src/kube/store.ts'
 import { podFeatures, type Capabilities } from '../../src/model/capability.ts'
@@ -22,7 +21,8 @@ import { PodWorker } from '../../src/pods/pod-worker.ts'
 import { StatusReporter } from '../../src/pods/status-reporter.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { aNode } from './builders.ts'
-import type { CrashLedger, OutsideCall, ToChild, ToParent } from './crash-protocol.ts'
+import { openCrashLedger, type CrashLedger } from './crash-ledger.ts'
+import type { OutsideCall, ToChild, ToParent } from './crash-protocol.ts'
 import { FakePodSources } from './pod-sources.ts'
 
 const { signal } = new AbortController()
@@ -135,8 +135,7 @@ async function look(
 let lastUid: PodUid | undefined
 
 async function begin(): Promise<{ worker: PodWorker; orphans: Orphans }> {
-  const { file } = JSON.parse(process.argv[2] ?? '') as CrashLedger
-  const ledger = counted(await openSqliteLedger({ file }))
+  const ledger = counted(await openCrashLedger(JSON.parse(process.argv[2] ?? '') as CrashLedger))
   const log = silentLog()
   const meter = await openMeter(
     { ledger, books: shippedPriceBooks, clusterUid: 'c1', clock, log, nodeFacts: () => node },

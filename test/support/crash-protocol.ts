@@ -2,9 +2,6 @@ import type { ErrorCode } from '../../src/model/errors.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import type { PodObservation } from '../../src/model/pod-observation.ts'
 
-/** Which ledger the child keeps. */
-export type CrashLedger = { readonly kind: 'sqlite'; readonly file: string }
-
 /** What the child is told. It has no time of its own: an instant is what a message says. */
 export type ToChild =
   | {

@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { chargeLines } from '../../src/billing/charges.ts'
 import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
 import type { UsageInterval } from '../../src/billing/projection.ts'
-import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
 import { verifyLedger } from '../../src/billing/verify.ts'
 import type { Pod, PodStatus } from '../../src/model/kubernetes.ts'
 import { formatSpec } from '../../src/model/spec.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import { begunSpec, happen, podAt, sizes, type CrashScenario } from './crash-scenarios.ts'
-import type { CrashError, CrashLedger, OutsideCall, ToChild, ToParent } from './crash-protocol.ts'
+import { openCrashLedger, type CrashLedger } from './crash-ledger.ts'
+import type { CrashError, OutsideCall, ToChild, ToParent } from './crash-protocol.ts'
 import { fakeEpochMs } from './fake-clock.ts'
 import { LedgerWorld } from './ledger-world.ts'
 
@@ -260,7 +260,7 @@ class CrashRun {
   }
 
   async #outcome(): Promise<CrashOutcome> {
-    const ledger = await openSqliteLedger({ file: this.#ledger.file })
+    const ledger = await openCrashLedger(this.#ledger)
     try {
       const { intervals } = await ledger.history(asPodUid(this.#world.uid), never)
       const { problems } = await verifyLedger(ledger, { nowMs: this.#nowMs }, never)
