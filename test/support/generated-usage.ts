@@ -37,34 +37,44 @@ export const generatedUsage = fc.array(
 
 export type GeneratedLife = typeof generatedUsage extends fc.Arbitrary<(infer T)[]> ? T : never
 
-/** Its events, and what it costs up to `generatedNowMs` by other arithmetic. */
-export function eventsOf(
-  life: GeneratedLife,
-  index: number,
-): { readonly events: readonly UsageEvent[]; readonly nanos: bigint } {
-  const { startMs, ranMs, againMs, runsOn, size, namespace, pool, workload, team, correctionNanos } = life
+/** Its events. */
+export function eventsOf(life: GeneratedLife, index: number): readonly UsageEvent[] {
+  const { startMs, size, namespace, pool, workload, team, correctionNanos } = life
   const uid = `pod-${index}`
   const labels: Record<string, string> = team === undefined ? {} : { team }
   const pod = { namespace, pool, workload: { kind: 'Deployment', name: workload }, labels }
-  const endMs = startMs + ranMs
-  const events = lifeOf(uid, { startMs, endMs, spec: size.spec, pod })
-  const owed = (fromMs: number, toMs: number): bigint => {
-    const held = [{ fromMs, cores: size.cores, gib: size.gib }]
-    return trueNanos({ startMs: fromMs, endMs: toMs, held }, prices)
-  }
-  let nanos = owed(startMs, endMs)
-  if (againMs !== undefined) {
-    const again = endMs + againMs
-    events.push(testEvent(uid, { incarnation: 1, atMs: again, fact: openedFact('second') }))
-    if (!runsOn)
-      events.push(testEvent(uid, { incarnation: 1, atMs: again + ranMs, fact: closedFact('exact') }))
-    nanos += owed(again, runsOn ? generatedNowMs : again + ranMs)
+  const [first, second] = sandboxesOf(life)
+  const events = lifeOf(uid, { startMs, endMs: first.endMs, spec: size.spec, pod })
+  if (second) {
+    events.push(testEvent(uid, { incarnation: 1, atMs: second.startMs, fact: openedFact('second') }))
+    const closed = { incarnation: 1, atMs: second.endMs, fact: closedFact('exact') }
+    if (!life.runsOn) events.push(testEvent(uid, closed))
   }
   if (correctionNanos !== undefined) {
     const money = { amount: formatNanos(correctionNanos), currency: 'USD' }
     const fact = { kind: 'ADJUSTED', reference: '1', reason: 'generated', ...money } as const
-    events.push(testEvent(uid, { atMs: endMs, fact, source: 'person' }))
-    nanos += correctionNanos
+    events.push(testEvent(uid, { atMs: first.endMs, fact, source: 'person' }))
   }
-  return { events, nanos }
+  return events
+}
+
+/** What it costs up to `generatedNowMs`, by other arithmetic; slow. */
+export function trueCostOf(life: GeneratedLife): bigint {
+  const { cores, gib } = life.size
+  const owed = sandboxesOf(life).map(({ startMs, endMs }) =>
+    trueNanos({ startMs, endMs, held: [{ fromMs: startMs, cores, gib }] }, prices),
+  )
+  return owed.reduce((sum, nanos) => sum + nanos, life.correctionNanos ?? 0n)
+}
+
+interface Sandbox {
+  readonly startMs: number
+  readonly endMs: number
+}
+
+function sandboxesOf({ startMs, ranMs, againMs, runsOn }: GeneratedLife): [Sandbox, ...Sandbox[]] {
+  const first = { startMs, endMs: startMs + ranMs }
+  if (againMs === undefined) return [first]
+  const again = first.endMs + againMs
+  return [first, { startMs: again, endMs: runsOn ? generatedNowMs : again + ranMs }]
 }

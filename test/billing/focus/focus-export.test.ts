@@ -77,7 +77,7 @@ describe('every row of an export', () => {
       const hourly = which === 'the hours of another'
       await fc.assert(
         fc.asyncProperty(generatedUsage, async (generated) => {
-          const events = generated.flatMap((life, index) => eventsOf(life, index).events)
+          const events = generated.flatMap(eventsOf)
           const ledger = await memoryLedgerOf(hourly ? byFlatDemo(events) : events)
           const rows = await exported(ledger, { nowMs: generatedNowMs })
           for (const row of rows.filter(({ ChargeCategory }) => ChargeCategory === 'Usage')) {
