@@ -77,7 +77,10 @@ function replacedFacts(history: PodHistory, observed: PodObservation, incarnatio
   return (
     history.intervals
       // Of those before it only: news of an old sandbox that come late end nothing.
-      .filter((interval) => interval.incarnation < incarnation && interval.endMs === undefined)
+      .filter(
+        ({ incarnation: before, startMs, endMs }) =>
+          before < incarnation && startMs < sandbox.createdAtMs && endMs === undefined,
+      )
       .map((interval) => replacedFact(interval, observed, sandbox.createdAtMs))
   )
 }
