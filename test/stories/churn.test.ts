@@ -67,11 +67,18 @@ async function expectBilled(killed: { readonly spillway: number; readonly contai
   const bill = await readBill(told.current)
   const billed = billedIntervals(bill)
   let neverRan = 0
+  let unseen = 0
   let totalMs = 0n
   for (const [uid, name] of made) {
-    const witnessed = watched.witness?.of(uid) ?? { sandboxes: [], containers: [] }
-    const ran = trueIntervals(witnessed)
     const own = billed.filter(({ podUid }) => podUid === uid)
+    totalMs += own.reduce((sum, { startMs, endMs }) => sum + BigInt(endMs - startMs), 0n)
+    const witnessed = watched.witness?.of(uid) ?? { sandboxes: [], containers: [] }
+    // Ended and removed while containerd was down for the witness, too: it cannot say when.
+    if (witnessed.containers.some(({ state }) => state === 'CONTAINER_RUNNING')) {
+      unseen += 1
+      continue
+    }
+    const ran = trueIntervals(witnessed)
     const exact = own.filter(({ endKnown }) => endKnown === 'exact')
     expect(
       exact.map(({ startMs, endMs }) => ({ startMs, endMs })),
@@ -83,8 +90,8 @@ async function expectBilled(killed: { readonly spillway: number; readonly contai
       name,
     ).toEqual([])
     neverRan += own.length - exact.length
-    totalMs += own.reduce((sum, { startMs, endMs }) => sum + BigInt(endMs - startMs), 0n)
   }
+  expect(unseen).toBeLessThanOrEqual(count / 10)
   const exactTotal = sumExact(bill)
   expect(exactTotal.num * 1_000_000_000_000n).toBe(totalMs * picoDollarsPerMs * exactTotal.den)
   for (const claim of ['verify', 'reconcile']) {
@@ -95,7 +102,7 @@ async function expectBilled(killed: { readonly spillway: number; readonly contai
   // Of six kinds only one may come to nothing.
   expect(intervals - neverRan).toBeGreaterThanOrEqual(Math.floor((count * 5) / 6))
   process.stdout.write(
-    `churn: ${made.size} Pods, ${intervals} sandboxes billed (${neverRan} in which nothing ran), Spillway killed ` +
+    `churn: ${made.size} Pods, ${intervals} sandboxes billed (${neverRan} in which nothing ran; the witness missed the end of ${unseen}), Spillway killed ` +
       `${killed.spillway} times, containerd ${killed.containerd}; 0 ms off containerd's own times; ` +
       `${totalMs} ms in all, which are the bill before rounding\n`,
   )
