@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
+import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
 import { verifyLedger } from '../../src/billing/verify.ts'
 import { hasCode, type SpillwayError } from '../../src/model/errors.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
@@ -76,6 +77,7 @@ export function testLedgerWriters(name: string, makePlace: () => Promise<LedgerP
       const first = await open(place.url, { onTakenOver: (error) => told.push(error) })
       await first.append(life('a'), never)
       const second = await takeOver()
+      await second.keepPriceBooks(shippedPriceBooks, never)
       await second.append(life('b'), never)
       const attempts = await Promise.allSettled(['c', 'd'].map((pod) => first.append(life(pod), never)))
       expect(attempts).toMatchObject([takenOver, takenOver])

@@ -3,6 +3,7 @@
  * taken over it prints that error's code, and ends.
  */
 import { writeSync } from 'node:fs'
+import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import type { UsageEvent } from '../../src/model/usage.ts'
 import { fakeEpochMs } from './fake-clock.ts'
@@ -12,6 +13,7 @@ import { lifeOf } from './usage-events.ts'
 const [, , place = ''] = process.argv
 const { signal } = new AbortController()
 const ledger = await openLedger(place)
+await ledger.keepPriceBooks(shippedPriceBooks, signal)
 
 async function appendLife(index: number): Promise<void> {
   const startMs = fakeEpochMs + index

@@ -1,32 +1,64 @@
+import type { Kysely } from 'kysely'
 import { SpillwayError } from '../../model/errors.ts'
-import type { LedgerStore } from '../ledger.ts'
-import { genesisHash } from '../ledger-json.ts'
+import type { PriceBook } from '../../model/price-book.ts'
+import type { EventPage, StoredEvent } from '../ledger.ts'
+import { encodeJson } from '../ledger-json.ts'
+import { encodeSeal, sealHash, type Seal } from '../seal.ts'
+import { insertEvents, readHead } from './event-rows.ts'
+import type { LedgerSchema } from './schema.ts'
+
+/** What of a ledger is no projection. */
+export interface LogSource {
+  priceBooks(): Promise<readonly PriceBook[]>
+  seals(): Promise<readonly Seal[]>
+  events(page: EventPage): Promise<readonly StoredEvent[]>
+}
 
 const pageSize = 1000
 
 /**
- * Appends the whole log of one ledger to an empty one. Bodies, numbers and hashes follow from the events and their
- * order, so both end with the same hash, and that is checked: LedgerCorrupt. Events that come while it runs are taken
- * along or not; what is copied is a beginning of the log in any case.
+ * Writes price books, seals and the whole log of one ledger into an empty one, in the caller's transaction. Bodies,
+ * numbers and hashes follow from what they are of and its order, and are compared: LedgerCorrupt. Seals are read first,
+ * so that each finds the events that it covers, however much is appended meanwhile.
  */
-export async function copyLog(from: LedgerStore, to: LedgerStore, signal: AbortSignal): Promise<void> {
-  await to.keepPriceBooks(await from.priceBooks(signal), signal)
-  let head = { seq: 0, hash: genesisHash }
+export async function copyLog(
+  source: LogSource,
+  db: Kysely<LedgerSchema>,
+  signal: AbortSignal,
+): Promise<readonly Seal[]> {
+  for (const book of await source.priceBooks()) {
+    await db
+      .insertInto('price_book')
+      .values({ id: book.id, body: encodeJson(book) })
+      .execute()
+  }
+  const seals = await source.seals()
+  for (const seal of seals) await db.insertInto('seal').values(sealRow(seal)).execute()
+  let afterSeq = 0
   for (;;) {
-    const page = await from.events({ afterSeq: head.seq, limit: pageSize }, signal)
-    if (page.length > 0)
-      await to.append(
-        page.map(({ event }) => event),
-        signal,
-      )
-    head = page.at(-1) ?? head
-    if (page.length < pageSize) break
-  }
-  const [last] = await to.events({ afterSeq: head.seq - 1, limit: 2 }, signal)
-  if ((last?.hash ?? genesisHash) !== head.hash) {
-    throw new SpillwayError(
-      'LedgerCorrupt',
-      `the copy of ${head.seq} events ends with another hash than the ledger`,
+    signal.throwIfAborted()
+    const page = await source.events({ afterSeq, limit: pageSize })
+    const last = page.at(-1)
+    if (!last) return seals
+    await insertEvents(
+      db,
+      page.map(({ event }) => event),
     )
+    const head = await readHead(db)
+    if (head.seq !== last.seq || head.hash !== last.hash) {
+      throw new SpillwayError(
+        'LedgerCorrupt',
+        `events ${afterSeq + 1} to ${last.seq} have other hashes when they are copied`,
+      )
+    }
+    afterSeq = last.seq
   }
+}
+
+function sealRow({ prevHash, hash, ...seal }: Seal) {
+  const body = encodeSeal(seal)
+  if (sealHash(prevHash, body) !== hash) {
+    throw new SpillwayError('LedgerCorrupt', `seal ${seal.number} has another hash when it is copied`)
+  }
+  return { number: seal.number, body, prev_hash: prevHash, hash }
 }

@@ -1,12 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, open, rename, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import type { LedgerConfig } from '../../config/ledger.ts'
 import { SpillwayError } from '../../model/errors.ts'
 import { verifyLedger, type LedgerReport } from '../verify.ts'
-import { copyLog } from './copy-log.ts'
+import type { Claimant } from './claim.ts'
+import { databaseKind, failureOf, type DatabaseKind } from './database-kind.ts'
 import { openLedger } from './open-ledger.ts'
 
 export interface BackupOptions {
@@ -28,7 +30,7 @@ export async function backUpLedger(
 ): Promise<LedgerReport> {
   return await placeNewFile(file, async (partial) => {
     if (source.kind === 'sqlite') await copyDatabase(source.file, partial)
-    else await copyLogToFile(source, partial, options, signal)
+    else await copyLedger({ from: source, to: { kind: 'sqlite', file: partial } }, options, signal)
     return await verifyFile(partial, options, signal)
   })
 }
@@ -50,7 +52,8 @@ export async function restoreLedger(
   try {
     const copy = join(folder, 'ledger.db')
     const report = await checkedCopy(file, copy, options, signal)
-    if (report.problems.length === 0) await copyFileToLog(copy, target, options, signal)
+    if (report.problems.length === 0)
+      await copyLedger({ from: { kind: 'sqlite', file: copy }, to: target }, options, signal)
     return report
   } finally {
     await rm(folder, { recursive: true })
@@ -99,47 +102,42 @@ async function copyDatabase(file: string, copy: string): Promise<void> {
 // Pages, as a 32-bit number.
 const wholeDatabase = 2 ** 31 - 1
 
-async function copyLogToFile(
-  source: LedgerConfig,
-  file: string,
-  options: BackupOptions,
+interface Copying {
+  readonly from: LedgerConfig
+  readonly to: LedgerConfig
+}
+
+/** In this thread: what reads and what writes have to meet. */
+async function copyLedger(
+  { from, to }: Copying,
+  { environment }: BackupOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const from = await openLedger(source, { ...options, readOnly: true })
+  const [fromKind, toKind] = [await databaseKind(from), await databaseKind(to)]
+  const source = await orFailure(fromKind, () => fromKind.open({ claimant: undefined, environment }))
   try {
-    const to = await openLedger({ kind: 'sqlite', file }, options)
+    const target = await orFailure(toKind, () => toKind.open({ claimant: claimantOfCopy(), environment }))
     try {
-      await copyLog(from, to, signal)
+      await orFailure(toKind, () => target.ledger.copyFrom(source.ledger, signal))
     } finally {
-      await to.close()
+      await target.close()
     }
   } finally {
-    await from.close()
+    await source.close()
   }
 }
 
-async function copyFileToLog(
-  file: string,
-  target: LedgerConfig,
-  options: BackupOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const to = await openLedger(target, options)
+function claimantOfCopy(): Claimant {
+  const holderName = `host ${hostname()}, process ${process.pid}, which restores it`
+  return { holder: randomUUID(), holderName, clusterUid: undefined, resume: false }
+}
+
+async function orFailure<T>(kind: DatabaseKind, work: () => Promise<T>): Promise<T> {
   try {
-    if ((await to.events({ afterSeq: 0, limit: 1 }, signal)).length > 0) {
-      throw new SpillwayError(
-        'Rejected',
-        'there are events in that ledger already: restore into a new schema',
-      )
-    }
-    const from = await openLedger({ kind: 'sqlite', file }, { ...options, readOnly: true })
-    try {
-      await copyLog(from, to, signal)
-    } finally {
-      await from.close()
-    }
-  } finally {
-    await to.close()
+    return await work()
+  } catch (cause) {
+    const { code, message } = failureOf(cause, kind)
+    throw new SpillwayError(code, message, { cause })
   }
 }
 

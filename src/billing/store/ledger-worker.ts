@@ -5,46 +5,18 @@
  */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { systemClock } from '../../model/clock.ts'
-import { hasCode, SpillwayError } from '../../model/errors.ts'
+import { hasCode } from '../../model/errors.ts'
 import { claimRenewMs } from './claim.ts'
+import { databaseKind, failureOf } from './database-kind.ts'
 import {
   openingId,
   takenOverId,
   type LedgerCall,
-  type LedgerFailure,
   type OpenRequest,
   type WorkerAnswer,
   type WorkerRequest,
 } from './ledger-messages.ts'
 import type { OpenedLedger } from './opened-ledger.ts'
-
-interface Kind {
-  open(request: OpenRequest): Promise<OpenedLedger>
-  failure(error: unknown): LedgerFailure
-}
-
-/** Of the two only the one that is used is loaded. */
-async function kindOf({ location }: OpenRequest): Promise<Kind> {
-  if (location.kind === 'sqlite') {
-    const { openSqlitePlace, sqliteFailure } = await import('./sqlite-place.ts')
-    return {
-      open: ({ claimant }) => openSqlitePlace({ file: location.file, claimant, clock: systemClock }),
-      failure: sqliteFailure,
-    }
-  }
-  const { openPostgresPlace } = await import('./postgres-place.ts')
-  const { postgresFailure } = await import('./postgres-errors.ts')
-  return {
-    open: ({ claimant, environment }) => openPostgresPlace({ ...location, claimant, environment }),
-    failure: postgresFailure,
-  }
-}
-
-function failureOf(error: unknown, { failure }: Kind): LedgerFailure {
-  if (!(error instanceof SpillwayError)) return failure(error)
-  const { code, message, reason } = error
-  return { code, message, ...(reason !== undefined && { reason }) }
-}
 
 async function answer({ ledger }: OpenedLedger, call: LedgerCall): Promise<unknown> {
   const method = ledger[call.method] as (...args: readonly unknown[]) => Promise<unknown>
@@ -62,7 +34,7 @@ class Turns {
 
 async function serve(port: MessagePort, request: OpenRequest): Promise<void> {
   const send = (message: WorkerAnswer): void => port.postMessage(message)
-  const kind = await kindOf(request)
+  const kind = await databaseKind(request.location)
   let opened: OpenedLedger
   try {
     opened = await kind.open(request)

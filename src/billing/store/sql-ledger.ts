@@ -17,6 +17,7 @@ import {
   projectEvents,
   type ProjectionRules,
 } from './account-rows.ts'
+import { copyLog, type LogSource } from './copy-log.ts'
 import { readDayTotals } from './day-total-rows.ts'
 import { chunks, eventOf, insertEvents, readHead, readPodEvents, rowsPerInsert } from './event-rows.ts'
 import { areProjectionsCurrent, readStoredPods, rebuildProjections } from './rebuild.ts'
@@ -149,6 +150,21 @@ export class SqlLedger {
 
   async rebuild(): Promise<void> {
     await this.#write(async (transaction) => rebuildProjections(transaction, await this.#rules(transaction)))
+  }
+
+  /** Takes over the log of another ledger as it is: all of it, or nothing. Rejected: this one is not empty. */
+  async copyFrom(source: LogSource, signal: AbortSignal): Promise<void> {
+    await this.#write(async (transaction) => {
+      if ((await readHead(transaction)).seq > 0) {
+        throw new SpillwayError(
+          'Rejected',
+          'there are events in that ledger already: only an empty one is filled',
+        )
+      }
+      const seals = await copyLog(source, transaction, signal)
+      await rebuildProjections(transaction, { books: await readBooks(transaction), seals })
+    })
+    this.#books = new Map()
   }
 
   async events({ afterSeq, limit }: EventPage): Promise<StoredEvent[]> {

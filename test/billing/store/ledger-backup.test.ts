@@ -8,7 +8,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { LedgerStore } from '../../../src/billing/ledger.ts'
 import { openMeter, type LedgerMeter } from '../../../src/billing/meter.ts'
+import { hourMs } from '../../../src/billing/charges.ts'
 import { flatDemo } from '../../../src/billing/price-books/flat-demo.ts'
+import { sealPeriod } from '../../../src/billing/seal-period.ts'
+import { shippedPriceBooks } from '../../../src/billing/shipped-price-books.ts'
 import { backUpLedger, restoreLedger } from '../../../src/billing/store/ledger-backup.ts'
 import { verifyLedger } from '../../../src/billing/verify.ts'
 import { parseLedgerPlace } from '../../../src/config/ledger.ts'
@@ -17,6 +20,7 @@ import { asPodUid } from '../../../src/model/pod-key.ts'
 import type { ContainerRunState, PodObservation } from '../../../src/model/pod-observation.ts'
 import { silentLog } from '../../../src/telemetry/log.ts'
 import { FakeClock, fakeEpochMs } from '../../support/fake-clock.ts'
+import { euroBook, octoberMs } from '../../support/late-histories.ts'
 import { openLedger } from '../../support/open-ledger.ts'
 import { startPostgres, type PostgresServer } from '../../support/postgres-server.ts'
 import { until } from '../../support/until.ts'
@@ -25,6 +29,7 @@ import { lifeOf } from '../../support/usage-events.ts'
 const never = new AbortController().signal
 const page = { afterSeq: 0, limit: 100_000 }
 const life = (pod: string) => lifeOf(pod, { startMs: fakeEpochMs, endMs: fakeEpochMs + 1000 })
+const ever = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }
 const options = { environment: {}, nowMs: fakeEpochMs }
 
 let server: PostgresServer
@@ -53,8 +58,21 @@ afterEach(async () => {
 
 async function write(place: string, ...pods: readonly string[]): Promise<void> {
   const ledger = await openLedger(place)
-  await ledger.keepPriceBooks([flatDemo], never)
+  await ledger.keepPriceBooks(shippedPriceBooks, never)
   for (const pod of pods) await ledger.append(life(pod), never)
+  await ledger.close()
+}
+
+/** A sandbox, a seal over its hour, what became known too late and so makes a correction, and one that runs. */
+async function writeSealed(place: string): Promise<void> {
+  const ledger = await openLedger(place)
+  await ledger.keepPriceBooks([euroBook], never)
+  const lasts = { startMs: octoberMs, priceBook: euroBook.id }
+  await ledger.append(lifeOf('billed', { ...lasts, endMs: octoberMs + 1000 }), never)
+  const toMs = octoberMs + hourMs
+  await sealPeriod(ledger, { toMs, nowMs: toMs + hourMs, acceptUncertain: true }, never)
+  await ledger.append(lifeOf('late', { ...lasts, endMs: octoberMs + 2000 }), never)
+  await ledger.append(lifeOf('open', { ...lasts, startMs: toMs }), never)
   await ledger.close()
 }
 
@@ -64,7 +82,10 @@ async function read(place: string) {
     return {
       events: await ledger.events(page, never),
       books: await ledger.priceBooks(never),
-      intervals: await ledger.intervals({ fromMs: 0, toMs: Number.MAX_SAFE_INTEGER }, never),
+      intervals: await ledger.intervals(ever, never),
+      seals: await ledger.seals(never),
+      adjustments: await ledger.adjustments(ever, never),
+      totals: await ledger.keptTotals(never),
     }
   } finally {
     await ledger.close()
@@ -128,16 +149,22 @@ describe('a restored ledger', { timeout: 60_000 }, () => {
       const [from, to] = kinds.split(' to ')
       const source = from === 'SQLite' ? file : url
       const target = to === 'SQLite' ? join(folder, 'restored.db') : server.ledgerUrl(`restored_${schemas}`)
-      await write(source, 'a', 'b')
+      await writeSealed(source)
       const original = await read(source)
-      const headHash = original.events.at(-1)?.hash
-      expect(await backUp(source, copy)).toMatchObject({ events: 6, problems: [], headHash })
-      expect(await restore(copy, target)).toMatchObject({ events: 6, problems: [], headHash })
+      expect(original).toMatchObject({
+        seals: [{ number: 1 }],
+        adjustments: [{ corrects: { causedBy: expect.anything() } }],
+      })
+      const { length: events } = original.events
+      const same = { events, problems: [], headHash: original.events.at(-1)?.hash }
+      expect(await backUp(source, copy)).toMatchObject(same)
+      expect(await restore(copy, target)).toMatchObject(same)
       expect(await read(target)).toEqual(original)
       await write(target, 'c')
       const ledger = await openLedger(target, { readOnly: true })
       expect(await verifyLedger(ledger, { nowMs: fakeEpochMs }, never)).toMatchObject({
-        events: 9,
+        // What it was told of falls into the sealed period: one more that corrects it.
+        events: events + 4,
         problems: [],
       })
       await ledger.close()

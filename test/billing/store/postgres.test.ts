@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { LedgerStore } from '../../../src/billing/ledger.ts'
+import { shippedPriceBooks } from '../../../src/billing/shipped-price-books.ts'
 import { openPostgresLedger, type PostgresLedgerOptions } from '../../../src/billing/store/postgres.ts'
 import { verifyLedger } from '../../../src/billing/verify.ts'
 import { runCli } from '../../../src/cli/program.ts'
@@ -119,6 +120,7 @@ describe('the PostgreSQL ledger', { timeout: 60_000 }, () => {
 
   it('has after a crash of its server what it acknowledged, and goes on', async () => {
     const ledger = await open(place.url)
+    await ledger.keepPriceBooks(shippedPriceBooks, never)
     const appends = Array.from({ length: 20 }, (_, index) => append(ledger, `pod-${index}`))
     await appends[0]
     await server.kill()
@@ -248,7 +250,9 @@ describe('the PostgreSQL ledger', { timeout: 60_000 }, () => {
   })
 
   it('can be read by a role that may do nothing else, from the command line', async () => {
-    await append(await open(place.url), 'a')
+    const ledger = await open(place.url)
+    await ledger.keepPriceBooks(shippedPriceBooks, never)
+    await append(ledger, 'a')
     await server.query(`
       create role reader login; grant usage on schema ${schema} to reader;
       grant select on all tables in schema ${schema} to reader`)
