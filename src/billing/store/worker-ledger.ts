@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { LedgerConfig } from '../../config/ledger.ts'
+import { systemClock } from '../../model/clock.ts'
 import { SpillwayError } from '../../model/errors.ts'
 import type { PodUid } from '../../model/pod-key.ts'
 import type { PriceBook } from '../../model/price-book.ts'
@@ -237,6 +238,9 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
+// Nothing is left to do in it: one that takes longer holds on to something that we do not know of.
+const endMs = 10_000
+
 /** Requests and answers of one worker thread. */
 class WorkerConnection {
   readonly #worker: Worker
@@ -280,9 +284,18 @@ class WorkerConnection {
     return await answered
   }
 
+  /**
+   * The thread ends by itself once all of it is closed. To terminate it just then may crash the whole process: it is in
+   * the middle of clearing away.
+   */
   async close(): Promise<void> {
+    const ended = Promise.withResolvers<void>()
+    this.#worker.once('exit', () => ended.resolve())
     await this.request(undefined)
-    await this.#worker.terminate()
+    this.#worker.ref()
+    const cancel = systemClock.timer(endMs, () => void this.#worker.terminate())
+    await ended.promise
+    cancel()
   }
 
   async #wait(id: number): Promise<unknown> {
