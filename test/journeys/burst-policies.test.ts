@@ -67,17 +67,7 @@ beforeAll(async () => {
     signal,
   )
   await startServer(journey.api, { name: 'server-0', cpu: '2', memory: '32Gi' }, signal)
-  await until(
-    'all four nodes take Pods',
-    async () => {
-      const { items } = await journey.api.list(nodes, {}, signal)
-      const open = items.filter(
-        ({ spec }) => !spec?.taints?.some(({ key }) => key.startsWith('node.kubernetes.io/')),
-      )
-      return open.length === 4
-    },
-    signal,
-  )
+  await until('all four nodes take Pods', async () => (await openNodes()).length === 4, signal)
   // The server is full but for what a test leaves free: nobody else is to have it.
   await createNamespace(journey.api, { name: 'hog' }, signal)
   await journey.api.create(pods, podOf('hog', 'hog', { cpu: '2' }), signal)
@@ -92,6 +82,14 @@ afterAll(async () => {
   ending.abort()
   await journey?.[Symbol.asyncDispose]()
 })
+
+/** Names of the nodes that take Pods: a new one is tainted until the node-lifecycle controller has seen that it is ready. */
+async function openNodes(): Promise<readonly string[]> {
+  const { items } = await journey.api.list(nodes, {}, signal)
+  return items
+    .filter(({ spec }) => !spec?.taints?.some(({ key }) => key.startsWith('node.kubernetes.io/')))
+    .map(({ metadata }) => metadata?.name ?? '')
+}
 
 interface PodWish {
   readonly cpu?: string
@@ -245,6 +243,8 @@ describe('Always, while a server has room', () => {
 
   beforeAll(async () => {
     await startServer(journey.api, { name: 'spare-0', cpu: '100', memory: '400Gi', taints: [taint] }, signal)
+    // Before that it would be let out: no server has room.
+    await until('the server is open', async () => (await openNodes()).includes('spare-0'), signal)
     const home = await newHome('nobody')
     await create(home, 'one')
     await until('the server takes Pods', async () => (await nodeOf(home, 'one')) === 'spare-0', signal)

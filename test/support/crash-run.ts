@@ -5,7 +5,7 @@ import { chargeLines } from '../../src/billing/charges.ts'
 import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
 import type { UsageInterval } from '../../src/billing/projection.ts'
 import { verifyLedger } from '../../src/billing/verify.ts'
-import type { Pod, PodStatus } from '../../src/model/kubernetes.ts'
+import type { Pod } from '../../src/model/kubernetes.ts'
 import { formatSpec } from '../../src/model/spec.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import { begunSpec, happen, podAt, sizes, type CrashScenario } from './crash-scenarios.ts'
@@ -226,14 +226,18 @@ class CrashRun {
         this.#pod = undefined
         return {}
       case 'patch':
-        return this.#patch((args as { status: PodStatus }).status)
+        return this.#patch(args as Pick<Pod, 'metadata' | 'status'>)
     }
   }
 
-  /** Conditions merge by type. */
-  #patch(status: PodStatus): { value?: unknown; error?: CrashError } {
+  /** Conditions merge by type, annotations by name. */
+  #patch({ metadata: wanted, status = {} }: Pick<Pod, 'metadata' | 'status'>): {
+    value?: unknown
+    error?: CrashError
+  } {
     if (!this.#pod) return { error: { code: 'NotFound', message: 'no such Pod' } }
     const { metadata, status: before = {} } = this.#pod
+    const annotations = { ...metadata?.annotations, ...wanted?.annotations }
     const written = status.conditions ?? []
     const kept = (before.conditions ?? []).filter(
       ({ type }) => !written.some((condition) => condition.type === type),
@@ -241,7 +245,7 @@ class CrashRun {
     const resourceVersion = String(Number(metadata?.resourceVersion) + 1)
     this.#pod = {
       ...this.#pod,
-      metadata: { ...metadata, resourceVersion },
+      metadata: { ...metadata, annotations, resourceVersion },
       status: { ...before, ...status, conditions: [...kept, ...written] },
     }
     return { value: this.#pod }
