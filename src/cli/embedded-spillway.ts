@@ -87,7 +87,7 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
           // The machine is the cluster's own, and tests of nodes ask for all of it.
           allow: [...allowances],
           capabilities: ['ALL'],
-          runtimeHandlers: ['runc'],
+          runtimeHandlers: ['runc', 'runsc'],
           // As the kubelet beside it: shares of a big disk would call it full while gigabytes are free.
           evictionHard: { 'nodefs.available': '1Gi', 'imagefs.available': '1Gi' },
           imageGc: { highThresholdPercent: 100 },

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { gvisor, gvisorShim } from './gvisor/components.ts'
 import { corednsMain, pauseMain, testShellMain } from './go-mains.ts'
 
 /** What clusters of ours are made of. */
@@ -19,6 +20,8 @@ export type BinaryName =
   | 'containerd'
   | 'ctr'
   | 'containerd-shim-runc-v2'
+  | 'runsc'
+  | 'containerd-shim-runsc-v1'
   | 'bridge'
   | 'loopback'
   | 'host-local'
@@ -309,6 +312,8 @@ export const components: readonly Component[] = [
   kubernetesOf(kubernetesVersion),
   etcd,
   containerd,
+  gvisor,
+  gvisorShim,
   cniPlugins,
   registry,
   coredns,

@@ -21,6 +21,7 @@ import {
   type ControlPlanePlan,
 } from './control-plane-programs.ts'
 import { virtualNodeNames } from './embedded-cluster.ts'
+import { gvisorConfig, gvisorConfigFile, gvisorPrograms } from './gvisor/runtime-config.ts'
 import { mirrorDir } from './registry-mirror.ts'
 import type { Program } from './process.ts'
 import { createSpillwayIdentity, issueNodeCertificates, type SpillwayIdentity } from './spillway-identity.ts'
@@ -29,7 +30,7 @@ import { writeIfChanged, writeJsonIfChanged } from './write-if-changed.ts'
 export interface EmbeddedProgramsOptions {
   readonly layout: ClusterLayout
   readonly shape: ClusterShape
-  /** All that `embeddedBinaries` names, and runc. */
+  /** All that `embeddedBinaries` names, runc, and gVisor’s where they could be had. */
   readonly binaries: ReadonlyMap<BinaryName | 'runc', string>
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly machine: { readonly cores: number; readonly memoryBytes: number }
@@ -110,6 +111,8 @@ async function containerdProgram(
     containerd.configFile,
     containerdConfig({ containerd, binaries, certsDir: mirrorDir(layout), hasAppArmor }),
   )
+  const gvisor = gvisorPrograms(binaries)
+  if (gvisor) await writeIfChanged(gvisorConfigFile(containerd), gvisorConfig(gvisor, containerd))
   await writeJsonIfChanged(join(containerd.cniConfDir, '10-spillway.conflist'), cniConflist(containerd))
   return program(options, 'containerd', [`--config=${containerd.configFile}`], environment)
 }

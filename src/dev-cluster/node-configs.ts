@@ -7,6 +7,7 @@ import {
   type ContainerdLayout,
 } from './cluster-layout.ts'
 import type { BinaryName } from './components.ts'
+import { gvisorConfigFile, gvisorPrograms, gvisorRuntime } from './gvisor/runtime-config.ts'
 import type { NodeCertificates } from './spillway-identity.ts'
 import { resolvConfFile } from './way-out.ts'
 
@@ -23,6 +24,7 @@ export function containerdConfig(options: ContainerdConfigOptions): string {
   const { containerd, binaries, certsDir, hasAppArmor } = options
   const runtime = 'plugins."io.containerd.cri.v1.runtime"'
   const images = 'plugins."io.containerd.cri.v1.images"'
+  const gvisor = gvisorPrograms(binaries)
   // In version 4 "[grpc] address" is ignored in silence, and the machine's default socket would be opened.
   return `version = 4
 root = ${quote(containerd.rootDir)}
@@ -62,7 +64,7 @@ runtime_path = ${quote(required(binaries, 'containerd-shim-runc-v2'))}
 [${runtime}.containerd.runtimes.runc.options]
 BinaryName = ${quote(required(binaries, 'runc'))}
 SystemdCgroup = false
-`
+${gvisor ? gvisorRuntime(gvisor, `${runtime}.containerd`, gvisorConfigFile(containerd)) : ''}`
 }
 
 /** Folders of the CNI plugins. */

@@ -15,6 +15,8 @@ import { adminCredentials, isComponentReady, whenPodsCanBeMade } from './control
 import { controlPlaneComponents, type ControlPlaneComponent } from './control-plane-programs.ts'
 import { describeCluster, type EmbeddedCluster } from './embedded-cluster.ts'
 import { prepareEmbeddedPrograms, type EmbeddedPrograms } from './embedded-programs.ts'
+import { publishGvisor } from './gvisor/runtime-class.ts'
+import { gvisorPrograms } from './gvisor/runtime-config.ts'
 import { probeHttp, probeSocket } from './http-probe.ts'
 import { cniConflist } from './node-configs.ts'
 import { claimCluster, hasAppArmor, openNamespace, type WantedShape } from './open-cluster.ts'
@@ -29,7 +31,7 @@ import { writeJsonIfChanged } from './write-if-changed.ts'
 export interface StartClusterOptions {
   readonly name: string
   readonly shape: WantedShape
-  /** All that `embeddedBinaries` names, and runc. */
+  /** All that `embeddedBinaries` names, runc, and gVisor’s where they could be had. */
   readonly binaries: ReadonlyMap<BinaryName | 'runc', string>
   readonly command: CommandOptions
   readonly clock: Clock
@@ -223,6 +225,7 @@ class ClusterStart {
 
   async #startDns(signal: AbortSignal): Promise<void> {
     await publishDns(this.#client, this.#cluster, signal)
+    if (gvisorPrograms(this.#options.binaries)) await publishGvisor(this.#client, signal)
     await this.#launch('coredns', signal)
     const url = `http://${this.#cluster.nodeAddress}:8181/ready`
     await this.#until('coredns', async (signal) => (await probeHttp({ url }, signal)) === 200, signal)

@@ -8,6 +8,7 @@ import type { BinaryName } from './components.ts'
 import { commandOptions, lockedError, withClusterLock } from './down.ts'
 import type { EmbeddedCluster } from './embedded-cluster.ts'
 import { embeddedBinaries } from './embedded-programs.ts'
+import { getGvisor } from './gvisor/get-gvisor.ts'
 import { findProgram, searchPath } from './find-program.ts'
 import type { ImageRecipe } from './image-recipe.ts'
 import { imageRecipes } from './image-recipes.ts'
@@ -73,7 +74,9 @@ export async function up(options: UpOptions, context: UpContext, signal: AbortSi
     const invoker = await findInvoker(environment, processUid, signal)
     const cacheDir = userCacheDir(environment, invoker)
     const wanted = new Set([...embeddedBinaries, ...binariesOf(recipes), 'kubectl' as const])
-    const binaries = await getBinaries([...wanted], { cacheDir, environment, invoker, progress }, signal)
+    const places = { cacheDir, environment, invoker, progress }
+    const binaries = await getBinaries([...wanted], places, signal)
+    const gvisor = await getGvisor(places, signal)
     const preparedMs = clock.monotonicMs()
     const runc = tools.get('runc') ?? 'runc'
     const started = await startWithProgress(
@@ -83,11 +86,10 @@ export async function up(options: UpOptions, context: UpContext, signal: AbortSi
         clock,
         log: context.log,
         random: context.random,
-        binaries: new Map<BinaryName | 'runc', string>([...binaries, ['runc', runc]]),
+        binaries: new Map<BinaryName | 'runc', string>([...binaries, ...gvisor, ['runc', runc]]),
         command: commandOptions(environment),
         publishImages: async (registryUrl, signal) => {
           const busyboxPath = tools.get('busybox') ?? 'busybox'
-          const places = { cacheDir, environment, invoker, progress }
           await publishImages({ recipes, registryUrl, binaries, busyboxPath, ...places }, signal)
         },
         ...(spillway === undefined ? {} : { spillway }),
