@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { deployments, webDeployment } from '../../src/cli/demo/manifests.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
-import { deletionCostAnnotation } from '../../src/model/words.ts'
+import { deletionCostAnnotation, deletionCostSetAnnotation } from '../../src/model/words.ts'
 import { isReady, isVirtual, story } from '../support/story.ts'
 import { webWith } from '../support/story-manifests.ts'
 
@@ -48,7 +48,10 @@ describe('scale-in, with the controllers as upstream ships them', () => {
     )
     const dear = ready('dear')
     expect(dear.every(isVirtual)).toBe(true)
-    expect(dear.map(({ metadata }) => metadata?.annotations)).toEqual([annotations, annotations])
+    for (const { metadata } of dear) {
+      expect(metadata?.annotations).toMatchObject(annotations)
+      expect(metadata?.annotations).not.toHaveProperty([deletionCostSetAnnotation])
+    }
   })
 })
 
