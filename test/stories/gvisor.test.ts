@@ -15,7 +15,7 @@ beforeAll(async () => {
   const main = scriptPod({ namespace, name: 'sealed' }, `echo begun; ${forever}`, sealed)
   const beside = { ...main.spec?.containers[0], name: 'beside' }
   const spec = { ...main.spec, containers: [...(main.spec?.containers ?? []), beside] }
-  await api.create(pods, { ...main, spec } as typeof main, signal)
+  await api.create(pods, { ...main, spec }, signal)
   await until('it is ready', () => isReady(pod('sealed')))
 })
 
