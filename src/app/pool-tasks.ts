@@ -5,6 +5,7 @@ import type { Node, Pod } from '../model/kubernetes.ts'
 import { nodeCapacity } from '../node/capacity.ts'
 import { nodeObject } from '../node/node-object.ts'
 import { thisPlace } from '../node/place.ts'
+import { drainDeletedNodes } from '../pools/drain-deleted-nodes.ts'
 import { runPools } from '../pools/run-pools.ts'
 import { overflowPicture } from '../scheduling/overflow-picture.ts'
 import { podsWaitingFor } from '../scheduling/waiting-pods.ts'
@@ -24,6 +25,7 @@ export function poolTasks(
   budgets: BudgetDesk,
 ): Record<string, Task> {
   const { config, world, cluster, events, pools } = house
+  const podsOn = (node: string): readonly Pod[] => cluster.pods.byIndex(byNode, node)
   return {
     'virtual nodes': (inner) => virtualNodes.run(inner),
     'known pools': (inner) => pools.run(inner),
@@ -35,7 +37,7 @@ export function poolTasks(
           api: cluster.api,
           nodes: cluster.nodes,
           pods: cluster.pods,
-          podsOn: (node) => cluster.pods.byIndex(byNode, node),
+          podsOn,
           waitingFor: (pool) => waitingFor(house, stacks, pool),
           budgetOf: (pool) => budgets.pools.ofPool(pool),
           onBudget: (listener) => budgets.pools.subscribe(listener),
@@ -45,6 +47,8 @@ export function poolTasks(
         },
         inner,
       ),
+    'nodes deleted by force': (inner) =>
+      drainDeletedNodes({ api: cluster.api, nodes: cluster.nodes, podsOn, ...world }, inner),
   }
 }
 

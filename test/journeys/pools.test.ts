@@ -217,6 +217,25 @@ describe('deleting', () => {
     )
     await isReady('extra', 1)
   })
+
+  test('a node that is deleted by force comes again, and its Pods are evicted', async () => {
+    await runOn('extra-0', { terminationGracePeriodSeconds: 0 })
+    const before = await node('extra-0')
+    const annotations = { 'spillway.dev/force-delete': 'true' }
+    await journey.api.patch(nodes, { name: 'extra-0' }, merge({ metadata: { annotations } }), signal)
+    await journey.api.delete(nodes, { name: 'extra-0' }, {}, signal)
+    await until('its Pods are gone', async () => (await podsIn('extra')).length === 0, signal)
+    await until(
+      'another of its name is there',
+      async () => {
+        const { items } = await journey.api.list(nodes, {}, signal)
+        const now = items.find(({ metadata }) => metadata?.name === 'extra-0')
+        return now !== undefined && now.metadata?.uid !== before.metadata?.uid
+      },
+      signal,
+    )
+    await isReady('extra', 1)
+  })
 })
 
 describe('a pool whose backend is not there', () => {
