@@ -27,6 +27,7 @@ const allStories = {
   'pools of virtual nodes': 'pools',
   'wrong fields of pools': 'pool-fields',
   'burst policies': 'burst-policies',
+  budgets: 'budgets',
   'wrong fields of burst policies': 'burst-policy-fields',
   'words of other products': 'coming-from',
   placement: 'placement',
