@@ -39,6 +39,10 @@ const programs = join(
 /** PostgreSQL refuses to be root: then it is `nobody`, whom nothing else here belongs to. */
 const account = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : undefined
 
+/** Test processes that are killed, or crash, can clear nothing away: the kernel ends the server then. */
+const endsWithUs: readonly string[] =
+  process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []
+
 const superuser = 'spillway'
 
 /** Rejects with the reason when this system cannot run it. */
@@ -123,7 +127,8 @@ class LocalServer implements PostgresServer {
       this.#data,
       ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ]
-    const child = spawn(join(this.#programs, 'bin/postgres'), args, {
+    const [program = '', ...rest] = [...endsWithUs, join(this.#programs, 'bin/postgres'), ...args]
+    const child = spawn(program, rest, {
       ...account,
       cwd: this.folder,
       stdio: ['ignore', 'ignore', 'pipe'],
