@@ -90,13 +90,12 @@ export async function readPodEvents(
     keep(
       await db
         .selectFrom(last)
-        .innerJoin('event', (join) =>
-          join
-            .onRef('event.pod_uid', '=', 'last.pod_uid')
-            .onRef('event.incarnation', '=', 'last.incarnation')
-            .onRef('event.at_ms', '=', 'last.at_ms')
-            .on('event.kind', '=', 'OBSERVED'),
-        )
+        // Not an inner join: without statistics SQLite would begin with every heartbeat of the ledger.
+        .crossJoin('event')
+        .whereRef('event.pod_uid', '=', 'last.pod_uid')
+        .whereRef('event.incarnation', '=', 'last.incarnation')
+        .whereRef('event.at_ms', '=', 'last.at_ms')
+        .where('event.kind', '=', 'OBSERVED')
         .selectAll('event')
         .execute(),
     )
