@@ -10,6 +10,7 @@ import {
   type PurchaseOption,
 } from '../model/price-book.ts'
 import type { Spec } from '../model/spec.ts'
+import { isSettled } from './accounts.ts'
 import type { UsageInterval } from './projection.ts'
 import { roundHour } from './round-hour.ts'
 
@@ -116,15 +117,16 @@ export function billedRange(
   { nowMs, period }: { readonly nowMs: number; readonly period?: Period },
 ): Period {
   const { billed, startMs } = interval
+  const endMs = hasBegun(interval, nowMs) ? billedEndMs(interval, book, nowMs) : startMs
   return {
     fromMs: Math.max(startMs, period?.fromMs ?? -Infinity, billed?.fromMs ?? -Infinity),
-    toMs: Math.min(billedEndMs(interval, book, nowMs), period?.toMs ?? Infinity, billed?.toMs ?? Infinity),
+    toMs: Math.min(endMs, period?.toMs ?? Infinity, billed?.toMs ?? Infinity),
   }
 }
 
-/** By a clock that may be behind the backend's. What has ended has begun, whatever a clock says. */
-export function hasBegun({ startMs, endMs }: UsageInterval, nowMs: number): boolean {
-  return endMs !== undefined || startMs <= nowMs
+/** By a clock that may be behind the backend's. What has ended, or is sealed, has begun, whatever a clock says. */
+export function hasBegun(interval: UsageInterval, nowMs: number): boolean {
+  return isSettled(interval) || interval.startMs <= nowMs
 }
 
 /** Where billing ends: the interval's end, later if the book has a minimum or counts started seconds whole. */

@@ -205,7 +205,7 @@ export class TotalsSum {
       for (const total of accountTotals(account, books, options(this.#whole))) counted.add(cellOf(total))
     }
     for (const { account, kept } of accounts) {
-      if (!isSettled(account) && !hasBegun(account, this.#query.nowMs)) continue
+      if (!hasBegun(account, this.#query.nowMs)) continue
       for (const [total, grows] of this.#partsOf(account, kept, books)) {
         const cell = cellOf(total)
         const book = grows ? bookOf(account, books) : undefined

@@ -11,7 +11,7 @@ import {
 import { rateOf, type PriceBook } from '../model/price-book.ts'
 import type { UsageEvent } from '../model/usage.ts'
 import { podAccounts, unclipped } from './accounts.ts'
-import { billedEndMs, chargeLines, hourMs, sliceInterval, type ChargeLine } from './charges.ts'
+import { billedEndMs, chargeLines, hasBegun, hourMs, sliceInterval, type ChargeLine } from './charges.ts'
 import type { StoredPod } from './ledger.ts'
 import { encodeJson } from './ledger-json.ts'
 import { projectPod, type PodHistory, type UsageInterval } from './projection.ts'
@@ -76,7 +76,7 @@ function checkSlices(interval: UsageInterval, { books, nowMs }: PodFacts): Ledge
   if (!book) return []
   const slices = sliceInterval(interval, book, { nowMs })
   const sumMs = slices.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)
-  const wholeMs = billedEndMs(interval, book, nowMs) - interval.startMs
+  const wholeMs = hasBegun(interval, nowMs) ? billedEndMs(interval, book, nowMs) - interval.startMs : 0
   const meets = slices.every(({ fromMs }, index) => fromMs === (slices[index - 1]?.toMs ?? interval.startMs))
   if (sumMs === wholeMs && meets) return []
   return [

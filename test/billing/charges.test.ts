@@ -166,6 +166,9 @@ describe('charges', () => {
     const open = intervalOf({ startMs: start, spec: spec(1, 1) })
     expect(nanosOf(open, tencentEksIntl, start + 1000)).toBe(4976n + 2073n)
     expect(nanosOf(open, tencentEksIntl, start - 1000)).toBe(0n)
+    const minute: PriceBook = { ...tencentEksIntl, minimumSeconds: 60 }
+    expect(nanosOf(open, minute, start)).toBe(60n * (4976n + 2073n))
+    expect(nanosOf(open, minute, start - 1)).toBe(0n)
   })
 
   it('show what has no price, at no cost', () => {

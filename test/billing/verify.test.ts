@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
 import { shippedPriceBooks } from '../../src/billing/shipped-price-books.ts'
 import { sealPeriod } from '../../src/billing/seal-period.ts'
 import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
@@ -35,6 +36,15 @@ describe('ledger verify', () => {
     await ledger.close()
     return report
   }
+  it('finds nothing wrong with a sandbox that begins only after now, by a clock that was set back', async () => {
+    const ledger = await openSqliteLedger({ file })
+    const minute = { ...flatDemo, id: 'minute', minimumSeconds: 60 }
+    await ledger.keepPriceBooks([minute], never)
+    await ledger.append(lifeOf('d', { startMs: start + 1, priceBook: 'minute' }), never)
+    await ledger.close()
+    expect((await verify()).problems).toEqual([])
+  })
+
   /** As somebody with an editor could: past the triggers. */
   const tamper = (statement: string): void => {
     const database = new DatabaseSync(file)
