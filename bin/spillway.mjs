@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const main = [join(root, 'dist/src/main.js'), join(root, 'src/main.ts')].find(existsSync)
@@ -12,6 +13,9 @@ const bundled = join(root, 'node_modules/node/bin/node')
 const [major = 0] = process.versions.node.split('.').map(Number)
 
 if (major >= 24) {
+  // V8 may abort the process when it frees compiled WebAssembly ("Check failed: jit_page.has_value()", nodejs/node#64500),
+  // which the ledger's thread leaves when it is started anew. There is a megabyte of it at most: nothing is lost by keeping it.
+  setFlagsFromString('--no-wasm-code-gc')
   const { runMain } = await import(pathToFileURL(main).href)
   await runMain(process.argv.slice(2))
 } else {

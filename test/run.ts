@@ -1,9 +1,11 @@
 /**
- * `npm run check`, `test`, `soak` and `ledger:…`: runs every suite in order, says how long each took, and closes with one
- * line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as failed.
+ * `npm run check`, `test`, `soak`, `properties` and `ledger:…`: runs every suite in order, says how long each took, and
+ * closes with one line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as
+ * failed.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { randomInt } from 'node:crypto'
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 
@@ -204,6 +206,19 @@ function soak(): Outcome[] {
   return [prepared, soaked, fit, scaleIn]
 }
 
+/** What `check` generates the same each time, drawn anew. */
+function properties(): Outcome[] {
+  const rounds = Number(process.env['SPILLWAY_ROUNDS'] ?? 20)
+  const files = globSync('test/**/*.test.ts', { cwd: root, exclude: ['test/journeys/**', 'test/stories/**'] })
+  const generating = files.filter((file) =>
+    readFileSync(join(root, file), 'utf8').includes("from 'fast-check'"),
+  )
+  return Array.from({ length: rounds }, () => {
+    process.env['SPILLWAY_SEED'] = String(randomInt(2 ** 31))
+    return suite(`properties, SPILLWAY_SEED=${process.env['SPILLWAY_SEED']}`, 'check', generating)
+  })
+}
+
 /** Ten thousand true lives beside what the ledger says of them. */
 function histories(): Outcome[] {
   process.env['SPILLWAY_LEDGER_HISTORIES'] ??= '10000'
@@ -251,7 +266,7 @@ function report(outcomes: readonly Outcome[]): number {
   return sum('failed')
 }
 
-const suites = { check, all, soak, histories, crashes, churn }
+const suites = { check, all, soak, properties, histories, crashes, churn }
 const wanted = process.argv[2] ?? 'all'
 if (!(wanted in suites)) {
   say(`test/run.ts: found "${wanted}"; allowed: ${Object.keys(suites).join(', ')}`)
