@@ -1,4 +1,5 @@
 import type { PoolConfig } from '../config/pool.ts'
+import { profileRefusal } from '../lifecycle/security-profile.ts'
 import { handlerRefusal, refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
 import type { Pod } from '../model/kubernetes.ts'
 import type { PriceBook } from '../model/price-book.ts'
@@ -35,6 +36,7 @@ function overflowPool(
       if (missing) return refusalSentence(missing, capabilities)
       const runtimeClass = cluster.runtimeClasses.get({ name: pod.spec?.runtimeClassName ?? '' })
       return (
+        profileRefusal(pod, pool.security, pool.name) ??
         handlerRefusal(runtimeClass, pool.sandbox, capabilities) ??
         sizeRefusal(pod, books.get(pool.priceBook))
       )

@@ -3,6 +3,10 @@ import { runTasks, type Task } from '../control/tasks.ts'
 import type { KubeApi } from '../kube/api.ts'
 import { createKubeClient } from '../kube/client.ts'
 import { controllerCredentials } from '../kube/controller-credentials.ts'
+import type { Refused } from '../lifecycle/admission.ts'
+import { profileRefusal } from '../lifecycle/security-profile.ts'
+import type { Pod } from '../model/kubernetes.ts'
+import { strictestProfile } from '../model/security-profile.ts'
 import { version } from '../model/version.ts'
 import { nodeCredentials, type AwaitedCertificate } from '../node/identity.ts'
 import { keepNode, type KeepNodeOptions } from '../node/keep-node.ts'
@@ -56,6 +60,7 @@ export async function serveVirtualNode(
       {
         name,
         metered: () => meteredNode(house.pools, name),
+        policy: [(pod) => securityRefusal(house, pool, pod)],
         budget: (pod) => budgets.refuses(pod, pool),
         facts: () => nodeFacts(house, { name, pool }, capacity()),
         api,
@@ -95,12 +100,19 @@ function keepTask(
     )
 }
 
+function securityRefusal({ pools }: House, pool: string, pod: Pod): Refused | undefined {
+  // A pool that is being taken away lets nobody have more than any does.
+  const profile = pools.get(pool)?.config?.security ?? strictestProfile
+  const message = profileRefusal(pod, profile, pool)
+  return message === undefined ? undefined : { reason: 'SecurityProfile', message }
+}
+
 function nodeFacts(
   { config, pools }: House,
   { name, pool }: { readonly name: string; readonly pool: string },
   { cpuMillis, memoryBytes }: NodeCapacity,
 ): NodeFacts {
-  const sandbox = pools.get(pool)?.config?.sandbox
+  const { sandbox, security: profile } = pools.get(pool)?.config ?? {}
   return {
     name,
     ips: [config.nodeApi.address],
@@ -109,6 +121,7 @@ function nodeFacts(
     allocatableCpuMillis: cpuMillis,
     allocatableMemoryBytes: memoryBytes,
     ...(sandbox && { sandbox }),
+    ...(profile && { security: { pool, profile } }),
   }
 }
 

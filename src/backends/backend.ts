@@ -10,6 +10,7 @@ import type {
 } from '../model/kubernetes.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { SandboxChoice } from '../model/sandbox-choice.ts'
+import type { SecurityProfile } from '../model/security-profile.ts'
 import type { PodUid } from '../model/pod-key.ts'
 import type { BackendUsage, UsageOptions } from '../model/pod-usage.ts'
 import type { Shortage } from '../model/shortage.ts'
@@ -239,4 +240,6 @@ export interface NodeFacts {
   readonly allocatableEphemeralStorageBytes?: bigint
   /** What its pool says of sandboxes; left out: nothing. */
   readonly sandbox?: SandboxChoice
+  /** What its pool lets Pods have, for what comes to a Pod that is in already: an ephemeral container. */
+  readonly security?: { readonly pool: string; readonly profile: SecurityProfile }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { StatusView } from '../console/api/contract.ts'
 import { allowances } from '../backends/cri/config.ts'
+import { securityAllowances } from '../model/security-profile.ts'
 import { virtualPoolName, type EmbeddedCluster } from '../dev-cluster/embedded-cluster.ts'
 import { probeHttp } from '../dev-cluster/http-probe.ts'
 import type { SpillwayLaunch } from '../dev-cluster/start-cluster.ts'
@@ -84,7 +85,7 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
           socket: cluster.virtualContainerd.socket,
           stateDir: join(cluster.spillwayDir, 'pods'),
           cgroupParent: cluster.cgroups.virtual,
-          // The machine is the cluster's own, and tests of nodes ask for all of it.
+          // The machine is the cluster's own; each pool says what of it its Pods may have.
           allow: [...allowances],
           capabilities: ['ALL'],
           runtimeHandlers: ['runc', 'runsc'],
@@ -100,6 +101,10 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
         backend: 'local',
         replicas: cluster.shape.virtualNodes,
         untainted: cluster.shape.untainted,
+        // Upstream’s tests of nodes ask for all of the machine; everybody else gets what a virtual node gives.
+        ...(cluster.shape.untainted && {
+          security: { allow: [...securityAllowances], capabilities: ['ALL'] },
+        }),
       },
     ],
   }

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { purchaseOptions } from '../model/price-book.ts'
+import { securityAllowances } from '../model/security-profile.ts'
 import { labelKeyPattern, labelValuePattern, quantity } from './schema-words.ts'
 import { spendCapsSchema } from './spend-caps-schema.ts'
 
@@ -82,6 +83,28 @@ const autoscaleSchema = Type.Object(
   },
 )
 
+const securitySchema = Type.Object(
+  {
+    allow: Type.Optional(
+      Type.Array(Type.Union(securityAllowances.map((allowance) => Type.Literal(allowance))), {
+        maxItems: securityAllowances.length,
+        description: `what they may have at the cost of isolation, where the backend allows it, too: ${securityAllowances.join(', ')} (none)`,
+      }),
+    ),
+    capabilities: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[A-Z][A-Z_]+$', maxLength: 63 }), {
+        maxItems: 64,
+        description:
+          'Linux capabilities that containers may add beyond the usual, as in NET_ADMIN; ALL for every one (none)',
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: 'what its Pods may ask for; left out: nothing that weakens their isolation',
+  },
+)
+
 /** Fields of a pool but its name: the spec of a VirtualNodePool. */
 export const poolFields = {
   // Without a default kubectl scale would find no number to compare with.
@@ -143,6 +166,7 @@ export const poolFields = {
       description: 'handler by name of RuntimeClass, in place of the one that the class names',
     }),
   ),
+  security: Type.Optional(securitySchema),
   untainted: Type.Optional(
     Type.Boolean({ description: 'leave the built-in taints out, so that every Pod may come (false)' }),
   ),

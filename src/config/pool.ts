@@ -1,5 +1,6 @@
 import type { Taint } from '../model/kubernetes.ts'
 import type { PurchaseOption } from '../model/price-book.ts'
+import { strictestProfile, type SecurityProfile } from '../model/security-profile.ts'
 import { parseBytes, parseCpuMillis } from '../model/quantity.ts'
 import type { SandboxChoice } from '../model/sandbox-choice.ts'
 import { virtualNodeTaintKey } from '../model/words.ts'
@@ -22,6 +23,7 @@ export interface PoolConfig {
   readonly labels: Readonly<Record<string, string>>
   readonly taints: readonly Taint[]
   readonly sandbox: SandboxChoice
+  readonly security: SecurityProfile
   readonly untainted: boolean
   readonly priceBook: string
   /** Of Pods that say nothing themselves. */
@@ -62,6 +64,7 @@ export function compilePool(raw: RawPool): PoolConfig {
     labels: raw.labels ?? {},
     taints: raw.taints ?? [],
     sandbox: { byDefault: raw.sandboxHandler, byClass: raw.runtimeClasses ?? {} },
+    security: { ...strictestProfile, ...raw.security },
     untainted: raw.untainted ?? false,
     priceBook: raw.priceBook ?? defaultPriceBook,
     purchase: raw.purchase ?? 'on-demand',

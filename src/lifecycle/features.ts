@@ -90,6 +90,7 @@ function sharedSecurity(security: Fields): (readonly [string, PodFeature, boolea
     ['seLinuxOptions', 'seLinux', isFilled(security['seLinuxOptions'])],
     ['seccompProfile', 'seccomp', isFilled(seccomp)],
     ['seccompProfile.localhostProfile', 'localSeccompProfile', seccomp === 'Localhost'],
+    ['seccompProfile.type', 'unconfinedSeccomp', seccomp === 'Unconfined'],
     ['windowsOptions', 'windows', isFilled(security['windowsOptions'])],
   ]
 }

@@ -63,6 +63,7 @@ export const podFeatures = [
   'supplementalGroupsPolicy',
   'sysctls',
   'tcpProbe',
+  'unconfinedSeccomp',
   'unknownProjection',
   'userNamespace',
   'volumeDevices',

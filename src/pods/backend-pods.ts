@@ -6,7 +6,7 @@ import type { KubeApi, Store } from '../kube/api.ts'
 import { reflect } from '../kube/reflector.ts'
 import { pods } from '../kube/resources.ts'
 import { ObjectStore } from '../kube/store.ts'
-import type { BudgetRefused } from '../lifecycle/admission.ts'
+import type { AdmissionRule, BudgetRefused } from '../lifecycle/admission.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Node, Pod, RuntimeClass, Service } from '../model/kubernetes.ts'
 import { asPodUid, podRef, type PodUid } from '../model/pod-key.ts'
@@ -42,6 +42,8 @@ export interface ServedNode {
   readonly name: string
   /** Of now: what starts from now on is booked so. */
   readonly metered: () => MeteredNode
+  /** The pool's own rules of who may come. */
+  readonly policy: readonly AdmissionRule[]
   /** Why a Pod may not start here for what it costs. */
   readonly budget: (pod: Pod) => BudgetRefused | undefined
   readonly facts: () => NodeFacts
@@ -95,7 +97,7 @@ export class BackendPods {
     }
   }
 
-  #nodePods({ name, metered, budget, facts, api, node }: ServedNode): NodePods {
+  #nodePods({ name, metered, policy, budget, facts, api, node }: ServedNode): NodePods {
     const { backend, backoff, clock, log, meter, recordEvent, services, runtimeClasses } = this.#options
     const store = new ObjectStore<Pod>({ log })
     const desired = new DesiredPods(store, (uid) => this.#queue.add(uid))
@@ -114,6 +116,7 @@ export class BackendPods {
       preempt: (pod, signal) =>
         evictForCritical({ node: this.#patching(api, desired), pod, recordEvent, clock }, signal),
       metered,
+      policy,
       budget,
       meter,
       reporter,
@@ -284,6 +287,7 @@ function nothing(): void {}
 /** Nothing is started for it, so nothing of this is read. */
 const nobody = {
   metered: () => ({ pool: '', node: '', priceBook: '' }),
+  policy: [],
   budget: () => undefined,
   facts: () => ({
     name: '',

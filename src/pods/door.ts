@@ -1,4 +1,4 @@
-import { admit, type BudgetRefused, type Verdict } from '../lifecycle/admission.ts'
+import { admit, type AdmissionRule, type BudgetRefused, type Verdict } from '../lifecycle/admission.ts'
 import type { Capabilities } from '../model/capability.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import type { PodUid } from '../model/pod-key.ts'
@@ -12,6 +12,8 @@ export interface DoorOptions {
   /** The Pods that other virtual nodes of the same machine have let in. */
   readonly neighbours: () => readonly Pod[]
   readonly capabilities: () => Capabilities
+  /** The pool's own rules of who may come. */
+  readonly policy: readonly AdmissionRule[]
   /** Why the Pod may not start for what it costs. */
   readonly budget: (pod: Pod) => BudgetRefused | undefined
   readonly recordEvent: PodEventSink
@@ -50,12 +52,12 @@ export class Door {
   }
 
   #verdict(pod: Pod): Verdict | undefined {
-    const { allocations, neighbours, capabilities, budget } = this.#options
+    const { allocations, neighbours, capabilities, policy, budget } = this.#options
     const node = this.#options.node()
     if (!node) return undefined
     const others = allocations.besides(pod.metadata?.uid as PodUid)
     // Asked again before it could start: what it was let in with is what has been set aside.
     const sized = allocations.sized(pod)
-    return admit({ pod: sized, node, others, neighbours, capabilities: capabilities(), budget })
+    return admit({ pod: sized, node, others, neighbours, capabilities: capabilities(), policy, budget })
   }
 }

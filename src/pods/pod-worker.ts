@@ -1,6 +1,6 @@
 import type { Backend, PodSources } from '../backends/backend.ts'
 import { activeDeadlineMs, deadlineExceeded, isPastDeadline } from '../lifecycle/active-deadline.ts'
-import type { BudgetRefused } from '../lifecycle/admission.ts'
+import type { AdmissionRule, BudgetRefused } from '../lifecycle/admission.ts'
 import { decide, isTerminal, type DesiredPod, type Step } from '../lifecycle/decide.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
@@ -31,6 +31,7 @@ export interface PodWorkerOptions {
   readonly node: () => Node | undefined
   /** Pods that other nodes on the same backend have let in and that have not ended. */
   readonly neighbours: () => readonly Pod[]
+  readonly policy: readonly AdmissionRule[]
   /** Why the Pod may not start for what it costs; undefined: it may. */
   readonly budget: (pod: Pod) => BudgetRefused | undefined
   /** Marks the Pod for its end, for a critical one's sake. */

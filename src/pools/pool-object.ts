@@ -6,7 +6,7 @@ import type { VirtualNodePool } from '../model/virtual-node-pool.ts'
 
 /** The VirtualNodePool that says the same as a pool of the configuration file. */
 export function poolObject(pool: PoolConfig): VirtualNodePool {
-  const { capacity, sandbox, autoscale, budget } = pool
+  const { capacity, sandbox, security, autoscale, budget } = pool
   const { cpuMillis, memoryBytes, ephemeralStorageBytes } = capacity
   return {
     apiVersion: `${customResourceGroup}/${customResourceVersion}`,
@@ -25,6 +25,7 @@ export function poolObject(pool: PoolConfig): VirtualNodePool {
       ...(pool.taints.length > 0 && { taints: pool.taints }),
       ...(sandbox.byDefault !== undefined && { sandboxHandler: sandbox.byDefault }),
       ...(Object.keys(sandbox.byClass).length > 0 && { runtimeClasses: sandbox.byClass }),
+      ...(Object.values(security).some((names) => names.length > 0) && { security }),
       ...(pool.untainted && { untainted: true }),
       priceBook: pool.priceBook,
       ...(pool.purchase === 'spot' && { purchase: pool.purchase }),

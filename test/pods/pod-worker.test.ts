@@ -3,7 +3,7 @@ import { SimulatorBackend } from '../../src/backends/simulator/backend.ts'
 import { SimulatedWorld } from '../../src/backends/simulator/world.ts'
 import { ObjectStore } from '../../src/kube/store.ts'
 import type { KubeApi, ObjectName, Patch } from '../../src/kube/api.ts'
-import type { BudgetRefused } from '../../src/lifecycle/admission.ts'
+import type { BudgetRefused, Refused } from '../../src/lifecycle/admission.ts'
 import { SpillwayError } from '../../src/model/errors.ts'
 import type { Pod, PodStatus } from '../../src/model/kubernetes.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
@@ -29,6 +29,7 @@ let told: string[]
 let ledgerWorks: boolean
 let neighbours: readonly Pod[]
 let overBudget: BudgetRefused | undefined
+let forbidden: Refused | undefined
 let watching: AbortController
 let statuses: PodStatus[]
 
@@ -106,6 +107,7 @@ beforeEach(async () => {
   ledgerWorks = true
   neighbours = []
   overBudget = undefined
+  forbidden = undefined
   watching = new AbortController()
   const observations = new Observations({ changed: () => {}, happened: () => {} })
   observations.follow(backend, watching.signal).catch(() => undefined)
@@ -119,6 +121,7 @@ beforeEach(async () => {
     settled: () => told.push('settled'),
     node: () => aNode({ name: 'burst-0' }),
     neighbours: () => neighbours,
+    policy: [() => forbidden],
     budget: () => overBudget,
     preempt: (victim) => Promise.resolve(void told.push(`preempt ${victim.metadata?.name}`)),
     metered: () => ({ pool: 'burst', node: 'burst-0', priceBook: 'flat-demo' }),
@@ -334,6 +337,28 @@ describe('a budget without room', () => {
     await pass(60)
     expect(told.slice(before).filter((what) => what !== 'record running')).toEqual([])
     expect(store.byUid(uid)?.status?.phase).toBe('Running')
+  })
+})
+
+describe('a rule of the pool', () => {
+  const rule = { reason: 'SecurityProfile', message: 'spec.hostPID: not allowed in pool "burst"' }
+
+  test('fails a Pod before anything is written of it or started', async () => {
+    forbidden = rule
+    put()
+    await pass(5)
+    const message = `Pod was rejected: ${rule.message}`
+    expect(statuses.at(-1)).toMatchObject({ phase: 'Failed', reason: rule.reason, message })
+    expect(told).toEqual(['event SecurityProfile'])
+  })
+
+  test('is no matter to a Pod that runs when it comes', async () => {
+    put()
+    await pass(5)
+    forbidden = rule
+    await pass(60)
+    expect(store.byUid(uid)?.status?.phase).toBe('Running')
+    expect(told).not.toContain('event SecurityProfile')
   })
 })
 

@@ -2,11 +2,13 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { beforeAll, expect, test } from 'vitest'
 import { events, pods, runtimeClasses } from '../../src/kube/resources.ts'
+import { allowInPool } from '../support/allow-in-pool.ts'
 import { isReady, story } from '../support/story.ts'
 import { outByHand, scriptPod } from '../support/story-manifests.ts'
 
 const namespace = 'story-host-access'
 const told = story(namespace)
+allowInPool(told, { allow: ['hostNetwork'], capabilities: [] })
 const agnhost = 'registry.k8s.io/e2e-test-images/agnhost:2.66.1'
 const hostPort = 31_999
 

@@ -29,6 +29,27 @@ const refused: readonly Refused[] = [
   feature('seccomp-file', 'options.seccompProfiles', {
     securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: 'own.json' } },
   }),
+  profile(
+    'host-network',
+    'spec.hostNetwork: not allowed in pool "burst" (security.allow lacks "hostNetwork")',
+    {
+      hostNetwork: true,
+    },
+  ),
+  profile('host-path', 'spec.volumes[0].hostPath: not allowed', {
+    ...direct,
+    volumes: [{ name: 'root', hostPath: { path: '/' } }],
+  }),
+  profile('privileged', 'spec.containers[0].securityContext.privileged: not allowed', {
+    ...direct,
+    containers: [{ ...plain, securityContext: { privileged: true } }],
+  }),
+  profile('capability', '(security.capabilities lacks "SYS_ADMIN")', {
+    containers: [{ ...plain, securityContext: { capabilities: { add: ['SYS_ADMIN'] } } }],
+  }),
+  profile('unconfined', '(security.allow lacks "unconfinedSeccomp")', {
+    securityContext: { seccompProfile: { type: 'Unconfined' } },
+  }),
   {
     name: 'sysctls',
     reason: 'SysctlForbidden',
@@ -80,6 +101,44 @@ test('its neighbours run on, and later Pods are let in', async () => {
   expect(isReady(pod('neighbour'))).toBe(true)
   expect(restartsOf(pod('neighbour'))).toBe(0)
 })
+
+test('whoever may debug a Pod cannot make it privileged: that container waits and is told why, the Pod runs on', async () => {
+  const { api, kubectl, running, signal, until, pod } = told.current
+  const profileFlags = ['--profile=sysadmin', '--image=docker.io/library/busybox:1.37']
+  await kubectl('debug', 'neighbour', '-c', 'probing', ...profileFlags, '--', 'sleep', '3600')
+  const waits = () => pod('neighbour')?.status?.ephemeralContainerStatuses?.[0]?.state?.waiting
+  const isRefused = () =>
+    waits()?.message?.includes(
+      'ephemeral container probing.securityContext.privileged: not allowed in pool "burst"',
+    )
+  await until('the container is refused', () => isRefused() ?? false)
+  expect(waits()?.reason).toBe('CreateContainerConfigError')
+  // A Spillway that finds it there must not take it for something that was let in.
+  const before = await running.componentPid('spillway')
+  if (before !== undefined) process.kill(before, 'SIGKILL')
+  await until('Spillway is back', async () => {
+    const pid = await running.componentPid('spillway')
+    return pid !== undefined && pid !== before
+  })
+  const change = { type: 'merge', body: { spec: { activeDeadlineSeconds: 86_400 } } } as const
+  await api.patch(pods, { namespace, name: 'neighbour' }, change, signal)
+  await until('the Pod is looked after', async () => {
+    const { metadata, status } = await api.get(pods, { namespace, name: 'neighbour' }, signal)
+    return status?.observedGeneration === metadata?.generation
+  })
+  expect(isRefused()).toBe(true)
+  expect(isReady(pod('neighbour'))).toBe(true)
+  expect(restartsOf(pod('neighbour'))).toBe(0)
+})
+
+test('a container that says nothing of seccomp has the runtime’s filter', async () => {
+  const status = await told.current.kubectl('exec', 'neighbour', '--', 'grep', 'Seccomp:', '/proc/1/status')
+  expect(status.stdout.trim()).toBe('Seccomp:\t2')
+})
+
+function profile(name: string, names: string, spec: Partial<PodSpec>): Refused {
+  return { name, reason: 'SecurityProfile', names, spec }
+}
 
 function feature(name: string, field: string, spec: Partial<PodSpec>): Refused {
   return { name, reason: 'UnsupportedPodSpec', names: field, spec }

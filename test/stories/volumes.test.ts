@@ -15,11 +15,13 @@ import { systemClock } from '../../src/model/clock.ts'
 import type { ClusterTrustBundle, Pod, Volume } from '../../src/model/kubernetes.ts'
 import { answerAnnotation, runSigner, type Signer } from '../support/pod-certificate-signer.ts'
 import { killSpillway, startSpillway } from '../support/spillway-process.ts'
+import { allowInPool } from '../support/allow-in-pool.ts'
 import { isReady, story } from '../support/story.ts'
 import { outByHand, scriptPod } from '../support/story-manifests.ts'
 
 const namespace = 'story-volumes'
 const told = story(namespace)
+allowInPool(told, { allow: ['hostPath'], capabilities: [] })
 const agnhost = 'registry.k8s.io/e2e-test-images/agnhost:2.66.1'
 const forever = 'trap "exit 0" TERM; while true; do sleep 0.1; done'
 const signerName = 'spillway.dev/story'

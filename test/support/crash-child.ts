@@ -150,6 +150,7 @@ async function begin(): Promise<{ worker: PodWorker; orphans: Orphans }> {
     settled: () => undefined,
     node: () => aNode({ name: 'burst-0' }),
     neighbours: () => [],
+    policy: [],
     budget: () => undefined,
     preempt: () => Promise.resolve(),
     metered: () => node,

@@ -76,10 +76,13 @@ export async function createCriBackend(settings: CriBackendSettings): Promise<Ba
   const store = new PodStore(options.stateDir)
   const userNamespaces = new UserNamespaces(store, options.firstUserNamespaceId)
   await userNamespaces.load()
+  const runtime = new RuntimeInquiry(client)
+  const machine = { kernelRelease: release(), hasAppArmor, hasSeLinux }
   const tools: CriTools = {
     settings: { ...owner, name, options },
     client,
-    runtime: new RuntimeInquiry(client),
+    runtime,
+    capabilities: () => criCapabilities({ name, options, runtime: runtime.facts, ...machine }),
     images: new Images({
       client,
       records: await PullRecords.open(pullRecordsDir(options.stateDir)),
@@ -137,17 +140,7 @@ class CriBackend implements Backend {
   }
 
   capabilities(): Capabilities {
-    const { settings, runtime } = this.#tools
-    const { name, options } = settings
-    const facts = runtime.facts
-    return criCapabilities({
-      name,
-      options,
-      runtime: facts,
-      kernelRelease: release(),
-      hasAppArmor,
-      hasSeLinux,
-    })
+    return this.#tools.capabilities()
   }
 
   async capacity(signal: AbortSignal): Promise<BackendCapacity> {
@@ -174,7 +167,6 @@ class CriBackend implements Backend {
     const loop = this.#loops.get(uid)
     const sources = this.#sources.get(uid)
     if (!loop?.pod || !sources) throw new SpillwayError('NotFound', `Pod ${uid} was not started here`)
-    refuseUnsupported(pod, this.capabilities(), loop.pod)
     await loop.supervise(pod, sources)
   }
 

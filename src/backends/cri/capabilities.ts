@@ -56,6 +56,7 @@ const features: readonly PodFeature[] = [
   'supplementalGroupsPolicy',
   'sysctls',
   'tcpProbe',
+  'unconfinedSeccomp',
   'userNamespace',
 ]
 

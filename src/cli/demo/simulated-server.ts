@@ -72,6 +72,7 @@ export async function runSimulatedServer(
   const served: ServedNode = {
     name,
     metered: () => ({ pool: '', node: name, priceBook: '' }),
+    policy: [],
     budget: () => undefined,
     facts: () => facts,
     api,

@@ -22,7 +22,7 @@ import type { SeenContainer } from '../../../src/backends/cri/pod/observe.ts'
 import { UserNamespaces } from '../../../src/backends/cri/translate/user-namespaces.ts'
 import { podRef } from '../../../src/model/pod-key.ts'
 import { silentLog } from '../../../src/telemetry/log.ts'
-import { aPod } from '../../support/builders.ts'
+import { aPod, capabilities } from '../../support/builders.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { FakeRuntime } from './fake-runtime.ts'
 import { attempt } from './seen.ts'
@@ -84,6 +84,7 @@ export class OnePod {
       settings: { name: 'cri', clusterUid: 'test-cluster', instance: 'test', options },
       client,
       runtime: new RuntimeInquiry(client),
+      capabilities: () => capabilities(),
       images: new Images({ client, records, clock, log }),
       cgroups: new FolderCgroups(join(stateDir, 'cgroup'), options.cgroupParent),
       store,

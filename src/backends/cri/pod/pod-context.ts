@@ -1,3 +1,4 @@
+import type { Capabilities } from '../../../model/capability.ts'
 import type { Clock } from '../../../model/clock.ts'
 import type { PodRef } from '../../../model/pod-key.ts'
 import type { Log } from '../../../telemetry/log.ts'
@@ -23,6 +24,7 @@ export interface CriTools {
   readonly settings: CriSettings
   readonly client: CriClient
   readonly runtime: RuntimeInquiry
+  readonly capabilities: () => Capabilities
   readonly images: Images
   readonly cgroups: Cgroups
   readonly store: PodStore

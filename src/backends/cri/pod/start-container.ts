@@ -11,6 +11,7 @@ import { removeLog } from '../logs/rotate-log.ts'
 import { fieldPathOf } from '../marks.ts'
 import { logPath, terminationFile } from '../paths.ts'
 import { writeEtcHosts } from '../translate/pod-files.ts'
+import { refuseLateContainer } from './late-container.ts'
 import type { PodHandle } from './pod-context.ts'
 import { sandboxHandler } from '../translate/sandbox-handler.ts'
 import { configOfSandbox, lookUp, type PodStart } from './start-sandbox.ts'
@@ -73,6 +74,8 @@ function createdBefore({ picture, planned }: ContainerStartInput, sandboxId: str
 async function create(input: ContainerStartInput, sandboxId: string, signal: AbortSignal): Promise<string> {
   const { tools, pod, sources, paths, picture, planned } = input
   const { container, plan } = planned
+  if (plan.kind === 'ephemeral')
+    refuseLateContainer(container, { capabilities: tools.capabilities(), node: sources.node })
   const sandbox = picture.current
   const podIps = podAddresses(pod, sources.node, sandbox)
   await removeCancelledStarts(input, signal)

@@ -105,7 +105,6 @@ function groupsOf(pod: Pod): Pick<ContainerSecurity, 'supplementalGroups' | 'sup
 type StatedProfile = { readonly type: string; readonly localhostProfile?: string }
 
 function seccompProfile(stated: StatedProfile | undefined, folder: string | undefined): SecurityProfile {
-  if (stated?.type === 'RuntimeDefault') return { profileType: 'RuntimeDefault' }
   if (stated?.type === 'Localhost') {
     const { localhostProfile = '' } = stated
     // The API server takes only paths that stay below; a Pod that came past it must not read another file.
@@ -116,8 +115,8 @@ function seccompProfile(stated: StatedProfile | undefined, folder: string | unde
     }
     return { profileType: 'Localhost', localhostRef: join(folder, localhostProfile) }
   }
-  // Kubernetes' default without seccompDefault is no profile.
-  return { profileType: 'Unconfined' }
+  // As a kubelet with seccompDefault, also for a Pod that says nothing: it shares the machine's kernel with strangers.
+  return { profileType: stated?.type === 'Unconfined' ? 'Unconfined' : 'RuntimeDefault' }
 }
 
 function appArmorProfile({ type, localhostProfile }: StatedProfile): SecurityProfile {

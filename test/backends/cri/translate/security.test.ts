@@ -60,8 +60,9 @@ describe('what a container may do', () => {
       privileged: false,
       noNewPrivs: false,
       readonlyRootfs: false,
-      seccomp: { profileType: 'Unconfined' },
+      seccomp: { profileType: 'RuntimeDefault' },
     })
+    expect(securityOf({ seccompProfile: { type: 'Unconfined' } }).seccomp.profileType).toBe('Unconfined')
     expect(securityOf({ allowPrivilegeEscalation: false }).noNewPrivs).toBe(true)
     expect(securityOf({ allowPrivilegeEscalation: true }).noNewPrivs).toBe(false)
   })
