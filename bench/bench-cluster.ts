@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { launchSpillway } from '../src/cli/embedded-spillway.ts'
 import { defaultBackoff, jitteredBackoff } from '../src/control/backoff.ts'
+import type { EmbeddedSandbox } from '../src/dev-cluster/cluster-file.ts'
 import { down } from '../src/dev-cluster/down.ts'
 import type { EmbeddedCluster } from '../src/dev-cluster/embedded-cluster.ts'
 import { createTerminalProgress } from '../src/dev-cluster/progress.ts'
@@ -24,11 +25,12 @@ export interface BenchClusterOptions {
   readonly serverCpu: number
   /** Leave it running at the end. */
   readonly keep: boolean
+  readonly sandbox: EmbeddedSandbox
 }
 
 /** An embedded cluster for one benchmark: made for it unless one of that name is there, and taken down with it. */
 export async function openBenchCluster(
-  { name, serverCpu, keep }: BenchClusterOptions,
+  { name, serverCpu, sandbox, keep }: BenchClusterOptions,
   signal: AbortSignal,
 ): Promise<BenchCluster> {
   setMaxListeners(0, signal)
@@ -45,7 +47,11 @@ export async function openBenchCluster(
     if (!keep) await down({ name }, context, new AbortController().signal)
   }
   try {
-    const { cluster, running } = await up({ name, serverCpu, spillway: launchSpillway }, context, signal)
+    const { cluster, running } = await up(
+      { name, serverCpu, sandbox, spillway: launchSpillway },
+      context,
+      signal,
+    )
     const { environment, clock, log, random } = context
     const credentials = await loadKubeconfig({ path: cluster.kubeconfig, environment, clock }, signal)
     const api = createKubeClient({ credentials, userAgent: 'spillway (bench)', clock, log, random })

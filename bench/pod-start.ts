@@ -171,7 +171,7 @@ const abort = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => abort.abort())
 {
   const { name, keep } = flags
-  await using bench = await openBenchCluster({ name, serverCpu: 2, keep }, abort.signal)
+  await using bench = await openBenchCluster({ name, serverCpu: 2, sandbox: 'runc', keep }, abort.signal)
   const rows = await measure(bench, abort.signal)
   if (!flags.json) printRows(rows)
   const costs = await measureCosts(bench, abort.signal)

@@ -1,7 +1,8 @@
 import type { PoolConfig } from '../config/pool.ts'
+import { capabilitiesIn, podSandbox } from '../lifecycle/pod-sandbox.ts'
 import { profileRefusal } from '../lifecycle/security-profile.ts'
-import { handlerRefusal, refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
-import type { Pod } from '../model/kubernetes.ts'
+import { refusalSentence, unsupportedUses } from '../lifecycle/unsupported.ts'
+import type { Pod, RuntimeClass } from '../model/kubernetes.ts'
 import type { PriceBook } from '../model/price-book.ts'
 import { chooseSpec } from '../model/spec.ts'
 import { rateOfPod } from '../billing/rate.ts'
@@ -32,16 +33,21 @@ function overflowPool(
     refuses: (pod) => {
       const capabilities = backend?.capabilities()
       if (!capabilities) return `backend ${pool.backend} is not there`
-      const [missing] = unsupportedUses(pod, capabilities)
-      if (missing) return refusalSentence(missing, capabilities)
-      const runtimeClass = cluster.runtimeClasses.get({ name: pod.spec?.runtimeClassName ?? '' })
-      return (
-        profileRefusal(pod, pool.security, pool.name) ??
-        handlerRefusal(runtimeClass, pool.sandbox, capabilities) ??
-        sizeRefusal(pod, books.get(pool.priceBook))
-      )
+      const question = { choice: pool.sandbox, runtimeClass: classOf(pod, cluster) }
+      const sandbox = podSandbox({ ...question, capabilities })
+      const offered = sandbox.ok ? capabilitiesIn(sandbox.handler, capabilities) : capabilities
+      const [missing] = unsupportedUses(pod, offered)
+      if (missing) return refusalSentence(missing, offered)
+      const forbidden = profileRefusal(pod, pool.security, pool.name)
+      if (forbidden !== undefined) return forbidden
+      return sandbox.ok ? sizeRefusal(pod, books.get(pool.priceBook)) : sandbox.why
     },
   }
+}
+
+/** Undefined also when it names one that is not there: its sandbox will wait for it. */
+export function classOf({ spec }: Pod, { runtimeClasses }: House['cluster']): RuntimeClass | undefined {
+  return spec?.runtimeClassName ? runtimeClasses.get({ name: spec.runtimeClassName }) : undefined
 }
 
 /** Who comes by hand all the same is billed at what it asks for. */

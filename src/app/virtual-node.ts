@@ -73,7 +73,7 @@ export async function serveVirtualNode(
 }
 
 function keepTask(
-  { config, cluster, world }: House,
+  { config, cluster, events, world }: House,
   node: VirtualNodeOptions & { readonly poolName: string; readonly api: KubeApi },
 ): Task {
   const { api, name, poolName, ordinal, port, stack, shape, onShape } = node
@@ -92,6 +92,7 @@ function keepTask(
         place: thisPlace({ address: config.nodeApi.address, port }),
         versions: { server: cluster.serverVersion, spillway: version },
         capabilities: () => stack.backend.capabilities(),
+        events,
         clock,
         random,
         log: log.child({ node: name }),

@@ -88,7 +88,7 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
           // The machine is the cluster's own; each pool says what of it its Pods may have.
           allow: [...allowances],
           capabilities: ['ALL'],
-          runtimeHandlers: ['runc', 'runsc'],
+          runtimeHandlers: ['runc'],
           // As the kubelet beside it: shares of a big disk would call it full while gigabytes are free.
           evictionHard: { 'nodefs.available': '1Gi', 'imagefs.available': '1Gi' },
           imageGc: { highThresholdPercent: 100 },
@@ -105,6 +105,8 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
         ...(cluster.shape.untainted && {
           security: { allow: [...securityAllowances], capabilities: ['ALL'] },
         }),
+        // Left out, it is gVisor or nothing.
+        ...(cluster.shape.sandbox === 'runc' && { sandboxHandler: 'runc' }),
       },
     ],
   }

@@ -157,7 +157,7 @@ export const poolFields = {
       pattern: handlerPattern,
       maxLength: 63,
       description:
-        'handler of the backend that makes the sandboxes of Pods without a RuntimeClass (the backend’s own default)',
+        'handler of the backend that makes the sandboxes of Pods without a RuntimeClass (the backend’s runtimeHandler, else gVisor; where it has neither, nothing starts until this is said)',
     }),
   ),
   runtimeClasses: Type.Optional(

@@ -13,7 +13,13 @@ export interface ClusterShape {
   readonly virtualNodes: number
   /** Virtual nodes without their taints: every Pod may come. */
   readonly untainted: boolean
+  /** What the first pool makes its sandboxes by; left out, in files of older versions: gVisor. */
+  readonly sandbox?: EmbeddedSandbox
 }
+
+export const embeddedSandboxes = ['gvisor', 'runc'] as const
+
+export type EmbeddedSandbox = (typeof embeddedSandboxes)[number]
 
 /**
  * `cluster.json`: what there is of a cluster, written before and after each step, so that `down` can undo a start that

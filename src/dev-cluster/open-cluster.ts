@@ -8,6 +8,7 @@ import {
   writeClusterFile,
   type ClusterFile,
   type ClusterShape,
+  type EmbeddedSandbox,
 } from './cluster-file.ts'
 import {
   allPodsNetwork,
@@ -42,6 +43,7 @@ export interface WantedShape {
   readonly serverCpu?: number
   readonly virtualNodes?: number
   readonly untainted?: boolean
+  readonly sandbox?: EmbeddedSandbox
 }
 
 export const defaultShape: ClusterShape = {
@@ -49,6 +51,7 @@ export const defaultShape: ClusterShape = {
   serverCpu: 1,
   virtualNodes: 2,
   untainted: false,
+  sandbox: 'gvisor',
 }
 
 const neededMegabytes = 1_500
@@ -136,7 +139,7 @@ export async function claimCluster(
 
 function checkSameShape(existing: ClusterFile, wanted: WantedShape): void {
   for (const [key, value] of Object.entries(wanted)) {
-    const current = existing.shape[key as keyof ClusterShape]
+    const current = { ...defaultShape, ...existing.shape }[key as keyof ClusterShape]
     if (value === undefined || value === current) continue
     throw new SpillwayError(
       'Environment',

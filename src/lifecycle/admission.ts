@@ -18,7 +18,10 @@ export interface AdmissionInput {
   readonly others: readonly Pod[]
   /** Those of other nodes on the same machine, which share its ports. Asked only for Pods that want some. */
   readonly neighbours?: () => readonly Pod[]
+  /** In the sandbox that it would get. */
   readonly capabilities: Capabilities
+  /** Why no sandbox can be made for it before somebody changes the pool. */
+  readonly noSandbox?: string | undefined
   /** The Pod is in, and asks for another size: nobody is ended for that (upstream's coming rule: the scheduler does). */
   readonly isResize?: true
   /** Rules of the operator: security profile. The first that answers with a reason refuses. */
@@ -78,6 +81,9 @@ export function admit(input: AdmissionInput): Verdict {
     firstRefusal(input)
   if (refused) return { kind: 'refuse', ...refused }
   if (short.length > 0) return makeRoom(input, short)
+  // Held, not failed: its controller would send the next one here at once, and the pool may be mended in a moment.
+  if (input.noSandbox !== undefined && !input.isResize)
+    return { kind: 'hold', reason: 'NoSandboxHandler', message: input.noSandbox }
   const waiting = waitForPorts(input)
   return waiting ? { kind: 'hold', ...waiting } : askBudget(input)
 }

@@ -1,6 +1,5 @@
 import type { Capabilities, FeatureUse, PodFeature } from '../model/capability.ts'
-import type { Pod, RuntimeClass } from '../model/kubernetes.ts'
-import { chosenHandler, type SandboxChoice } from '../model/sandbox-choice.ts'
+import type { Pod } from '../model/kubernetes.ts'
 import { featuresOf } from './features.ts'
 
 /** What the Pod asks for and the backend does not do, in the order of the spec. Empty when it can do all. */
@@ -12,19 +11,6 @@ export function unsupportedUses(pod: Pod, capabilities: Capabilities): FeatureUs
 export function refusalSentence({ feature, field, value }: FeatureUse, { lacks }: Capabilities): string {
   const why = lacks?.get(feature)
   return `${field}: ${value ?? describe(feature)} is not offered here${why === undefined ? '' : ` (${why})`}`
-}
-
-/** Why the backend makes no such sandbox; undefined when it does. Without a class it is about the pool's default. */
-export function handlerRefusal(
-  runtimeClass: RuntimeClass | undefined,
-  choice: SandboxChoice | undefined,
-  { sandboxHandlers }: Capabilities,
-): string | undefined {
-  const handler = chosenHandler(choice, runtimeClass)
-  if (handler === undefined || sandboxHandlers.some(({ name }) => name === handler)) return undefined
-  if (!runtimeClass) return `the pool's sandboxHandler "${handler}" is not offered here`
-  const name = runtimeClass.metadata?.name
-  return `spec.runtimeClassName: handler "${handler}" for RuntimeClass "${name}" is not offered here`
 }
 
 function offers({ features, linuxCapabilities }: Capabilities, { feature, value }: FeatureUse): boolean {

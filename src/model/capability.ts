@@ -77,19 +77,37 @@ export interface Capabilities {
   readonly features: ReadonlySet<PodFeature>
   /** Of features that are not there: why, and what would bring them. Told in the refusal. */
   readonly lacks?: ReadonlyMap<PodFeature, string>
-  /** What a RuntimeClass may name as its handler. */
+  /** What sandboxes may be made by. */
   readonly sandboxHandlers: readonly SandboxHandler[]
+  /** Which of them pools get that choose none; or why such a pool can start nothing, in a sentence that says what would help. */
+  readonly defaultHandler: DefaultHandler
   /** Linux capabilities that a container may add without the feature `linuxCapability`, which allows all: `NET_ADMIN`. */
   readonly linuxCapabilities: readonly string[]
   /** Kernel parameters that a Pod may set: names with dots, or beginnings that end in `*`. */
   readonly sysctls: readonly string[]
 }
 
+/** Undefined reason: the runtime has not been asked yet. */
+export type DefaultHandler = { readonly name: string } | { readonly none: string | undefined }
+
+/**
+ * What stands between the Pod and its machine: `gvisor` a kernel of its own in user space, `kata` a virtual machine, `runc`
+ * nothing but the machine's kernel, `simulated` no container at all. `unknown`: the runtime does not say.
+ */
+export const sandboxKinds = ['gvisor', 'kata', 'runc', 'simulated', 'unknown'] as const
+
+export type SandboxKind = (typeof sandboxKinds)[number]
+
 export interface SandboxHandler {
-  /** '' is the default sandbox. */
+  /** As the runtime has it; '' where there is only one. */
   readonly name: string
+  readonly kind: SandboxKind
+  /** A Pod may have it by the RuntimeClass that it names; the others only pools may choose. */
+  readonly forRuntimeClasses: boolean
   readonly recursiveReadOnlyMounts: boolean
   readonly userNamespaces: boolean
+  /** What a Pod cannot have in such a sandbox, and why, in plain words. */
+  readonly lacks: ReadonlyMap<PodFeature, string>
 }
 
 /** One feature that a Pod uses, and the field that asks for it. */

@@ -6,6 +6,9 @@ export const virtualNodeTaintKey = 'spillway.dev/virtual-node'
 /** Taint (NoSchedule) on a virtual node whose backend does not answer: nothing new comes. */
 export const backendUnavailableTaintKey = 'spillway.dev/backend-unavailable'
 
+/** Taint (NoSchedule) on a virtual node that has nothing to make sandboxes by: nothing new comes. */
+export const noSandboxTaintKey = 'spillway.dev/no-sandbox-handler'
+
 /** Node label: the pool that the virtual node belongs to. */
 export const poolLabel = 'spillway.dev/pool'
 
@@ -92,6 +95,9 @@ export const poolFinalizer = 'spillway.dev/nodes'
 
 /** Node condition: whether the backend answers. */
 export const backendReadyCondition = 'spillway.dev/BackendReady'
+
+/** Node condition: there is a handler for the sandboxes of Pods that name none; its message says which. */
+export const sandboxReadyCondition = 'spillway.dev/SandboxReady'
 
 /** Node condition: whether the budget of its pool has room. */
 export const withinBudgetCondition = 'spillway.dev/WithinBudget'

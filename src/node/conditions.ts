@@ -1,14 +1,16 @@
 import type { BackendHealth, HealthCheck } from '../backends/backend.ts'
+import type { SandboxFinding } from '../lifecycle/sandbox-finding.ts'
 import type { BudgetFinding } from '../model/budget-finding.ts'
 import { kubeTime } from '../model/clock.ts'
 import type { NodeCondition } from '../model/kubernetes.ts'
-import { backendReadyCondition, withinBudgetCondition } from '../model/words.ts'
+import { backendReadyCondition, sandboxReadyCondition, withinBudgetCondition } from '../model/words.ts'
 
 /** How long a backend may be lost before the Node says that it is not Ready; see `ready` below. */
 export const notReadyAfterMs = 30_000
 
 export interface ConditionsInput {
   readonly health: BackendHealth
+  readonly sandbox: SandboxFinding
   /** Left out: the pool has none. */
   readonly budget?: BudgetFinding | undefined
   /** For how long the runtime has not answered; undefined while it does. */
@@ -28,6 +30,7 @@ export function nodeConditions(input: ConditionsInput): NodeCondition[] {
     pressure('PIDPressure', health.pids, 'SpillwayHasSufficientPID'),
     pressure('NetworkUnavailable', health.network, 'SpillwayNetworkReady'),
     backendReady(health.runtime),
+    { type: sandboxReadyCondition, ...input.sandbox },
     ...withinBudget(input),
     ready(input),
   ]

@@ -3,14 +3,17 @@ import { runController } from '../control/controller.ts'
 import { KeyQueue } from '../control/queue.ts'
 import { runTasks } from '../control/tasks.ts'
 import type { KubeApi, Store } from '../kube/api.ts'
+import type { EventSink } from '../kube/events.ts'
 import { keepLease } from '../kube/lease.ts'
 import { nodes as nodeResource } from '../kube/resources.ts'
+import { sandboxFinding, type SandboxFinding } from '../lifecycle/sandbox-finding.ts'
 import type { BudgetFinding } from '../model/budget-finding.ts'
 import type { Capabilities } from '../model/capability.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
 import type { Node } from '../model/kubernetes.ts'
 import { providerId, virtualNodeName } from '../model/virtual-node-name.ts'
+import { sandboxReadyCondition } from '../model/words.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { BackendState, BackendWatch } from './backend-watch.ts'
 import { nodeConditions, notReadyAfterMs } from './conditions.ts'
@@ -42,6 +45,7 @@ export interface KeepNodeOptions extends Omit<NodeInput, keyof NodeShape | 'vers
   /** The backend's of now: its runtime may have been changed. */
   readonly capabilities: () => Capabilities
   readonly versions: { readonly server: string; readonly spillway: string }
+  readonly events: EventSink
   readonly clock: Clock
   /** In [0, 1). */
   readonly random: () => number
@@ -165,6 +169,7 @@ class NodeKeeper {
     try {
       const node = await controllerApi.create(nodeResource, this.#wanted(undefined, state), signal)
       log.info({ node: this.#name }, 'Node created')
+      this.#tellNoSandbox(undefined, node)
       return this.#wrote(node)
     } catch (error) {
       if (!hasCode(error, 'Conflict')) throw error
@@ -175,11 +180,12 @@ class NodeKeeper {
   async #updateObject(node: Node, state: BackendState, signal: AbortSignal): Promise<void> {
     const { controllerApi, log } = this.#options
     const backendLost = !state.health.runtime.ok
-    const body = objectPatch(node, this.#wanted(node, state), { backendLost })
+    const noSandbox = this.#sandbox().status === 'False'
+    const body = objectPatch(node, this.#wanted(node, state), { backendLost, noSandbox })
     if (!body) return
     const patch = { type: 'merge', body } as const
     this.#wrote(await controllerApi.patch(nodeResource, { name: this.#name }, patch, signal))
-    log.info({ node: this.#name, backendLost }, 'Node labels or taints set')
+    log.info({ node: this.#name, backendLost, noSandbox }, 'Node labels or taints set')
   }
 
   async #updateStatus(state: BackendState, signal: AbortSignal): Promise<void> {
@@ -193,7 +199,8 @@ class NodeKeeper {
       subresource: 'status',
       body: statusPatch(node?.status, wanted),
     } as const
-    this.#wrote(await api.patch(nodeResource, { name: this.#name }, patch, signal))
+    const written = this.#wrote(await api.patch(nodeResource, { name: this.#name }, patch, signal))
+    this.#tellNoSandbox(node, written)
     this.#statusDueMs = clock.monotonicMs() + Math.round(statusIntervalMs * (0.9 + 0.2 * random()))
     if (differs) log.info({ node: this.#name, health: state.health }, 'Node status set')
   }
@@ -202,6 +209,7 @@ class NodeKeeper {
     const { capabilities, versions, clock, shape } = this.#options
     const { budget, ...shaped } = shape()
     const conditions = nodeConditions({
+      sandbox: this.#sandbox(),
       budget,
       health: state.health,
       lostForMs: this.#lostForMs(state),
@@ -216,6 +224,23 @@ class NodeKeeper {
       versions: { ...versions, runtime },
     }
     return nodeObject(input, conditions)
+  }
+
+  #sandbox(): SandboxFinding {
+    const { capabilities, shape } = this.#options
+    return sandboxFinding(capabilities(), shape().pool.sandbox)
+  }
+
+  /** Told when it begins, by what the Node said before: a restart of ours begins nothing. */
+  #tellNoSandbox(before: Node | undefined, node: Node): void {
+    const [was, is] = [before, node].map((one) =>
+      one?.status?.conditions?.find(({ type }) => type === sandboxReadyCondition),
+    )
+    if (is?.status !== 'False' || (was?.status === 'False' && was.message === is.message)) return
+    const { name = '', uid = '' } = node.metadata ?? {}
+    const object = { apiVersion: 'v1', kind: 'Node', name, uid }
+    const message = is.message ?? ''
+    this.#options.events.record({ object, type: 'Warning', reason: 'NoSandboxHandler', message })
   }
 
   #lostForMs({ lostSinceMs }: BackendState): number | undefined {

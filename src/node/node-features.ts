@@ -1,5 +1,7 @@
+import { podSandbox } from '../lifecycle/pod-sandbox.ts'
 import type { Capabilities, PodFeature } from '../model/capability.ts'
 import type { Node } from '../model/kubernetes.ts'
+import type { SandboxChoice } from '../model/sandbox-choice.ts'
 
 type V130NodeStatus = NonNullable<Node['status']>
 
@@ -23,12 +25,17 @@ const declared: readonly (readonly [feature: PodFeature, name: string])[] = [
 
 /** What the node says that it can do, in as far as a server of that minor version keeps it. */
 export function nodeFeatures(
-  { features, sandboxHandlers }: Capabilities,
-  { minor }: { readonly minor: number },
+  capabilities: Capabilities,
+  { minor, choice }: { readonly minor: number; readonly choice?: SandboxChoice },
 ): NodeStatus {
-  const runtimeHandlers = sandboxHandlers.map(({ name, recursiveReadOnlyMounts, userNamespaces }) => ({
+  const { features, sandboxHandlers } = capabilities
+  // To Kubernetes '' is what Pods without a class get, whichever that is in this pool.
+  const byDefault = podSandbox({ choice, runtimeClass: undefined, capabilities })
+  const named = sandboxHandlers.filter(({ name, forRuntimeClasses }) => name !== '' && forRuntimeClasses)
+  const all = [...(byDefault.ok ? [{ ...byDefault.handler, name: '' }] : []), ...named]
+  const runtimeHandlers = all.map(({ name, recursiveReadOnlyMounts, lacks }) => ({
     name,
-    features: { recursiveReadOnlyMounts, userNamespaces },
+    features: { recursiveReadOnlyMounts, userNamespaces: !lacks.has('userNamespace') },
   }))
   const declaredFeatures = declared.filter(([feature]) => features.has(feature)).map(([, name]) => name)
   return {

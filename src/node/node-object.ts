@@ -1,6 +1,7 @@
 import { formatBytes, formatCpu } from '../model/quantity.ts'
 import type { Capabilities } from '../model/capability.ts'
 import type { Node, NodeCondition, Taint } from '../model/kubernetes.ts'
+import type { SandboxChoice } from '../model/sandbox-choice.ts'
 import { providerId, virtualNodeName } from '../model/virtual-node-name.ts'
 import {
   appliedAnnotation,
@@ -23,6 +24,8 @@ export interface NodePool {
   readonly untainted: boolean
   /** Its nodes take no new Pods; what people cordon or uncordon by hand afterwards stays as they want it. */
   readonly cordoned: boolean
+  /** By which handlers sandboxes are made on its nodes. */
+  readonly sandbox: SandboxChoice
 }
 
 /** What is true of one node of the pool alone. */
@@ -177,7 +180,7 @@ export function nodeStatus(input: NodeInput, conditions: readonly NodeCondition[
       osImage: place.osImage,
       systemUUID: '',
     },
-    ...nodeFeatures(input.capabilities, { minor: minorVersion(versions.server) }),
+    ...nodeFeatures(input.capabilities, { minor: minorVersion(versions.server), choice: pool.sandbox }),
   }
 }
 

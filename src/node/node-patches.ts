@@ -1,27 +1,35 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Node, Taint } from '../model/kubernetes.ts'
-import { appliedAnnotation, backendUnavailableTaintKey, retiringAnnotation } from '../model/words.ts'
+import {
+  appliedAnnotation,
+  backendUnavailableTaintKey,
+  noSandboxTaintKey,
+  retiringAnnotation,
+} from '../model/words.ts'
 import { conditionsDiffer } from './conditions.ts'
 import { appliedKeys, type CordonMark } from './node-object.ts'
 import type { NodeStatus } from './node-features.ts'
 
+/** Why nothing new is to come to a node, besides what its pool says. */
+export interface NodeTrouble {
+  readonly backendLost: boolean
+  /** Nothing to make sandboxes by. */
+  readonly noSandbox?: boolean
+}
+
 /**
  * The merge patch that brings our labels, annotation and taints to the Node and takes away those of ours that are no
  * longer wanted; undefined when nothing differs. What others put there stays. It carries the version, since the list of
- * taints is written whole. `backendLost` adds the taint that keeps new Pods off.
+ * taints is written whole. Each trouble adds the taint that keeps new Pods off.
  */
-export function objectPatch(
-  stored: Node,
-  wanted: Node,
-  { backendLost }: { backendLost: boolean },
-): object | undefined {
+export function objectPatch(stored: Node, wanted: Node, trouble: NodeTrouble): object | undefined {
   const applied = readApplied(stored)
   const labels = changes(stored.metadata?.labels, wanted.metadata?.labels, applied.labels)
   const mark = cordonMark(stored, wanted, applied.cordon)
   const annotations = changes(stored.metadata?.annotations, wantedAnnotations(wanted, mark), [
     retiringAnnotation,
   ])
-  const taints = mergedTaints(stored, wanted, applied.taints, backendLost)
+  const taints = mergedTaints(stored, wanted, applied.taints, trouble)
   const sameTaints = JSON.stringify(taints) === JSON.stringify(stored.spec?.taints ?? [])
   const cordon = cordonChange(stored, wanted, applied.cordon)
   if (!labels && !annotations && sameTaints && !cordon) return undefined
@@ -76,10 +84,16 @@ function changes(
   return entries.length > 0 ? Object.fromEntries(entries) : undefined
 }
 
-function mergedTaints(stored: Node, wanted: Node, ours: readonly string[], backendLost: boolean): Taint[] {
+function mergedTaints(stored: Node, wanted: Node, ours: readonly string[], trouble: NodeTrouble): Taint[] {
   const want = [...(wanted.spec?.taints ?? [])]
-  if (backendLost) want.push({ key: backendUnavailableTaintKey, effect: 'NoSchedule' })
-  const mine = new Set([...ours, backendUnavailableTaintKey, ...want.map(({ key }) => key)])
+  if (trouble.backendLost) want.push({ key: backendUnavailableTaintKey, effect: 'NoSchedule' })
+  if (trouble.noSandbox) want.push({ key: noSandboxTaintKey, effect: 'NoSchedule' })
+  const mine = new Set([
+    ...ours,
+    backendUnavailableTaintKey,
+    noSandboxTaintKey,
+    ...want.map(({ key }) => key),
+  ])
   const isWanted = (taint: Taint): boolean => want.some((other) => sameTaint(taint, other))
   const kept = (stored.spec?.taints ?? []).filter((taint) => !mine.has(taint.key) || isWanted(taint))
   const missing = want.filter((taint) => !kept.some((other) => sameTaint(taint, other)))

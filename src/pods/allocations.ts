@@ -2,7 +2,6 @@ import { isTerminal } from '../lifecycle/decide.ts'
 import { admitResize, type ResizeRefusal } from '../lifecycle/resize-admission.ts'
 import type { PendingResize } from '../lifecycle/resize-conditions.ts'
 import { byResizeOrder, type WaitingResize } from '../lifecycle/resize-order.ts'
-import type { Capabilities } from '../model/capability.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import type { AllocationObservation, PodObservation } from '../model/pod-observation.ts'
@@ -11,13 +10,14 @@ import type { PodUid } from '../model/pod-key.ts'
 import { add, boundPodRequests, noResources, type Resources } from '../model/resources.ts'
 import type { DesiredPods } from './desired-pods.ts'
 import type { Observations } from './observations.ts'
+import type { SandboxRules } from './sandbox-rules.ts'
 
 export interface AllocationsOptions {
   readonly desired: DesiredPods
   readonly observations: Observations
   /** The Node object as the API server has it, once it does. */
   readonly node: () => Node | undefined
-  readonly capabilities: () => Capabilities
+  readonly sandboxes: Pick<SandboxRules, 'capabilities'>
   /** Look at this Pod again: what was decided of its resize is another than before. */
   readonly changed: (uid: PodUid) => void
   readonly clock: Clock
@@ -152,13 +152,18 @@ export class Allocations {
 
   /** In kubelet's order, each beside what those before it were granted. Who asks hears the answer by itself. */
   #ask(asking: PodUid | undefined): void {
-    const { capabilities, changed, clock } = this.#options
+    const { sandboxes, changed, clock } = this.#options
     const node = this.#options.node()
     if (!node) return
     for (const { pod } of this.#waiting().sort(byResizeOrder)) {
       const uid = uidOf(pod)
       const before = this.#answers.get(uid)
-      const verdict = admitResize({ pod, node, others: this.besides(uid), capabilities: capabilities() })
+      const verdict = admitResize({
+        pod,
+        node,
+        others: this.besides(uid),
+        capabilities: sandboxes.capabilities(pod),
+      })
       if (verdict.kind === 'fits') {
         this.#granted.set(uid, allocationFor(pod))
         this.#answers.delete(uid)

@@ -20,6 +20,7 @@ import { Orphans } from './orphans.ts'
 import type { PodEventSink } from './pod-event.ts'
 import { NodeSources } from './pod-sources.ts'
 import { PodWorker } from './pod-worker.ts'
+import { sandboxRules } from './sandbox-rules.ts'
 import { ShortageRelief } from './shortage-relief.ts'
 import { StatusReporter } from './status-reporter.ts'
 
@@ -108,6 +109,7 @@ export class BackendPods {
       desired,
       observations: this.observations,
       sources: (pod) => sources.of(pod),
+      sandboxes: sandboxRules({ backend, choice: () => facts().sandbox, runtimeClasses }),
       changed: (uid) => this.#queue.add(uid),
       settled: (uid) => sources.settled(uid),
       node,

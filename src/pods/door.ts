@@ -1,9 +1,9 @@
 import { admit, type AdmissionRule, type BudgetRefused, type Verdict } from '../lifecycle/admission.ts'
-import type { Capabilities } from '../model/capability.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
 import type { PodUid } from '../model/pod-key.ts'
 import type { Allocations } from './allocations.ts'
 import type { PodEventSink } from './pod-event.ts'
+import type { SandboxRules } from './sandbox-rules.ts'
 
 export interface DoorOptions {
   readonly allocations: Allocations
@@ -11,7 +11,7 @@ export interface DoorOptions {
   readonly node: () => Node | undefined
   /** The Pods that other virtual nodes of the same machine have let in. */
   readonly neighbours: () => readonly Pod[]
-  readonly capabilities: () => Capabilities
+  readonly sandboxes: SandboxRules
   /** The pool's own rules of who may come. */
   readonly policy: readonly AdmissionRule[]
   /** Why the Pod may not start for what it costs. */
@@ -52,12 +52,14 @@ export class Door {
   }
 
   #verdict(pod: Pod): Verdict | undefined {
-    const { allocations, neighbours, capabilities, policy, budget } = this.#options
+    const { allocations, neighbours, sandboxes, policy, budget } = this.#options
     const node = this.#options.node()
     if (!node) return undefined
     const others = allocations.besides(pod.metadata?.uid as PodUid)
     // Asked again before it could start: what it was let in with is what has been set aside.
     const sized = allocations.sized(pod)
-    return admit({ pod: sized, node, others, neighbours, capabilities: capabilities(), policy, budget })
+    const noSandbox = sandboxes.noSandbox(pod)
+    const capabilities = sandboxes.capabilities(pod)
+    return admit({ pod: sized, node, others, neighbours, capabilities, noSandbox, policy, budget })
   }
 }

@@ -17,6 +17,7 @@ import type { PodEventSink } from './pod-event.ts'
 import type { PriceTags } from './price-annotations.ts'
 import { ReportPace } from './report-pace.ts'
 import { Resizes } from './resizes.ts'
+import type { SandboxRules } from './sandbox-rules.ts'
 import type { StatusReporter, Refusal } from './status-reporter.ts'
 
 export interface PodWorkerOptions {
@@ -24,6 +25,7 @@ export interface PodWorkerOptions {
   readonly desired: DesiredPods
   readonly observations: Observations
   readonly sources: (pod: Pod) => PodSources
+  readonly sandboxes: SandboxRules
   /** Look at this Pod again. */
   readonly changed: (uid: PodUid) => void
   /** Nothing of the Pod is left on either side. */
@@ -69,11 +71,10 @@ export class PodWorker {
 
   constructor(options: PodWorkerOptions) {
     this.#options = options
-    const { backend, clock } = options
-    const capabilities = () => backend.capabilities()
-    const allocations = new Allocations({ ...options, capabilities })
+    const { clock } = options
+    const allocations = new Allocations(options)
     this.#allocations = allocations
-    this.#door = new Door({ ...options, allocations, capabilities })
+    this.#door = new Door({ ...options, allocations })
     this.#resizes = new Resizes({ ...options, allocations })
     this.#pace = new ReportPace(clock)
   }

@@ -7,14 +7,14 @@ import type { PoolBudget } from '../model/budget-finding.ts'
 import { parseTimeMs, type Clock } from '../model/clock.ts'
 import { hasCode } from '../model/errors.ts'
 import type { Node, Pod } from '../model/kubernetes.ts'
-import { forceDeleteAnnotation, poolFinalizer } from '../model/words.ts'
+import { forceDeleteAnnotation, poolFinalizer, sandboxReadyCondition } from '../model/words.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { KnownPool, KnownPools } from './known-pools.ts'
 import type { NodeHost } from './node-host.ts'
 import { planPool } from './plan-pool.ts'
 import { memberNodes, type MemberNode } from './pool-nodes.ts'
 import { PoolSize } from './pool-size.ts'
-import { poolStatus, poolStatusDiffers, type PoolFacts } from './pool-status.ts'
+import { noSandbox, poolStatus, poolStatusDiffers, type PoolFacts } from './pool-status.ts'
 import { PoolVoice } from './pool-voice.ts'
 import { RetireNodes, type RetirementState } from './retire-nodes.ts'
 
@@ -235,6 +235,9 @@ export class PoolReconciler {
       blocked,
       budget: budgetOf(name),
     }
+    const why = noSandbox(facts)
+    if (why === undefined) this.#voice.over(object, 'NoSandboxHandler')
+    else this.#voice.say(object, { type: 'Warning', reason: 'NoSandboxHandler', message: why })
     const status = poolStatus(object, facts, clock.wallMs())
     if (!poolStatusDiffers(object.status, status)) return
     const patch = { type: 'merge', subresource: 'status', body: { status } } as const
@@ -261,11 +264,13 @@ function asPlanned({ ordinal, pods, retiring, cordoned }: MemberNode) {
 }
 
 function finding({ name, object, hosted, retiring, pods }: MemberNode): PoolFacts['nodes'][number] {
-  const condition = object?.status?.conditions?.find(({ type }) => type === 'Ready')
+  const conditions = object?.status?.conditions ?? []
+  const condition = conditions.find(({ type }) => type === 'Ready')
   return {
     name,
     ready: condition?.status === 'True',
     reason: hosted?.problem ?? condition?.message ?? 'not registered yet',
+    sandbox: conditions.find(({ type }) => type === sandboxReadyCondition),
     retiring,
     pods: pods.filter((pod) => !isTerminal(pod)).length,
   }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { PoolBudget } from '../model/budget-finding.ts'
 import { poolLabel } from '../model/words.ts'
 import { kubeTime } from '../model/clock.ts'
+import type { NodeCondition } from '../model/kubernetes.ts'
 import type { PoolCondition, VirtualNodePool, VirtualNodePoolStatus } from '../model/virtual-node-pool.ts'
 
 /** What a pool's status is made of. */
@@ -26,6 +27,8 @@ export interface NodeFinding {
   readonly ready: boolean
   /** Why it is not ready. */
   readonly reason: string
+  /** Its condition about sandboxes; left out: it has none yet. */
+  readonly sandbox?: Pick<NodeCondition, 'status' | 'reason' | 'message'> | undefined
   readonly retiring: boolean
   readonly pods: number
 }
@@ -40,7 +43,7 @@ export function poolStatus(
   const name = object.metadata?.name ?? ''
   const generation = object.metadata?.generation
   const stamp = { ...(generation !== undefined && { observedGeneration: generation }) }
-  const conditions = [accepted(problems), ready(facts), ...withinBudget(facts)].map(
+  const conditions = [accepted(problems), ...sandboxReady(facts), ready(facts), ...withinBudget(facts)].map(
     (condition): PoolCondition => {
       const before = object.status?.conditions?.find(({ type }) => type === condition.type)
       const since = before?.status === condition.status ? before.lastTransitionTime : kubeTime(nowWallMs)
@@ -75,6 +78,20 @@ function accepted(problems: readonly string[]): Finding {
   }
 }
 
+/** Why none of its nodes that know can make a sandbox; undefined: they can. */
+export function noSandbox({ nodes }: Pick<PoolFacts, 'nodes'>): string | undefined {
+  return nodes.find(({ sandbox }) => sandbox?.status === 'False')?.sandbox?.message
+}
+
+function sandboxReady(facts: PoolFacts): readonly Finding[] {
+  const type = 'SandboxReady'
+  const why = noSandbox(facts)
+  if (why !== undefined) return [{ type, status: 'False', reason: 'NoSandboxHandler', message: why }]
+  const known = facts.nodes.find(({ sandbox }) => sandbox?.status === 'True')?.sandbox
+  if (!known) return []
+  return [{ type, status: 'True', reason: known.reason ?? '', message: known.message ?? '' }]
+}
+
 function withinBudget({ budget }: PoolFacts): readonly Finding[] {
   return budget ? [{ type: 'WithinBudget', ...budget.finding }] : []
 }
@@ -95,6 +112,7 @@ function ready(facts: PoolFacts): Finding {
     )
   }
   if (nodes.length < wanted) return no('ScalingUp', `${wanted} wanted, ${nodes.length} there`)
+  if (noSandbox(facts) !== undefined) return no('NoSandboxHandler', 'see condition SandboxReady')
   const unready = nodes.filter((node) => !node.ready)
   const [first] = unready
   if (first) {

@@ -32,6 +32,13 @@ export interface PoolEvent {
   /** Default Normal. */
   readonly type?: 'Normal' | 'Warning'
   readonly reason:
-    'NodeAdded' | 'NodeRetiring' | 'NodeRemoved' | 'DrainBlocked' | 'Scaled' | 'Refused' | 'PodsLeftBehind'
+    | 'NoSandboxHandler'
+    | 'NodeAdded'
+    | 'NodeRetiring'
+    | 'NodeRemoved'
+    | 'DrainBlocked'
+    | 'Scaled'
+    | 'Refused'
+    | 'PodsLeftBehind'
   readonly message: string
 }

@@ -257,7 +257,7 @@ describe.skipIf(missing.length > 0)('what Pods share, and what not, on a real co
     expect(sandboxFailure(late)).toBe(
       'Failed to create pod sandbox: runtimeclass.node.k8s.io "late" not found',
     )
-    expect(sandboxFailure(vm)).toMatch(/no runtime for "kata" .*offered are: runc/)
+    expect(sandboxFailure(vm)).toMatch(/handler "kata" for RuntimeClass .*offered are: runc/)
     expect(follower.last(uidOf(vm))).toMatchObject({ phase: 'starting' })
     sources.setRuntimeClass('late', 'runc')
     await follower.seen(uidOf(late), 'running', (one) => isRunning(one))

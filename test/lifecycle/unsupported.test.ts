@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { handlerRefusal, refusalSentence, unsupportedUses } from '../../src/lifecycle/unsupported.ts'
+import { refusalSentence, unsupportedUses } from '../../src/lifecycle/unsupported.ts'
 import { aContainer, aPod, capabilities } from '../support/builders.ts'
 
 describe('what a backend does not offer', () => {
@@ -19,32 +19,5 @@ describe('what a backend does not offer', () => {
       'spec.containers[0].securityContext.capabilities.add[0]: NET_ADMIN is not offered here (options.capabilities lacks it)',
       'spec.containers[0].securityContext.capabilities.add[1]: SYS_TIME is not offered here (options.capabilities lacks it)',
     ])
-  })
-
-  it('is the handler of a RuntimeClass that it does not have', () => {
-    const handler = { name: 'runsc', recursiveReadOnlyMounts: false, userNamespaces: false }
-    const classOf = (name: string) => ({ metadata: { name: 'own' }, handler: name })
-    const backend = capabilities({ sandboxHandlers: [handler] })
-    expect(handlerRefusal(classOf('runsc'), undefined, backend)).toBeUndefined()
-    expect(handlerRefusal(classOf('kata'), undefined, backend)).toBe(
-      'spec.runtimeClassName: handler "kata" for RuntimeClass "own" is not offered here',
-    )
-  })
-
-  it('is the handler that the pool has for it', () => {
-    const handler = { name: 'runsc', recursiveReadOnlyMounts: false, userNamespaces: false }
-    const backend = capabilities({ sandboxHandlers: [handler] })
-    const own = { metadata: { name: 'own' }, handler: 'kata' }
-    const choice = (byDefault: string | undefined, byClass: Record<string, string> = {}) => ({
-      byDefault,
-      byClass,
-    })
-    expect(handlerRefusal(own, choice(undefined, { own: 'runsc' }), backend)).toBeUndefined()
-    expect(handlerRefusal(own, choice('runsc'), backend)).toContain('handler "kata"')
-    expect(handlerRefusal(undefined, choice('runsc'), backend)).toBeUndefined()
-    expect(handlerRefusal(undefined, choice(undefined), backend)).toBeUndefined()
-    expect(handlerRefusal(undefined, choice('kata'), backend)).toBe(
-      `the pool's sandboxHandler "kata" is not offered here`,
-    )
   })
 })

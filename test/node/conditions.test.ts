@@ -6,6 +6,7 @@ import { conditionsDiffer, nodeConditions } from '../../src/node/conditions.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
 import { healthSample } from './samples.ts'
 
+const sandbox = { status: 'True', reason: 'HandlerOffered', message: 'sandboxes are made by runsc' } as const
 const now = '2026-01-01T00:00:00Z'
 const before = '2025-12-31T00:00:00Z'
 
@@ -14,7 +15,7 @@ function conditions(
   more: { lostForMs?: number; previous?: readonly NodeCondition[]; budget?: BudgetFinding } = {},
 ): Record<string, NodeCondition> {
   const { lostForMs, previous = [], budget } = more
-  const found = nodeConditions({ health, lostForMs, previous, budget, nowWallMs: fakeEpochMs })
+  const found = nodeConditions({ health, sandbox, lostForMs, previous, budget, nowWallMs: fakeEpochMs })
   return Object.fromEntries(found.map((condition) => [condition.type, condition]))
 }
 
@@ -26,6 +27,7 @@ describe('nodeConditions', () => {
     expect(Object.fromEntries(Object.entries(found).map(([type, { status }]) => [type, status]))).toEqual({
       Ready: 'True',
       'spillway.dev/BackendReady': 'True',
+      'spillway.dev/SandboxReady': 'True',
       MemoryPressure: 'False',
       DiskPressure: 'False',
       PIDPressure: 'False',

@@ -17,7 +17,15 @@ export function healthSample({ lost = false }: { lost?: boolean } = {}): Backend
 
 export function nodeInputSample(pool: Partial<NodePool> = {}): NodeInput {
   return {
-    pool: { name: 'burst', labels: {}, taints: [], untainted: false, cordoned: false, ...pool },
+    pool: {
+      name: 'burst',
+      labels: {},
+      taints: [],
+      untainted: false,
+      cordoned: false,
+      sandbox: { byDefault: undefined, byClass: {} },
+      ...pool,
+    },
     use: { retiring: false, inUse: false },
     ordinal: 0,
     capacity: {

@@ -36,7 +36,9 @@ function makeAllocations(): void {
     desired: new DesiredPods(store, () => {}),
     observations: { get: (uid: PodUid) => told.get(uid) } as Observations,
     node: () => node,
-    capabilities: () => capabilities({ features: new Set(canResize ? ['inPlaceResize'] : []) }),
+    sandboxes: {
+      capabilities: () => capabilities({ features: new Set(canResize ? ['inPlaceResize'] : []) }),
+    },
     changed: (uid) => changed.push(uid),
     clock,
   })

@@ -11,6 +11,7 @@ import { DesiredPods } from '../../src/pods/desired-pods.ts'
 import type { Meter } from '../../src/pods/meter.ts'
 import { Observations } from '../../src/pods/observations.ts'
 import { PodWorker } from '../../src/pods/pod-worker.ts'
+import { sandboxRules } from '../../src/pods/sandbox-rules.ts'
 import { StatusReporter } from '../../src/pods/status-reporter.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { aContainer, aNode, aPod } from '../support/builders.ts'
@@ -117,6 +118,7 @@ beforeEach(async () => {
     desired: new DesiredPods(store, () => {}),
     observations,
     sources: () => new FakePodSources(),
+    sandboxes: sandboxRules({ backend, choice: () => undefined, runtimeClasses: { get: () => undefined } }),
     changed: () => {},
     settled: () => told.push('settled'),
     node: () => aNode({ name: 'burst-0' }),

@@ -1,4 +1,4 @@
-import { podFeatures, type Capabilities } from '../../src/model/capability.ts'
+import { podFeatures, type Capabilities, type SandboxHandler } from '../../src/model/capability.ts'
 import type { Container, Node, Pod, PodSpec, PodStatus } from '../../src/model/kubernetes.ts'
 import { asPodUid, type PodUid } from '../../src/model/pod-key.ts'
 
@@ -77,9 +77,23 @@ export function aNode({ name = 'burst-0', labels, spec, allocatable }: NodeOverr
 export function capabilities(overrides: Partial<Capabilities> = {}): Capabilities {
   return {
     features: new Set(podFeatures),
-    sandboxHandlers: [{ name: '', recursiveReadOnlyMounts: true, userNamespaces: true }],
+    sandboxHandlers: [aHandler()],
+    defaultHandler: { name: '' },
     linuxCapabilities: [],
     sysctls: [],
+    ...overrides,
+  }
+}
+
+/** Of a backend that has no other, with everything, unless said otherwise. */
+export function aHandler(overrides: Partial<SandboxHandler> = {}): SandboxHandler {
+  return {
+    name: '',
+    kind: 'simulated',
+    forRuntimeClasses: true,
+    recursiveReadOnlyMounts: true,
+    userNamespaces: true,
+    lacks: new Map(),
     ...overrides,
   }
 }

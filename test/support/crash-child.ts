@@ -18,9 +18,10 @@ import { DesiredPods } from '../../src/pods/desired-pods.ts'
 import { Observations } from '../../src/pods/observations.ts'
 import { Orphans } from '../../src/pods/orphans.ts'
 import { PodWorker } from '../../src/pods/pod-worker.ts'
+import { sandboxRules } from '../../src/pods/sandbox-rules.ts'
 import { StatusReporter } from '../../src/pods/status-reporter.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
-import { aNode } from './builders.ts'
+import { aHandler, aNode } from './builders.ts'
 import { openCrashLedger, type CrashLedger } from './crash-ledger.ts'
 import type { OutsideCall, ToChild, ToParent } from './crash-protocol.ts'
 import { FakePodSources } from './pod-sources.ts'
@@ -85,7 +86,8 @@ const backend = {
   kind: 'outside',
   capabilities: (): Capabilities => ({
     features: new Set(podFeatures),
-    sandboxHandlers: [{ name: '', recursiveReadOnlyMounts: true, userNamespaces: true }],
+    sandboxHandlers: [aHandler()],
+    defaultHandler: { name: '' },
     linuxCapabilities: [],
     sysctls: [],
   }),
@@ -146,6 +148,7 @@ async function begin(): Promise<{ worker: PodWorker; orphans: Orphans }> {
     desired,
     observations,
     sources: () => new FakePodSources(),
+    sandboxes: sandboxRules({ backend, choice: () => undefined, runtimeClasses: { get: () => undefined } }),
     changed: () => undefined,
     settled: () => undefined,
     node: () => aNode({ name: 'burst-0' }),

@@ -28,7 +28,8 @@ export async function criHarness(
   const cgroupParent = `/spillway-${instance}`
   const settings = {
     name: 'cri',
-    options: { socket: runtime.socket, stateDir, cgroupParent, ...options },
+    // It has nothing else, and nothing is runc by itself.
+    options: { socket: runtime.socket, stateDir, cgroupParent, runtimeHandler: 'runc', ...options },
     owner: { clusterUid: 'test-cluster', instance },
   }
   const make = (): Promise<Backend> =>

@@ -30,6 +30,12 @@ declare module 'vitest' {
 
 const never = new AbortController().signal
 
+/**
+ * Stories are mostly about something else than sandboxes, and quicker on runc. With `SPILLWAY_STORY_HANDLER=runsc` all of
+ * them are played on gVisor: docs/sandboxes.md lists what then differs.
+ */
+export const storySandbox = process.env['SPILLWAY_STORY_HANDLER'] === 'runsc' ? 'gvisor' : 'runc'
+
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   // Given by hand, a cluster that is running is used and left.
   const given = process.env['SPILLWAY_TEST_CLUSTER']
@@ -57,7 +63,11 @@ export async function startSharedCluster(
   const { name } = shape
   const remove = async (): Promise<void> => void (await down({ name }, context, never))
   try {
-    const { cluster, kubectl } = await up({ ...shape, spillway: launchSpillway }, context, never)
+    const { cluster, kubectl } = await up(
+      { sandbox: storySandbox, ...shape, spillway: launchSpillway },
+      context,
+      never,
+    )
     const shared = {
       name,
       kubeconfig: cluster.kubeconfig,

@@ -131,7 +131,14 @@ export const healthy: BackendHealth = {
 }
 
 const shape: NodeShape = {
-  pool: { name: 'burst', labels: {}, taints: [], untainted: false, cordoned: false },
+  pool: {
+    name: 'burst',
+    labels: {},
+    taints: [],
+    untainted: false,
+    cordoned: false,
+    sandbox: { byDefault: undefined, byClass: {} },
+  },
   use: { retiring: false, inUse: false },
   capacity: {
     cpuMillis: 16_000n,
@@ -170,6 +177,7 @@ export function startVirtualNode(
         machineId: '0123456789abcdef',
       },
       capabilities: () => capabilities(),
+      events: { record: () => undefined },
       versions: { server: planeVersion, spillway: '0.1.0' },
       ...partOptions,
     },

@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { availableParallelism, release } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { podCapabilities } from '../../lifecycle/pod-sandbox.ts'
 import type { Capabilities } from '../../model/capability.ts'
 import type { Clock } from '../../model/clock.ts'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
@@ -143,6 +144,15 @@ class CriBackend implements Backend {
     return this.#tools.capabilities()
   }
 
+  /** What the Pod may use in the sandbox that it would get. */
+  async #capabilitiesOf(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<Capabilities> {
+    const className = pod.spec?.runtimeClassName
+    const runtimeClass = className ? await sources.runtimeClass(className, signal) : undefined
+    // A class that is not there yet: what it will bring is not known, and the sandbox waits for it.
+    if (className && !runtimeClass) return this.capabilities()
+    return podCapabilities(this.capabilities(), { choice: sources.node.sandbox, runtimeClass })
+  }
+
   async capacity(signal: AbortSignal): Promise<BackendCapacity> {
     signal.throwIfAborted()
     return await machineCapacity(this.#tools.settings.options)
@@ -154,7 +164,8 @@ class CriBackend implements Backend {
 
   async start(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<void> {
     await this.#adopt(signal)
-    if (!this.#loops.get(podRef(pod).uid)) refuseUnsupported(pod, this.capabilities())
+    if (!this.#loops.get(podRef(pod).uid))
+      refuseUnsupported(pod, await this.#capabilitiesOf(pod, sources, signal))
     const loop = await this.#loops.of(pod, sources)
     if (loop.ending || loop.stopped) return
     this.#sources.set(loop.ref.uid, sources)

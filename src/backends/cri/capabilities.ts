@@ -1,7 +1,8 @@
 import { safeSysctls } from '../../lifecycle/sysctls.ts'
-import type { Capabilities, PodFeature, SandboxHandler } from '../../model/capability.ts'
+import type { Capabilities, PodFeature } from '../../model/capability.ts'
 import type { Allowance, CriOptions } from './config.ts'
 import type { RuntimeFacts } from './runtime/runtime-facts.ts'
+import { defaultHandler, sandboxHandlers } from './sandbox-handlers.ts'
 
 /** What is built; everything else is refused at the door with the field's name. Some of it is subject to conditions. */
 const features: readonly PodFeature[] = [
@@ -90,7 +91,8 @@ export function criCapabilities(input: CriCapabilitiesInput): Capabilities {
   return {
     features: new Set(features.filter((feature) => !lacks.has(feature))),
     lacks,
-    sandboxHandlers: offeredHandlers(options, runtime),
+    sandboxHandlers: sandboxHandlers(options, runtime),
+    defaultHandler: defaultHandler(input, runtime),
     linuxCapabilities: options.capabilities ?? [],
     sysctls: [...safeSysctls(kernelRelease), ...(options.unsafeSysctls ?? [])],
   }
@@ -105,8 +107,8 @@ interface Condition {
 function conditionsOf({ name, options, runtime, ...machine }: CriCapabilitiesInput): Condition[] {
   const option = (field: string, lack: string): string => `options.${field} of backend "${name}" ${lack}`
   const allowed: readonly Allowance[] = options.allow ?? []
-  const handlers = offeredHandlers(options, runtime)
-  const userNamespaces = handlers.some((handler) => handler.userNamespaces)
+  // Where one handler does and another does not, that one's `lacks` say so.
+  const userNamespaces = sandboxHandlers(options, runtime).some(({ lacks }) => !lacks.has('userNamespace'))
   const noUserNamespaces = 'the runtime does not support user namespaces'
   return [
     ...features.flatMap((feature): Condition[] => {
@@ -140,14 +142,4 @@ function conditionsOf({ name, options, runtime, ...machine }: CriCapabilitiesInp
     // The API server takes an unmasked /proc only together with a user namespace.
     { feature: 'procMount', holds: userNamespaces, why: noUserNamespaces },
   ]
-}
-
-/** Those of the runtime's that a Pod may ask for; '' is the one that the others get. */
-export function offeredHandlers(options: CriOptions, runtime: RuntimeFacts | undefined): SandboxHandler[] {
-  const { runtimeHandler, runtimeHandlers = [] } = options
-  const find = (name: string): SandboxHandler[] =>
-    (runtime?.handlers ?? []).filter((handler) => handler.name === name)
-  const names = new Set([...(runtimeHandler ? [runtimeHandler] : []), ...runtimeHandlers])
-  const byDefault = find(runtimeHandler ?? '').map((handler) => ({ ...handler, name: '' }))
-  return [...byDefault, ...[...names].flatMap(find)]
 }

@@ -28,12 +28,15 @@ export const criOptionsSchema = Type.Object(
       description: "Below it every Pod has its own cgroup, as in '/spillway/pods'. For the cgroupfs driver.",
     }),
     runtimeHandler: Type.Optional(
-      Type.String({ description: 'Of the default sandbox; empty: containerd decides.' }),
+      Type.String({
+        description:
+          'Handler for the sandboxes of pools that choose none. Default gVisor’s, where containerd has one; never runc.',
+      }),
     ),
     runtimeHandlers: Type.Optional(
       Type.Array(Type.String({ minLength: 1 }), {
         description:
-          'Handlers of containerd that a RuntimeClass may name, besides the default. Default none.',
+          'Handlers of containerd that a RuntimeClass may name, besides the default and gVisor’s. Pools may choose any. Default none.',
       }),
     ),
     allow: Type.Optional(

@@ -18,6 +18,7 @@ import type {
   StopOptions,
   StreamTarget,
 } from '../backend.ts'
+import { simulatedHandlers } from './handlers.ts'
 import { logStream } from './logs.ts'
 import { PodDriver } from './pod-driver.ts'
 import { podScript } from './script.ts'
@@ -63,7 +64,7 @@ export class SimulatorBackend implements Backend {
   capabilities(): Capabilities {
     return {
       features: new Set(podFeatures.filter((feature) => !notSimulated.has(feature))),
-      sandboxHandlers: [{ name: '', recursiveReadOnlyMounts: true, userNamespaces: true }],
+      ...simulatedHandlers(this.#world.config),
       linuxCapabilities: [],
       sysctls: safeSysctls(simulatedKernel),
     }

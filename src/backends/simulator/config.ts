@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { sandboxKinds } from '../../model/capability.ts'
 import { SpillwayError } from '../../model/errors.ts'
 
 const milliseconds = (description: string) => Type.Optional(Type.Number({ minimum: 0, description }))
@@ -40,6 +41,12 @@ export const simulatorOptionsSchema = Type.Object(
         description: 'IPv4 range of the Pods’ addresses (10.128.0.0/10)',
       }),
     ),
+    sandboxHandlers: Type.Optional(
+      Type.Record(Type.String({ minLength: 1 }), Type.Enum(sandboxKinds), {
+        description:
+          'handlers that it says it has, by their kind, as of a containerd host: a pool that chooses none gets gVisor or nothing (one of its own, for every Pod)',
+      }),
+    ),
     missingImages: Type.Optional(
       Type.Array(Type.String(), { description: 'images whose pull fails, as if they did not exist' }),
     ),
@@ -66,6 +73,7 @@ const defaults: SimulatorConfig = {
   pods: 100_000,
   extended: {},
   podCidr: '10.128.0.0/10',
+  sandboxHandlers: {},
   missingImages: [],
 }
 

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { embeddedSandboxes, type EmbeddedSandbox } from '../../dev-cluster/cluster-file.ts'
 import { up } from '../../dev-cluster/up.ts'
 import type { CliContext } from '../context.ts'
 import { devContext } from '../dev-context.ts'
@@ -14,6 +15,7 @@ interface UpFlags {
   readonly serverNode: boolean
   readonly untainted?: boolean
   readonly metricsServer?: boolean
+  readonly sandbox?: EmbeddedSandbox
 }
 
 /** `spillway up`: an embedded cluster, or what is missing of one. */
@@ -24,6 +26,11 @@ export function upCommand(context: CliContext): Command {
     .option('--server-cpu <cores>', 'cores that the server node offers (1)', positiveNumber)
     .option('--no-server-node', 'virtual nodes only')
     .option('--untainted', 'let every Pod onto the virtual nodes')
+    .addOption(
+      new Option('--sandbox <kind>', 'what Pods on the virtual nodes get (gvisor)').choices(
+        embeddedSandboxes,
+      ),
+    )
     .option('--metrics-server', 'install metrics-server: kubectl top, HorizontalPodAutoscalers')
     .action(async (flags: UpFlags, command: Command) => {
       const { name, json } = globalOptions(command)
@@ -33,6 +40,7 @@ export function upCommand(context: CliContext): Command {
         ...(!flags.serverNode && { serverNode: false }),
         ...(flags.untainted !== undefined && { untainted: flags.untainted }),
         ...(flags.metricsServer && { metricsServer: true }),
+        ...(flags.sandbox && { sandbox: flags.sandbox }),
       }
       const result = await up(
         { name, ...shape, spillway: launchSpillway },

@@ -176,7 +176,15 @@ class ConformanceRun {
   #clusterOptions(): Omit<UpOptions, 'name'> {
     const images = conformanceImages
     return this.#options.node === 'virtual'
-      ? { serverNode: false, untainted: true, virtualNodes: 1, images, spillway: this.#options.spillway }
+      ? {
+          serverNode: false,
+          untainted: true,
+          virtualNodes: 1,
+          // What kubelet's results are of.
+          sandbox: 'runc',
+          images,
+          spillway: this.#options.spillway,
+        }
       : { serverNode: true, serverCpu: cpus().length, virtualNodes: 0, images }
   }
 

@@ -13,7 +13,9 @@ export async function getGvisor(
     return await getBinaries(gvisorBinaries, options, signal)
   } catch (error) {
     if (signal.aborted || !hasCode(error, 'Environment')) throw error
-    options.progress.note(`no gVisor here, Pods can have runc only: ${errorMessage(error)}`)
+    options.progress.note(
+      `no gVisor here: ${errorMessage(error)}; virtual nodes start no Pods until their pool says sandboxHandler: runc (up --sandbox runc)`,
+    )
     return new Map()
   }
 }

@@ -60,7 +60,7 @@ export class FakeRuntime implements Played {
   readonly containerConfigs: ContainerConfig[] = []
   /** Of the pulls, in order. */
   readonly logins: (ImageAuth | undefined)[] = []
-  handlers: readonly RuntimeHandler[] = []
+  handlers: readonly RuntimeHandler[] = [{ name: 'runsc', features: null }]
   /** Everything but looks, as in `stop main 30`: containers by name, sandboxes by id. */
   readonly calls: string[] = []
   /** Runs before a call is carried out: may look around, hold it up or let it fail. */
@@ -230,7 +230,12 @@ export class FakeRuntime implements Played {
       reason: '',
       message: '',
     }))
-    return { status: { conditions }, info: {}, runtimeHandlers: this.handlers, features: null }
+    const runtimes = {
+      runsc: { runtimeType: 'io.containerd.runsc.v1' },
+      runc: { runtimeType: 'io.containerd.runc.v2' },
+    }
+    const info = { config: JSON.stringify({ containerd: { defaultRuntimeName: 'runc', runtimes } }) }
+    return { status: { conditions }, info, runtimeHandlers: this.handlers, features: null }
   }
 
   async version(signal: AbortSignal): Promise<{ runtimeName: string; runtimeVersion: string }> {

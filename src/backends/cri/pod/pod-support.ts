@@ -110,8 +110,8 @@ export class PodSupport {
     const { tools, tell } = this.#input
     const ensure: VolumeImagesInput['ensure'] = (wanted, waits) =>
       tools.images.ensure({ pod: this.#pod, container: wanted, sources: this.sources, tell }, waits)
-    const runtimeHandler = await sandboxHandler({ tools, pod: this.#pod, sources: this.sources }, signal)
-    return await volumeImages({ pod: this.#pod, container, runtimeHandler, ensure }, signal)
+    const handler = await sandboxHandler({ tools, pod: this.#pod, sources: this.sources }, signal)
+    return await volumeImages({ pod: this.#pod, container, runtimeHandler: handler.name, ensure }, signal)
   }
 
   /** Prepared once; tried anew after a failure. */

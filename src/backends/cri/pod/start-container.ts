@@ -1,5 +1,7 @@
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { capabilitiesIn } from '../../../lifecycle/pod-sandbox.ts'
+import type { Capabilities } from '../../../model/capability.ts'
 import { errorMessage, hasCode, SpillwayError } from '../../../model/errors.ts'
 import type { EphemeralContainer } from '../../../model/kubernetes.ts'
 import type { PodHappening } from '../../backend.ts'
@@ -75,7 +77,7 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
   const { tools, pod, sources, paths, picture, planned } = input
   const { container, plan } = planned
   if (plan.kind === 'ephemeral')
-    refuseLateContainer(container, { capabilities: tools.capabilities(), node: sources.node })
+    refuseLateContainer(container, { capabilities: await capabilitiesOf(input), node: sources.node })
   const sandbox = picture.current
   const podIps = podAddresses(pod, sources.node, sandbox)
   await removeCancelledStarts(input, signal)
@@ -118,6 +120,10 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
   }
 }
 
+async function capabilitiesOf({ tools, pod, sources, waits }: ContainerStartInput): Promise<Capabilities> {
+  return capabilitiesIn(await sandboxHandler({ tools, pod, sources }, waits), tools.capabilities())
+}
+
 /** The container whose processes an ephemeral one is to see; undefined when it names none. */
 function targetContainerId({ picture, planned }: ContainerStartInput): string | undefined {
   const name = (planned.container as EphemeralContainer).targetContainerName
@@ -147,11 +153,7 @@ async function variablesAndMounts(
 
 /** Whether the Pod's runtime can make read-only mounts read-only all the way down, by its own word. */
 async function canRecurse({ tools, pod, sources, waits }: ContainerStartInput): Promise<boolean> {
-  const [handler, { handlers }] = await Promise.all([
-    sandboxHandler({ tools, pod, sources }, waits),
-    tools.runtime.facts ?? tools.runtime.ask(waits).then(({ facts }) => facts),
-  ])
-  return handlers.find(({ name }) => name === handler)?.recursiveReadOnlyMounts ?? false
+  return (await sandboxHandler({ tools, pod, sources }, waits)).recursiveReadOnlyMounts
 }
 
 /** Frees their names: what never ran must not count as a restart. */

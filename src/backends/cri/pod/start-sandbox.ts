@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises'
+import type { SandboxHandler } from '../../../model/capability.ts'
 import { hasCode, SpillwayError } from '../../../model/errors.ts'
 import type { Pod } from '../../../model/kubernetes.ts'
 import type { PodHappening, PodSources } from '../../backend.ts'
@@ -61,7 +62,7 @@ export async function startSandbox(start: PodStart, attempt: number, signal: Abo
 
 async function makeSandbox(
   start: PodStart,
-  { attempt, handler }: { readonly attempt: number; readonly handler: string },
+  { attempt, handler }: { readonly attempt: number; readonly handler: SandboxHandler },
   signal: AbortSignal,
 ): Promise<void> {
   const { tools, pod, ref, paths, picture, tell } = start
@@ -72,14 +73,13 @@ async function makeSandbox(
     tools.cgroups.ensure(ref.uid, podCgroupLimits(pod)),
   ])
   picture.sawPodCgroup(await tools.cgroups.limits(ref.uid, podCgroupLimits(pod)))
-  const id = await tools.sandboxGate.run(() => tools.client.runSandbox(config, handler, signal))
+  const id = await tools.sandboxGate.run(() => tools.client.runSandbox(config, handler.name, signal))
   await picture.lookAtSandbox(id, signal)
 }
 
-async function takeUserNamespace({ tools, ref, paths }: PodStart, handler: string): Promise<void> {
-  const made = tools.runtime.facts?.handlers.find(({ name }) => name === handler)
-  if (!made?.userNamespaces) {
-    const who = handler === '' ? 'runtime' : `RuntimeClass handler "${handler}"`
+async function takeUserNamespace({ tools, ref, paths }: PodStart, handler: SandboxHandler): Promise<void> {
+  if (handler.lacks.has('userNamespace')) {
+    const who = handler.name === '' ? 'runtime' : `RuntimeClass handler "${handler.name}"`
     const message = `can't set \`spec.hostUsers: false\`, ${who} does not support user namespaces`
     throw new SpillwayError('Rejected', message)
   }

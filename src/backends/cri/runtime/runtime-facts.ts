@@ -1,24 +1,21 @@
-import type { SandboxHandler } from '../../../model/capability.ts'
 import type { CriClient } from './client.ts'
 import type { RuntimeStatus } from './cri-types.ts'
+import { runtimeHandlers, type RuntimeHandlerFacts } from './runtime-handlers.ts'
 
 /** What the runtime can do, as it says itself; it changes only with a restart of it. */
 export interface RuntimeFacts {
-  readonly handlers: readonly SandboxHandler[]
+  readonly handlers: readonly RuntimeHandlerFacts[]
   /** It can leave out the groups that an image gives to its user, and tells the user that a container began with. */
   readonly supplementalGroupsPolicy: boolean
   /** As in `containerd://2.4.2`. */
   readonly version: string
 }
 
-export function runtimeFacts({ runtimeHandlers, features }: RuntimeStatus, version: string): RuntimeFacts {
+/** `described`: its status with all details. */
+export function runtimeFacts(described: RuntimeStatus, version: string): RuntimeFacts {
   return {
-    handlers: runtimeHandlers.map(({ name, features: own }) => ({
-      name,
-      recursiveReadOnlyMounts: own?.recursiveReadOnlyMounts ?? false,
-      userNamespaces: own?.userNamespaces ?? false,
-    })),
-    supplementalGroupsPolicy: features?.supplementalGroupsPolicy ?? false,
+    handlers: runtimeHandlers(described),
+    supplementalGroupsPolicy: described.features?.supplementalGroupsPolicy ?? false,
     version,
   }
 }
@@ -31,7 +28,8 @@ export interface RuntimeAnswer {
 /** Asks the runtime how it is, and with that what it is. */
 export class RuntimeInquiry {
   readonly #client: Pick<CriClient, 'status' | 'version'>
-  #version: string | undefined
+  /** Undefined after a loss. */
+  #known: { readonly facts: RuntimeFacts; readonly listed: string } | undefined
   #facts: RuntimeFacts | undefined
 
   constructor(client: Pick<CriClient, 'status' | 'version'>) {
@@ -45,22 +43,31 @@ export class RuntimeInquiry {
 
   async ask(signal: AbortSignal): Promise<RuntimeAnswer> {
     try {
-      // The version is asked once, and after each loss: it changes only with a restart of the runtime.
-      const [status, version] = await Promise.all([
-        this.#client.status({ verbose: false }, signal),
-        this.#version ?? this.#askVersion(signal),
-      ])
-      this.#version = version
-      this.#facts = runtimeFacts(status, version)
-      return { status, facts: this.#facts }
+      const known = this.#known
+      const status = await this.#client.status({ verbose: !known }, signal)
+      // All of the details are as long as its configuration: asked for once, after each loss, and when what it lists has
+      // changed, since a restart of the runtime may be over before the next look.
+      if (known && listedBy(status) === known.listed) return { status, facts: known.facts }
+      return await this.#learn(known ? await this.#client.status({ verbose: true }, signal) : status, signal)
     } catch (error) {
-      this.#version = undefined
+      this.#known = undefined
       throw error
     }
+  }
+
+  async #learn(status: RuntimeStatus, signal: AbortSignal): Promise<RuntimeAnswer> {
+    const facts = runtimeFacts(status, await this.#askVersion(signal))
+    this.#facts = facts
+    this.#known = { facts, listed: listedBy(status) }
+    return { status, facts }
   }
 
   async #askVersion(signal: AbortSignal): Promise<string> {
     const { runtimeName, runtimeVersion } = await this.#client.version(signal)
     return `${runtimeName}://${runtimeVersion.replace(/^v/, '')}`
   }
+}
+
+function listedBy({ runtimeHandlers: listed, features }: RuntimeStatus): string {
+  return JSON.stringify([listed, features])
 }

@@ -121,7 +121,9 @@ describe('an attempt of a container', () => {
   })
 
   it('asks the runtime what it can when nobody has yet', async () => {
-    pod.runtime.handlers = [{ name: '', features: { recursiveReadOnlyMounts: true, userNamespaces: false } }]
+    pod.runtime.handlers = [
+      { name: 'runsc', features: { recursiveReadOnlyMounts: true, userNamespaces: false } },
+    ]
     const volumeMounts = [
       { name: 'v', mountPath: '/v', readOnly: true, recursiveReadOnly: 'Enabled' } as const,
     ]

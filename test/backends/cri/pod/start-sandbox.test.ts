@@ -119,12 +119,14 @@ describe('a sandbox that cannot be made', () => {
     await expect(start(0, own)).rejects.toMatchObject({
       code: 'Rejected',
       message:
-        "Failed to create pod sandbox: can't set `spec.hostUsers: false`, runtime does not support user namespaces",
+        'Failed to create pod sandbox: can\'t set `spec.hostUsers: false`, RuntimeClass handler "runsc" does not support user namespaces',
     })
     const { uid } = pod.handle.ref
     expect(pod.handle.tools.userNamespaces.of(uid)).toBeUndefined()
-    pod.runtime.handlers = [{ name: '', features: { recursiveReadOnlyMounts: true, userNamespaces: true } }]
+    const features = { recursiveReadOnlyMounts: true, userNamespaces: true }
+    pod.runtime.handlers = [{ name: 'runc', features }]
     await pod.handle.tools.runtime.ask(signal)
+    sources.node = { ...sources.node, sandbox: { byDefault: 'runc', byClass: {} } }
     await start(0, own)
     const range = pod.handle.tools.userNamespaces.of(uid)
     expect(range).toBeDefined()

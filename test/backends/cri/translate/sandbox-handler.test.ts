@@ -1,63 +1,65 @@
 import { describe, expect, it } from 'vitest'
+import type { RuntimeHandlerFacts } from '../../../../src/backends/cri/runtime/runtime-handlers.ts'
 import { sandboxHandler } from '../../../../src/backends/cri/translate/sandbox-handler.ts'
 import type { SandboxChoice } from '../../../../src/model/sandbox-choice.ts'
 import { aPod } from '../../../support/builders.ts'
 import { FakePodSources } from '../../../support/pod-sources.ts'
 
 const signal = new AbortController().signal
-const features = { recursiveReadOnlyMounts: false, userNamespaces: false }
-const handlers = ['', 'runc', 'runsc'].map((name) => ({ name, ...features }))
+const runc = { kind: 'runc', recursiveReadOnlyMounts: true, userNamespaces: true } as const
+const gvisor = { kind: 'gvisor', recursiveReadOnlyMounts: false, userNamespaces: false } as const
+const onlyRunc: readonly RuntimeHandlerFacts[] = [
+  { name: '', ...runc },
+  { name: 'runc', ...runc },
+]
+const both = [...onlyRunc, { name: 'runsc', ...gvisor }]
 
-function handlerFor(className: string | undefined, options: object = {}, sandbox?: SandboxChoice) {
+interface Asked {
+  readonly options?: object
+  readonly sandbox?: SandboxChoice
+  readonly handlers?: readonly RuntimeHandlerFacts[]
+}
+
+async function handlerFor(className: string | undefined, asked: Asked = {}): Promise<string> {
+  const { options = {}, sandbox, handlers = both } = asked
   const sources = new FakePodSources(sandbox && { sandbox })
   sources.setRuntimeClass('gvisor', 'runsc')
-  sources.setRuntimeClass('vm', 'kata')
+  sources.setRuntimeClass('plain', 'runc')
   const tools = {
     settings: { name: 'local', options },
-    runtime: { facts: { handlers, supplementalGroupsPolicy: true, version: '' } },
+    runtime: { facts: { handlers, supplementalGroupsPolicy: true, version: 'containerd://2.4.2' } },
   } as unknown as Parameters<typeof sandboxHandler>[0]['tools']
   const pod = aPod({ spec: className === undefined ? {} : { runtimeClassName: className } })
-  return sandboxHandler({ tools, pod, sources }, signal)
+  return (await sandboxHandler({ tools, pod, sources }, signal)).name
 }
 
 describe('the handler of a sandbox', () => {
-  it('is the default without a RuntimeClass', async () => {
-    expect(await handlerFor(undefined)).toBe('')
-    expect(await handlerFor(undefined, { runtimeHandler: 'runc' })).toBe('runc')
+  it('is gVisor’s without a RuntimeClass, unless the backend or the pool says another', async () => {
+    expect(await handlerFor(undefined)).toBe('runsc')
+    expect(await handlerFor(undefined, { options: { runtimeHandler: 'runc' } })).toBe('runc')
+    expect(await handlerFor(undefined, { sandbox: { byDefault: 'runc', byClass: {} } })).toBe('runc')
   })
 
-  it('is that of the RuntimeClass, when it is offered', async () => {
-    expect(await handlerFor('gvisor', { runtimeHandlers: ['runsc'] })).toBe('runsc')
-    expect(await handlerFor('gvisor', { runtimeHandler: 'runsc' })).toBe('runsc')
-  })
-
-  it('is the one that the pool says, for a class or without one', async () => {
-    const offered = { runtimeHandler: 'runc', runtimeHandlers: ['runsc'] }
-    expect(await handlerFor(undefined, offered, { byDefault: 'runsc', byClass: {} })).toBe('runsc')
-    expect(await handlerFor('vm', offered, { byDefault: undefined, byClass: { vm: 'runsc' } })).toBe('runsc')
-    expect(await handlerFor('gvisor', offered, { byDefault: 'runc', byClass: {} })).toBe('runsc')
-    expect(await handlerFor(undefined, offered, { byDefault: undefined, byClass: { vm: 'runsc' } })).toBe(
-      'runc',
-    )
-  })
-
-  it('is never another than the pool says', async () => {
-    await expect(handlerFor(undefined, {}, { byDefault: 'kata', byClass: {} })).rejects.toThrow(
-      'no runtime for "kata" is offered here, which the pool wants; offered are: none',
-    )
-    await expect(
-      handlerFor('gvisor', {}, { byDefault: undefined, byClass: { gvisor: 'kata' } }),
-    ).rejects.toThrow('no runtime for "kata" is offered here, which the pool wants for RuntimeClass "gvisor"')
-  })
-
-  it('has to be there and to be offered, with a sentence that says what is', async () => {
-    await expect(handlerFor('none')).rejects.toThrow('runtimeclass.node.k8s.io "none" not found')
-    await expect(handlerFor('gvisor')).rejects.toThrow(
-      'no runtime for "runsc" is offered here, which RuntimeClass "gvisor" names; offered are: none ' +
+  it('is that of the RuntimeClass, when it is open to classes, or when the pool has it for the class', async () => {
+    expect(await handlerFor('gvisor')).toBe('runsc')
+    expect(await handlerFor('plain', { options: { runtimeHandlers: ['runc'] } })).toBe('runc')
+    expect(
+      await handlerFor('plain', { sandbox: { byDefault: undefined, byClass: { plain: 'runsc' } } }),
+    ).toBe('runsc')
+    await expect(handlerFor('plain')).rejects.toThrow(
+      'spec.runtimeClassName: handler "runc" for RuntimeClass "plain" is not offered here; offered are: runsc ' +
         '(options.runtimeHandlers of backend "local")',
     )
-    await expect(handlerFor('vm', { runtimeHandlers: ['kata', 'runsc'] })).rejects.toThrow(
-      'offered are: runsc',
-    )
+    await expect(handlerFor('none')).rejects.toThrow('runtimeclass.node.k8s.io "none" not found')
+  })
+
+  it('is never runc because there is nothing else', async () => {
+    await expect(handlerFor(undefined, { handlers: onlyRunc })).rejects.toMatchObject({
+      code: 'Rejected',
+      message: expect.stringContaining('containerd://2.4.2 of backend "local" has no gVisor'),
+    })
+    await expect(handlerFor('gvisor', { handlers: onlyRunc })).rejects.toThrow('handler "runsc"')
+    const sandbox = { byDefault: 'kata', byClass: {} }
+    await expect(handlerFor(undefined, { sandbox })).rejects.toThrow(`the pool's sandboxHandler "kata"`)
   })
 })
