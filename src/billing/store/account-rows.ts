@@ -62,7 +62,7 @@ async function projectPods(
     const rows: AccountRow[] = []
     for (const [podUid, known] of events) {
       const told = fresh.get(podUid) ?? []
-      const own = [...known, ...told]
+      const own = [...known.map(({ event }) => event), ...told]
       const before = stored.get(podUid) ?? []
       const { intervals } = projectPod(podUid, own)
       const current = before.filter(isCurrent).map(({ body }) => accountOf(body))

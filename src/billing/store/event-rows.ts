@@ -1,6 +1,7 @@
 import type { Kysely, Selectable } from 'kysely'
 import { asPodUid, type PodUid } from '../../model/pod-key.ts'
 import type { UsageEvent, UsageFact } from '../../model/usage.ts'
+import type { SequencedEvent } from '../ledger.ts'
 import { chainHash, decodeJson, encodeJson, genesisHash } from '../ledger-json.ts'
 import type { LedgerSchema } from './schema.ts'
 
@@ -59,48 +60,63 @@ export async function insertEvents(db: Kysely<LedgerSchema>, events: readonly Us
 }
 
 /**
- * What has a part in the projection of these Pods. Of the heartbeats only the last of each sandbox is read: a month of
- * them would be thousands.
+ * What has a part in the projection of these Pods, in the order of the log. Of the heartbeats only the last of each
+ * sandbox is read, up to each of these places in the log and after them: a month of them would be thousands.
  */
 export async function readPodEvents(
   db: Kysely<LedgerSchema>,
   podUids: readonly PodUid[],
-): Promise<Map<PodUid, UsageEvent[]>> {
-  const byPod = new Map<PodUid, UsageEvent[]>(podUids.map((podUid) => [podUid, []]))
+  placesSeq: readonly number[] = [],
+): Promise<Map<PodUid, SequencedEvent[]>> {
+  const byPod = new Map<PodUid, SequencedEvent[]>(podUids.map((podUid) => [podUid, []]))
   const keep = (rows: readonly Selectable<LedgerSchema['event']>[]): void => {
-    for (const row of rows) byPod.get(asPodUid(row.pod_uid))?.push(eventOf(row))
+    for (const row of rows)
+      byPod.get(asPodUid(row.pod_uid))?.push({ seq: Number(row.seq), event: eventOf(row) })
   }
   for (const part of chunks(podUids, rowsPerInsert)) {
-    keep(
-      await db
-        .selectFrom('event')
-        .selectAll()
-        .where('pod_uid', 'in', part)
-        .where('kind', '!=', 'OBSERVED')
-        .execute(),
-    )
-    const last = db
-      .selectFrom('event')
-      .select(['pod_uid', 'incarnation'])
-      .select(({ fn }) => fn.max('at_ms').as('at_ms'))
-      .where('pod_uid', 'in', part)
-      .where('kind', '=', 'OBSERVED')
-      .groupBy(['pod_uid', 'incarnation'])
-      .as('last')
-    keep(
-      await db
-        .selectFrom(last)
-        // Not an inner join: without statistics SQLite would begin with every heartbeat of the ledger.
-        .crossJoin('event')
-        .whereRef('event.pod_uid', '=', 'last.pod_uid')
-        .whereRef('event.incarnation', '=', 'last.incarnation')
-        .whereRef('event.at_ms', '=', 'last.at_ms')
-        .where('event.kind', '=', 'OBSERVED')
-        .selectAll('event')
-        .execute(),
-    )
+    const told = db.selectFrom('event').selectAll().where('pod_uid', 'in', part)
+    keep(await told.where('kind', '!=', 'OBSERVED').execute())
+    for (const [index, afterSeq] of [undefined, ...placesSeq].entries()) {
+      keep(await readLastObserved(db, part, { afterSeq, upToSeq: placesSeq[index] }))
+    }
   }
+  for (const own of byPod.values()) own.sort((a, b) => a.seq - b.seq)
   return byPod
+}
+
+interface PartOfLog {
+  readonly afterSeq: number | undefined
+  readonly upToSeq: number | undefined
+}
+
+async function readLastObserved(
+  db: Kysely<LedgerSchema>,
+  podUids: readonly PodUid[],
+  { afterSeq, upToSeq }: PartOfLog,
+): Promise<Selectable<LedgerSchema['event']>[]> {
+  const last = db
+    .selectFrom('event')
+    .select(['pod_uid', 'incarnation'])
+    .select(({ fn }) => fn.max('at_ms').as('at_ms'))
+    .where('pod_uid', 'in', podUids)
+    .where('kind', '=', 'OBSERVED')
+    // Of the whole log the index alone answers, which does not have the numbers.
+    .$if(afterSeq !== undefined, (query) => query.where('seq', '>', BigInt(afterSeq ?? 0)))
+    .$if(upToSeq !== undefined, (query) => query.where('seq', '<=', BigInt(upToSeq ?? 0)))
+    .groupBy(['pod_uid', 'incarnation'])
+    .as('last')
+  return await db
+    .selectFrom(last)
+    // Not an inner join: without statistics SQLite would begin with every heartbeat of the ledger.
+    .crossJoin('event')
+    .whereRef('event.pod_uid', '=', 'last.pod_uid')
+    .whereRef('event.incarnation', '=', 'last.incarnation')
+    .whereRef('event.at_ms', '=', 'last.at_ms')
+    .where('event.kind', '=', 'OBSERVED')
+    .$if(afterSeq !== undefined, (query) => query.where('event.seq', '>', BigInt(afterSeq ?? 0)))
+    .$if(upToSeq !== undefined, (query) => query.where('event.seq', '<=', BigInt(upToSeq ?? 0)))
+    .selectAll('event')
+    .execute()
 }
 
 export function* chunks<T>(items: readonly T[], size: number): Generator<readonly T[]> {

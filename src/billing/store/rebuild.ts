@@ -1,4 +1,4 @@
-import type { Kysely, Selectable } from 'kysely'
+import type { Kysely } from 'kysely'
 import { asPodUid, type PodUid } from '../../model/pod-key.ts'
 import { podAccounts } from '../accounts.ts'
 import type { SequencedEvent, StoredPod } from '../ledger.ts'
@@ -12,7 +12,7 @@ import {
   type ProjectionRules,
 } from './account-rows.ts'
 import { addToDayTotals } from './day-total-rows.ts'
-import { eventOf, rowsPerInsert } from './event-rows.ts'
+import { readPodEvents, rowsPerInsert } from './event-rows.ts'
 import type { LedgerSchema } from './schema.ts'
 
 /** Raised whenever the same events would come to other projections: the next opening makes them anew. */
@@ -34,7 +34,7 @@ export async function rebuildProjections(db: Kysely<LedgerSchema>, rules: Projec
     const podUids = await podsAfter(db, 'event', after, rowsPerInsert)
     if (podUids.length === 0) break
     after = podUids.at(-1) ?? after
-    const events = await readSequenced(db, podUids, rules)
+    const events = await readPodEvents(db, podUids, headsOf(rules))
     const rows = [...events].flatMap(([podUid, own]) => {
       const accounts = podAccounts(podUid, own, rules.seals)
       const built = accounts.map((account) => accountRow(account, rules.books))
@@ -53,7 +53,6 @@ export async function rebuildProjections(db: Kysely<LedgerSchema>, rules: Projec
   await db.insertInto('projection').values({ version: projectionVersion }).execute()
 }
 
-/** Of the heartbeats only the last of each sandbox before each seal, and of all: nothing hangs on the others. */
 export async function readStoredPods(
   db: Kysely<LedgerSchema>,
   page: { readonly afterPodUid: string; readonly limit: number },
@@ -65,7 +64,7 @@ export async function readStoredPods(
   }
   const podUids = [...known].sort().slice(0, page.limit).map(asPodUid)
   if (podUids.length === 0) return []
-  const events = await readSequenced(db, podUids, rules)
+  const events = await readPodEvents(db, podUids, headsOf(rules))
   const rows = await db
     .selectFrom('account')
     .select(['pod_uid', 'body'])
@@ -99,49 +98,9 @@ async function podsAfter(
   return rows.map(({ pod_uid }) => asPodUid(pod_uid))
 }
 
-async function readSequenced(
-  db: Kysely<LedgerSchema>,
-  podUids: readonly PodUid[],
-  { seals }: ProjectionRules,
-): Promise<Map<PodUid, SequencedEvent[]>> {
-  const byPod = new Map<PodUid, SequencedEvent[]>(podUids.map((podUid) => [podUid, []]))
-  const keep = (rows: readonly Selectable<LedgerSchema['event']>[]): void => {
-    for (const row of rows)
-      byPod.get(asPodUid(row.pod_uid))?.push({ seq: Number(row.seq), event: eventOf(row) })
-  }
-  const wanted = db.selectFrom('event').selectAll().where('pod_uid', 'in', podUids)
-  keep(await wanted.where('kind', '!=', 'OBSERVED').execute())
-  const heads = [0, ...seals.map(({ head }) => head.seq)]
-  for (const [index, afterSeq] of heads.entries()) {
-    const upToSeq = heads[index + 1] ?? Number.MAX_SAFE_INTEGER
-    const last = db
-      .selectFrom('event')
-      .select(['pod_uid', 'incarnation'])
-      .select(({ fn }) => fn.max('at_ms').as('at_ms'))
-      .where('pod_uid', 'in', podUids)
-      .where('kind', '=', 'OBSERVED')
-      .where('seq', '>', BigInt(afterSeq))
-      .where('seq', '<=', BigInt(upToSeq))
-      .groupBy(['pod_uid', 'incarnation'])
-      .as('last')
-    keep(
-      await db
-        .selectFrom(last)
-        .innerJoin('event', (join) =>
-          join
-            .onRef('event.pod_uid', '=', 'last.pod_uid')
-            .onRef('event.incarnation', '=', 'last.incarnation')
-            .onRef('event.at_ms', '=', 'last.at_ms')
-            .on('event.kind', '=', 'OBSERVED'),
-        )
-        .selectAll('event')
-        .where('event.seq', '>', BigInt(afterSeq))
-        .where('event.seq', '<=', BigInt(upToSeq))
-        .execute(),
-    )
-  }
-  for (const own of byPod.values()) own.sort((a, b) => a.seq - b.seq)
-  return byPod
+/** Nothing hangs on other heartbeats than the last before each seal, and of all. */
+function headsOf({ seals }: ProjectionRules): number[] {
+  return seals.map(({ head }) => head.seq)
 }
 
 /** Dated as they were when they came, by the seals of that time. */

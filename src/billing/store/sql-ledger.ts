@@ -81,7 +81,10 @@ export class SqlLedger {
 
   async history(podUid: PodUid): Promise<PodHistory> {
     const events = await readPodEvents(this.#db, [podUid])
-    return projectPod(podUid, events.get(podUid) ?? [])
+    return projectPod(
+      podUid,
+      (events.get(podUid) ?? []).map(({ event }) => event),
+    )
   }
 
   async intervals({ fromMs, toMs }: Period): Promise<UsageInterval[]> {
