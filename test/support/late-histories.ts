@@ -38,7 +38,8 @@ const anInstant = fc.oneof(
 const aSandbox = fc.record({
   restMs: fc.oneof(fc.integer({ min: 0, max: 100_000 }), fc.integer({ min: 0, max: 2 * dayMs })),
   lastsMs: fc.oneof(fc.integer({ min: 0, max: 100_000 }), fc.integer({ min: 0, max: 3 * dayMs })),
-  seen: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 3 }),
+  /** In percent of its time; also before it began and after it ended. */
+  seen: fc.array(fc.integer({ min: -20, max: 140 }), { maxLength: 3 }),
   ends: fc.uniqueArray(fc.constantFrom('exact' as const, 'recorded' as const, 'estimated' as const), {
     maxLength: 3,
   }),
@@ -80,8 +81,8 @@ function eventsOf(name: string, pod: PodLife): UsageEvent[] {
   for (const [incarnation, { restMs, lastsMs, seen, ends }] of pod.sandboxes.entries()) {
     atMs += restMs
     add(atMs, openedFact(`sandbox-${incarnation}`), incarnation)
-    for (const [bucket, part] of seen.entries()) {
-      add(atMs + Math.floor(lastsMs * part), { kind: 'OBSERVED', bucket }, incarnation)
+    for (const [bucket, percent] of seen.entries()) {
+      add(atMs + Math.floor((lastsMs * percent) / 100), { kind: 'OBSERVED', bucket }, incarnation)
     }
     // The poorer an account of an end is, the earlier it puts it.
     for (const confidence of ends) {
