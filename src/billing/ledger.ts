@@ -3,6 +3,7 @@ import type { PodUid } from '../model/pod-key.ts'
 import type { PriceBook } from '../model/price-book.ts'
 import type { UsageEvent } from '../model/usage.ts'
 import type { Period } from './charges.ts'
+import type { Heartbeat } from './heartbeats.ts'
 import type { Adjustment, PodHistory, UsageInterval } from './projection.ts'
 import type { Seal, SealDraft } from './seal.ts'
 import type { DayTotal, TotalsQuery, UsageTotal } from './usage-totals.ts'
@@ -23,7 +24,8 @@ export function isDiskFailure(error: unknown): error is SpillwayError {
 export interface LedgerStore {
   /**
    * Durable when it resolves. Events whose id is known are left out, so the same call may be made any number of
-   * times. Answers one outcome an event, in their order.
+   * times. Answers one outcome an event, in their order. OBSERVED is kept beside the log: the last of each sandbox in
+   * the place of the one before, whatever their ids. One that decides something goes into the log.
    */
   append(events: readonly UsageEvent[], signal: AbortSignal): Promise<readonly AppendOutcome[]>
 
@@ -61,7 +63,7 @@ export interface LedgerStore {
   /** Starts and resizes from the period of which nobody has said yet what became of them; at most a hundred. */
   openQuestions(period: Period, signal: AbortSignal): Promise<readonly OpenQuestion[]>
 
-  /** Makes everything but events, seals and price books anew. What is read meanwhile waits. */
+  /** Makes everything but events, heartbeats, seals and price books anew. What is read meanwhile waits. */
   rebuild(signal: AbortSignal): Promise<void>
 
   /** The sums that `totals` takes whole days from, as they are kept. */
@@ -78,7 +80,10 @@ export interface LedgerStore {
   close(): Promise<void>
 }
 
-/** `differs`: that id is known with another time or content; what was written first stands. */
+/**
+ * `differs`: that id is known with another time or content; what was written first stands. An OBSERVED is a `duplicate`
+ * when the sandbox is known to have been there then or later.
+ */
 export type AppendOutcome = 'appended' | 'duplicate' | 'differs'
 
 export interface EventPage {
@@ -107,6 +112,8 @@ export interface StoredPod {
   readonly events: readonly SequencedEvent[]
   /** As stored: the projection of its events. */
   readonly accounts: readonly UsageInterval[]
+  /** Kept beside the log, by sandbox: what `accounts` and `events` know nothing of yet. */
+  readonly lastSeen: readonly Heartbeat[]
 }
 
 export interface SequencedEvent {

@@ -145,8 +145,7 @@ function heartbeat(
 }
 
 function seen(incarnation: number, nowMs: number): NewFact {
-  // By the second: two of one second say the same.
-  const fact = { kind: 'OBSERVED', bucket: Math.floor(nowMs / 1000) } as const
+  const fact = { kind: 'OBSERVED', bucket: nowMs } as const
   return { incarnation, atMs: nowMs, source: 'spillway', fact }
 }
 

@@ -4,6 +4,7 @@ import { nanoScale, parseDecimal, roundRational } from '../model/money.ts'
 import type { PodUid } from '../model/pod-key.ts'
 import type { PriceBook } from '../model/price-book.ts'
 import { billedEndMs, chargeLines, floorHour, type ChargeLine, type Period } from './charges.ts'
+import { asLastSeen } from './heartbeats.ts'
 import type { LedgerStore } from './ledger.ts'
 import type { Adjustment, UsageInterval } from './projection.ts'
 import { sealedPeriods, sealedUntil, type Seal, type SealDraft, type SealedSum } from './seal.ts'
@@ -150,7 +151,9 @@ async function* podsOf(ledger: LedgerStore, signal: AbortSignal): AsyncGenerator
   let afterPodUid = ''
   for (;;) {
     const page = await ledger.pods({ afterPodUid, limit: podsPerPage }, signal)
-    for (const { accounts } of page) yield accounts
+    for (const { accounts, lastSeen } of page) {
+      yield accounts.map((account) => asLastSeen(account, lastSeen))
+    }
     if (page.length < podsPerPage) return
     afterPodUid = page.at(-1)?.podUid ?? ''
   }

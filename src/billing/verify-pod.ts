@@ -12,6 +12,7 @@ import { rateOf, type PriceBook } from '../model/price-book.ts'
 import type { UsageEvent } from '../model/usage.ts'
 import { podAccounts, unclipped } from './accounts.ts'
 import { billedEndMs, chargeLines, hasBegun, hourMs, sliceInterval, type ChargeLine } from './charges.ts'
+import { decidingHeartbeats } from './heartbeats.ts'
 import type { StoredPod } from './ledger.ts'
 import { encodeJson } from './ledger-json.ts'
 import { projectPod, type PodHistory, type UsageInterval } from './projection.ts'
@@ -48,6 +49,7 @@ export function checkPod(facts: PodFacts): LedgerProblem[] {
     ...checkSizes(history, books),
     ...facts.accounts.flatMap((account) => checkLines(account, facts)),
     ...checkReplay(facts),
+    ...checkHeartbeats(facts),
     ...checkOrder(facts),
     ...checkCorrections(facts),
   ]
@@ -149,6 +151,21 @@ function checkReplay({ stored, accounts }: PodFacts): LedgerProblem[] {
   if (differing.length === 0 && kept.size === accounts.length) return []
   const named = differing[0] ?? stored.accounts[0]
   return [problem(claim, `${named ? placeOf(named) : `Pod ${stored.podUid}`} differs`)]
+}
+
+/** What is kept beside the log has no hash: nothing may be billed by it. */
+function checkHeartbeats({ stored }: PodFacts): LedgerProblem[] {
+  const claim = 'a heartbeat that ends an interval is in the log'
+  const missing = decidingHeartbeats(
+    stored.events.map(({ event }) => event),
+    stored.lastSeen,
+  )
+  return missing.map(({ podUid, incarnation, atMs }) =>
+    problem(
+      claim,
+      `Pod ${podUid}, sandbox ${incarnation} was seen at ${new Date(atMs).toISOString()}, which the log does not have`,
+    ),
+  )
 }
 
 /** Not every order, but the one that differs most, with each event twice. The tests try random ones. */

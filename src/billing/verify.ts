@@ -38,6 +38,7 @@ export type LedgerClaim =
   | 'slices of an interval add up to it'
   | 'replaying the log gives the same intervals'
   | 'replaying the log gives the same sums and adjustments'
+  | 'a heartbeat that ends an interval is in the log'
   | 'order and repetition of deliveries do not matter'
   | 'a size holds what was asked for, is in its table, and no smaller one would do'
   | 'a line is quantity × price, rounded once'

@@ -28,7 +28,10 @@ export type UsageFact =
   | { readonly kind: 'RESIZING'; readonly generation: number; readonly terms: BillingTerms }
   /** All of it is in effect since `atMs`, by the backend. */
   | { readonly kind: 'RESIZED'; readonly generation: number }
-  /** It was still there at `atMs`: bounds what is lost when all evidence goes. */
+  /**
+   * It was still there at `atMs`: bounds what is lost when all evidence goes. `bucket` tells two of a sandbox apart: it is
+   * the instant; in what was written before heartbeats were kept in place, its second.
+   */
   | { readonly kind: 'OBSERVED'; readonly bucket: number }
   | { readonly kind: 'STOPPING'; readonly reason: string }
   | { readonly kind: 'CLOSED'; readonly confidence: Confidence; readonly reason: string }

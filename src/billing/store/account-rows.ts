@@ -5,12 +5,14 @@ import type { UsageEvent } from '../../model/usage.ts'
 import { nextAccounts } from '../accounts.ts'
 import { billedEndMs } from '../charges.ts'
 import { correctionsFor } from '../corrections.ts'
+import { decidingHeartbeats } from '../heartbeats.ts'
 import { decodeJson, encodeJson } from '../ledger-json.ts'
 import { adjustmentOf, ofKind, projectPod, type UsageInterval } from '../projection.ts'
 import { sealedPeriods, sealedUntil, type Seal } from '../seal.ts'
 import { added, dayTotalKey, dayTotals, isCounted, negated, type DayTotal } from '../usage-totals.ts'
 import { addToDayTotals } from './day-total-rows.ts'
 import { chunks, readPodEvents, rowsPerInsert } from './event-rows.ts'
+import { readHeartbeats } from './heartbeat-rows.ts'
 import type { LedgerSchema } from './schema.ts'
 
 export interface ProjectionRules {
@@ -18,19 +20,25 @@ export interface ProjectionRules {
   readonly seals: readonly Seal[]
 }
 
+/** What of other kinds comes of facts. */
+export interface Consequences {
+  /** Heartbeats that belong into the log from now on. */
+  readonly deciding: readonly UsageEvent[]
+  /** What the facts come too late for. */
+  readonly corrections: readonly UsageEvent[]
+}
+
 /**
- * Brings the projections of the Pods of these events up to date, in the transaction that is about to write them: what is
- * at hand need not be read back. Answers what they come too late for, as corrections that are still to be appended.
+ * Brings the projections of the Pods of these facts, and of those named besides, up to date, in the transaction that is
+ * about to write them: what is at hand need not be read back. Answers what is to be written with them.
  */
 export async function projectEvents(
   db: Kysely<LedgerSchema>,
-  fresh: readonly UsageEvent[],
+  { facts, pods }: { readonly facts: readonly UsageEvent[]; readonly pods: readonly PodUid[] },
   rules: ProjectionRules,
-): Promise<UsageEvent[]> {
-  const byPod = Map.groupBy(fresh, ({ podUid }) => podUid)
-  const corrections = await projectPods(db, [...byPod.keys()], { ...rules, fresh: byPod })
-  await insertAdjustments(db, fresh, sealedUntil(rules.seals))
-  return corrections
+): Promise<Consequences> {
+  const fresh = Map.groupBy(facts, ({ podUid }) => podUid)
+  return await projectPods(db, [...new Set([...fresh.keys(), ...pods])], { ...rules, fresh })
 }
 
 /** A book that came after what is billed by it: from now on it is counted. */
@@ -45,42 +53,56 @@ export async function countWhatEnded(db: Kysely<LedgerSchema>, rules: Projection
   await projectPods(
     db,
     ended.map(({ pod_uid }) => asPodUid(pod_uid)),
-    { ...rules, fresh: new Map() },
+    { ...rules, fresh: new Map(), recount: true },
   )
+}
+
+interface ProjectOptions extends ProjectionRules {
+  readonly fresh: ReadonlyMap<PodUid, readonly UsageEvent[]>
+  /** Pods of which nothing is told: by other books. */
+  readonly recount?: boolean
 }
 
 async function projectPods(
   db: Kysely<LedgerSchema>,
   pods: readonly PodUid[],
-  { fresh, ...rules }: ProjectionRules & { readonly fresh: ReadonlyMap<PodUid, readonly UsageEvent[]> },
-): Promise<UsageEvent[]> {
+  { fresh, recount = false, ...rules }: ProjectOptions,
+): Promise<Consequences> {
+  const deciding: UsageEvent[] = []
   const corrections: UsageEvent[] = []
   const changes = new Map<string, DayTotal>()
   for (const podUids of chunks(pods, rowsPerInsert)) {
     const events = await readPodEvents(db, podUids)
+    const lastSeen = Map.groupBy(await readHeartbeats(db, podUids), ({ podUid }) => podUid)
     const stored = await readAccounts(db, podUids)
+    const replaced: PodUid[] = []
     const rows: AccountRow[] = []
-    for (const [podUid, known] of events) {
-      const told = fresh.get(podUid) ?? []
-      const own = [...known.map(({ event }) => event), ...told]
+    for (const [podUid, sequenced] of events) {
+      const known = sequenced.map(({ event }) => event)
+      const facts = fresh.get(podUid) ?? []
+      const decided = recount ? [] : decidingHeartbeats([...known, ...facts], lastSeen.get(podUid) ?? [])
+      const told = [...facts, ...decided]
+      if (told.length === 0 && !recount) continue
+      deciding.push(...decided)
+      replaced.push(podUid)
       const before = stored.get(podUid) ?? []
-      const { intervals } = projectPod(podUid, own)
+      const { intervals } = projectPod(podUid, [...known, ...told])
       const current = before.filter(isCurrent).map(({ body }) => accountOf(body))
       const next = nextAccounts(current, intervals, sealedUntil(rules.seals))
       const after = [...next.frozen, ...next.current].map((account) => accountRow(account, rules.books))
       rows.push(...after)
       changeTotals(changes, before, [...before.filter((row) => !isCurrent(row)), ...after], rules.books)
-      const cause = told.at(-1)
+      const cause = facts.at(-1) ?? decided.at(-1)
       if (!cause || rules.seals.length === 0) continue
       const sealed = sealedPeriods(rules.seals)
       corrections.push(
         ...correctionsFor({ podUid, before: current, after: intervals, sealed, books: rules.books, cause }),
       )
     }
-    await replaceCurrent(db, [...stored.keys()], rows)
+    await replaceCurrent(db, replaced, rows)
   }
   await addToDayTotals(db, changes)
-  return corrections
+  return { deciding, corrections }
 }
 
 /** One that is dated in a sealed period counts from its end: a sealed bill never changes. */
@@ -124,6 +146,18 @@ export function accountOf(body: string): UsageInterval {
   return { ...absent, pod: undefined, ...(decodeJson(body) as Partial<UsageInterval>) } as UsageInterval
 }
 
+/** By start, as the log alone has them. */
+export async function readOpenAccounts(db: Kysely<LedgerSchema>): Promise<UsageInterval[]> {
+  const rows = await db
+    .selectFrom('account')
+    .select('body')
+    .where('end_ms', 'is', null)
+    .orderBy('start_ms')
+    .orderBy('pod_uid')
+    .execute()
+  return rows.map(({ body }) => accountOf(body))
+}
+
 export async function insertAccounts(db: Kysely<LedgerSchema>, rows: readonly AccountRow[]): Promise<void> {
   for (const part of chunks(rows, rowsPerInsert)) await db.insertInto('account').values(part).execute()
 }
@@ -151,11 +185,11 @@ async function readAccounts(
 
 async function replaceCurrent(
   db: Kysely<LedgerSchema>,
-  known: readonly string[],
+  podUids: readonly PodUid[],
   rows: readonly AccountRow[],
 ): Promise<void> {
-  if (known.length > 0) {
-    await db.deleteFrom('account').where('pod_uid', 'in', known).where('sealed_until_ms', '=', 0n).execute()
+  if (podUids.length > 0) {
+    await db.deleteFrom('account').where('pod_uid', 'in', podUids).where('sealed_until_ms', '=', 0n).execute()
   }
   await insertAccounts(db, rows)
 }

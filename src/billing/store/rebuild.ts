@@ -13,6 +13,7 @@ import {
 } from './account-rows.ts'
 import { addToDayTotals } from './day-total-rows.ts'
 import { readPodEvents, rowsPerInsert } from './event-rows.ts'
+import { readHeartbeats } from './heartbeat-rows.ts'
 import type { LedgerSchema } from './schema.ts'
 
 /** Raised whenever the same events would come to other projections: the next opening makes them anew. */
@@ -23,7 +24,7 @@ export async function areProjectionsCurrent(db: Kysely<LedgerSchema>): Promise<b
   return row?.version === projectionVersion
 }
 
-/** Everything but events, seals and price books, from empty. In the caller's transaction: whole, or not at all. */
+/** Everything but events, heartbeats, seals and price books, from empty. In the caller's transaction: whole, or not at all. */
 export async function rebuildProjections(db: Kysely<LedgerSchema>, rules: ProjectionRules): Promise<void> {
   for (const table of ['account', 'day_total', 'adjustment', 'projection'] as const) {
     await db.deleteFrom(table).execute()
@@ -64,6 +65,8 @@ export async function readStoredPods(
   }
   const podUids = [...known].sort().slice(0, page.limit).map(asPodUid)
   if (podUids.length === 0) return []
+  // Before the log, which has by then what of them decides.
+  const lastSeen = Map.groupBy(await readHeartbeats(db, podUids), ({ podUid }) => podUid)
   const events = await readPodEvents(db, podUids, headsOf(rules))
   const rows = await db
     .selectFrom('account')
@@ -78,6 +81,7 @@ export async function readStoredPods(
     podUid,
     events: events.get(podUid) ?? [],
     accounts: (accounts.get(podUid) ?? []).map(({ body }) => accountOf(body)),
+    lastSeen: lastSeen.get(podUid) ?? [],
   }))
 }
 

@@ -1,13 +1,14 @@
 import type { ColumnType, Kysely } from 'kysely'
 import { SpillwayError } from '../../model/errors.ts'
 import { createClaimTable } from './claim.ts'
+import { createHeartbeatTable, type HeartbeatTable } from './heartbeat-rows.ts'
 import { createSealTables, type SealTables } from './seal-tables.ts'
 import { appendOnly, orderedText, type SqlDialect } from './sql-dialect.ts'
 
 /** 64-bit integers: read as bigint, since they do not fit a number. */
-type Int64 = ColumnType<bigint, number | bigint, number | bigint>
+export type Int64 = ColumnType<bigint, number | bigint, number | bigint>
 
-export interface LedgerSchema extends SealTables {
+export interface LedgerSchema extends SealTables, HeartbeatTable {
   /** Append-only: the one table that is the truth. */
   event: {
     seq: Int64
@@ -43,6 +44,7 @@ const migrations: readonly ((db: Kysely<LedgerSchema>, dialect: SqlDialect) => P
   createLedger,
   createClaimTable,
   createSealTables,
+  createHeartbeatTable,
 ]
 
 export const schemaVersion = migrations.length

@@ -1,12 +1,17 @@
 import type { Kysely } from 'kysely'
 import { SpillwayError } from '../../model/errors.ts'
 import { asPodUid } from '../../model/pod-key.ts'
+import type { UsageEvent } from '../../model/usage.ts'
 import type { Period } from '../charges.ts'
+import { observedEvent, sandboxKey } from '../heartbeats.ts'
 import type { OpenQuestion } from '../ledger.ts'
 import { genesisHash } from '../ledger-json.ts'
 import { decodeSeal, encodeSeal, sealHash, sealedUntil, type Seal, type SealDraft } from '../seal.ts'
+import { readOpenAccounts, type ProjectionRules } from './account-rows.ts'
 import { readHead } from './event-rows.ts'
+import { readHeartbeats } from './heartbeat-rows.ts'
 import type { LedgerSchema } from './schema.ts'
+import { tellEvents } from './tell-events.ts'
 
 const mostQuestions = 100
 
@@ -16,8 +21,12 @@ export async function readSeals(db: Kysely<LedgerSchema>): Promise<Seal[]> {
 }
 
 /** In a transaction of the caller's. */
-export async function insertSeal(db: Kysely<LedgerSchema>, draft: SealDraft): Promise<Seal> {
-  const seals = await readSeals(db)
+export async function insertSeal(
+  db: Kysely<LedgerSchema>,
+  draft: SealDraft,
+  rules: ProjectionRules,
+): Promise<Seal> {
+  const { seals } = rules
   const { fromMs, toMs } = draft.period
   const last = seals.at(-1)
   if (fromMs < sealedUntil(seals) || toMs <= fromMs) {
@@ -29,6 +38,7 @@ export async function insertSeal(db: Kysely<LedgerSchema>, draft: SealDraft): Pr
   if (await hasChangedBefore(db, toMs, draft.readUpToSeq)) {
     throw new SpillwayError('Busy', 'the ledger was told more of the period while it was being sealed')
   }
+  await tellEvents(db, { facts: await lastSeenBefore(db, toMs) }, rules)
   const head = await readHead(db)
   const number = seals.length + 1
   const prevHash = last?.hash ?? genesisHash
@@ -36,6 +46,20 @@ export async function insertSeal(db: Kysely<LedgerSchema>, draft: SealDraft): Pr
   const hash = sealHash(prevHash, body)
   await db.insertInto('seal').values({ number, body, prev_hash: prevHash, hash }).execute()
   return decodeSeal({ body, prevHash, hash })
+}
+
+/**
+ * What shows that what runs ran to the period's end, or when it was last seen: the seal relies on it, so it is written
+ * into the log that the seal covers.
+ */
+async function lastSeenBefore(db: Kysely<LedgerSchema>, toMs: number): Promise<UsageEvent[]> {
+  const open = await readOpenAccounts(db)
+  const relied = open.filter(({ startMs, observedUntilMs }) => startMs < toMs && observedUntilMs < toMs)
+  const inLog = new Map(relied.map((account) => [sandboxKey(account), account.observedUntilMs]))
+  const lastSeen = await readHeartbeats(db, [...new Set(relied.map(({ podUid }) => podUid))])
+  return lastSeen
+    .filter((seen) => seen.atMs > (inLog.get(sandboxKey(seen)) ?? Infinity))
+    .map((seen) => observedEvent(seen))
 }
 
 /** Heartbeats change nothing before the last one; whose start or resize falls before the end has been seen to. */

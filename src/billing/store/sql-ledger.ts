@@ -6,23 +6,27 @@ import type { UsageEvent } from '../../model/usage.ts'
 import { bookDifferences } from '../book-differences.ts'
 import type { Period } from '../charges.ts'
 import type { AppendOutcome, EventPage, OpenQuestion, PodPage, StoredEvent, StoredPod } from '../ledger.ts'
+import { observedEvent, type Heartbeat } from '../heartbeats.ts'
 import { decodeJson, encodeJson } from '../ledger-json.ts'
 import { projectPod, type Adjustment, type PodHistory, type UsageInterval } from '../projection.ts'
-import { sealedUntil, type Seal, type SealDraft } from '../seal.ts'
+import type { Seal, SealDraft } from '../seal.ts'
 import type { DayTotal, TotalsQuery, UsageTotal } from '../usage-totals.ts'
-import {
-  accountOf,
-  countWhatEnded,
-  insertAdjustments,
-  projectEvents,
-  type ProjectionRules,
-} from './account-rows.ts'
+import { accountOf, countWhatEnded, readOpenAccounts, type ProjectionRules } from './account-rows.ts'
 import { copyLog, type LogSource } from './copy-log.ts'
 import { readDayTotals } from './day-total-rows.ts'
-import { chunks, eventOf, insertEvents, readHead, readPodEvents, rowsPerInsert } from './event-rows.ts'
+import { eventOf, readHead, readPodEvents } from './event-rows.ts'
+import {
+  keepHeartbeats,
+  podsThatDoNotRun,
+  readHeartbeatPage,
+  readHeartbeats,
+  withLastSeen,
+} from './heartbeat-rows.ts'
+import { newsIn } from './new-events.ts'
 import { areProjectionsCurrent, readStoredPods, rebuildProjections } from './rebuild.ts'
 import type { LedgerSchema } from './schema.ts'
 import { insertSeal, readOpenQuestions, readSeals } from './seal-rows.ts'
+import { tellEvents } from './tell-events.ts'
 import { readTotals } from './total-rows.ts'
 
 /** Throws unless this program may still write; called first in each transaction that writes. */
@@ -57,34 +61,22 @@ export class SqlLedger {
   }
 
   /** One transaction, however many events: that is the group commit. */
-  async append(events: readonly UsageEvent[]): Promise<AppendOutcome[]> {
+  async append(events: readonly UsageEvent[]): Promise<readonly AppendOutcome[]> {
     return await this.#write(async (transaction) => {
-      const known = await knownContents(transaction, events)
-      const fresh: UsageEvent[] = []
-      const outcomes = events.map((event): AppendOutcome => {
-        const contents = contentsOf(event)
-        const before = known.get(event.id)
-        if (before !== undefined) return before === contents ? 'duplicate' : 'differs'
-        known.set(event.id, contents)
-        fresh.push(event)
-        return 'appended'
-      })
-      if (fresh.length === 0) return outcomes
-      const rules = await this.#rules(transaction, fresh)
-      const corrections = await projectEvents(transaction, fresh, rules)
-      await insertEvents(transaction, fresh)
-      await insertEvents(transaction, corrections)
-      await insertAdjustments(transaction, corrections, sealedUntil(rules.seals))
+      const { outcomes, facts, heartbeats } = await newsIn(transaction, events)
+      await keepHeartbeats(transaction, heartbeats)
+      const pods = await podsThatDoNotRun(transaction, heartbeats)
+      if (facts.length > 0 || pods.length > 0) {
+        await tellEvents(transaction, { facts, pods }, await this.#rules(transaction, facts))
+      }
       return outcomes
     })
   }
 
   async history(podUid: PodUid): Promise<PodHistory> {
-    const events = await readPodEvents(this.#db, [podUid])
-    return projectPod(
-      podUid,
-      (events.get(podUid) ?? []).map(({ event }) => event),
-    )
+    const lastSeen = await readHeartbeats(this.#db, [podUid])
+    const events = (await readPodEvents(this.#db, [podUid])).get(podUid) ?? []
+    return projectPod(podUid, [...events.map(({ event }) => event), ...lastSeen.map(observedEvent)])
   }
 
   async intervals({ fromMs, toMs }: Period): Promise<UsageInterval[]> {
@@ -97,18 +89,14 @@ export class SqlLedger {
       .orderBy('pod_uid')
       .orderBy('incarnation')
       .execute()
-    return rows.map(({ body }) => accountOf(body))
+    return await withLastSeen(
+      this.#db,
+      rows.map(({ body }) => accountOf(body)),
+    )
   }
 
   async openIntervals(): Promise<UsageInterval[]> {
-    const rows = await this.#db
-      .selectFrom('account')
-      .select('body')
-      .where('end_ms', 'is', null)
-      .orderBy('start_ms')
-      .orderBy('pod_uid')
-      .execute()
-    return rows.map(({ body }) => accountOf(body))
+    return await withLastSeen(this.#db, await readOpenAccounts(this.#db))
   }
 
   async adjustments({ fromMs, toMs }: Period): Promise<Adjustment[]> {
@@ -140,7 +128,9 @@ export class SqlLedger {
   }
 
   async seal(draft: SealDraft): Promise<Seal> {
-    return await this.#write((transaction) => insertSeal(transaction, draft))
+    return await this.#write(async (transaction) =>
+      insertSeal(transaction, draft, await this.#rules(transaction)),
+    )
   }
 
   async pods(page: PodPage): Promise<StoredPod[]> {
@@ -168,6 +158,11 @@ export class SqlLedger {
       await rebuildProjections(transaction, { books: await readBooks(transaction), seals })
     })
     this.#books = new Map()
+  }
+
+  /** Kept beside the log, by Pod: all of each, and of `limit` Pods at most. */
+  async heartbeats(page: PodPage): Promise<Heartbeat[]> {
+    return await readHeartbeatPage(this.#db, page)
   }
 
   async events({ afterSeq, limit }: EventPage): Promise<StoredEvent[]> {
@@ -240,31 +235,4 @@ export class SqlLedger {
 async function readBooks(db: Kysely<LedgerSchema>): Promise<Map<string, PriceBook>> {
   const rows = await db.selectFrom('price_book').selectAll().orderBy('id').execute()
   return new Map(rows.map(({ id, body }) => [id, decodeJson(body) as PriceBook]))
-}
-
-async function knownContents(
-  db: Transaction<LedgerSchema>,
-  events: readonly UsageEvent[],
-): Promise<Map<string, string>> {
-  const known = new Map<string, string>()
-  for (const part of chunks(events, rowsPerInsert)) {
-    const rows = await db
-      .selectFrom('event')
-      .selectAll()
-      .where(
-        'event_id',
-        'in',
-        part.map(({ id }) => id),
-      )
-      .execute()
-    for (const row of rows) known.set(row.event_id, contentsOf(eventOf(row)))
-  }
-  return known
-}
-
-/** What makes two events of one id the same. When it was seen does not; nor the exact instant of a heartbeat. */
-function contentsOf({ atMs, fact }: UsageEvent): string {
-  return fact.kind === 'OPENED' || fact.kind === 'CLOSED' || fact.kind === 'ADJUSTED'
-    ? encodeJson([atMs, fact])
-    : fact.kind
 }
