@@ -36,7 +36,7 @@ describe('heartbeats beside the log', () => {
             if (pause) {
               untilMs += pause[1] * hourMs
               const request = { fromMs: 0, toMs: untilMs, nowMs, acceptUncertain: true }
-              const { fromMs: _, ...later } = request
+              const { fromMs: _first, ...later } = request
               await sealPeriod(ledger, untilMs - pause[1] * hourMs === octoberMs ? request : later, never)
             }
             await ledger.append(events.slice(at, at + batch), never)
@@ -61,7 +61,7 @@ describe('heartbeats beside the log', () => {
 
 /** What bills are made from, but for when what runs was last seen. */
 function timesOf(podUid: PodUid, events: readonly UsageEvent[]) {
-  return projectPod(podUid, events).intervals.map(({ observedUntilMs: _, ...times }) => times)
+  return projectPod(podUid, events).intervals.map(({ observedUntilMs: _seen, ...times }) => times)
 }
 
 /** Those in the log of sandboxes that have no next one: without seals none of them had to be there. */

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { hourMs } from '../../src/billing/charges.ts'
 import { dayMs } from '../../src/billing/day-charges.ts'
 import { bill } from '../../src/billing/invoice.ts'
@@ -8,10 +8,16 @@ import { encodeJson } from '../../src/billing/ledger-json.ts'
 import { sealPeriod } from '../../src/billing/seal-period.ts'
 import { verifyLedger } from '../../src/billing/verify.ts'
 import { nanoScale, parseDecimal, roundRational } from '../../src/model/money.ts'
-import { addQuantities, noQuantities, type Quantities } from '../../src/model/usage.ts'
+import {
+  addQuantities,
+  noQuantities,
+  type Quantities,
+  type UsageEvent,
+  type UsageFact,
+} from '../../src/model/usage.ts'
 import { lateBooks, octoberMs, someEvents } from '../support/late-histories.ts'
 import { openMemoryLedger } from '../support/memory-ledger.ts'
-import { closedFact, lifeOf, testEvent } from '../support/usage-events.ts'
+import { closedFact, intentFact, lifeOf, openedFact, testEvent } from '../support/usage-events.ts'
 
 const never = new AbortController().signal
 const endMs = octoberMs + 3 * dayMs
@@ -158,6 +164,38 @@ describe('a period', () => {
     await expect(seal()).rejects.toMatchObject(rejection('Pod asked: its start at'))
     const { accepted } = await seal({ acceptUncertain: true })
     expect(accepted).toHaveLength(2)
+  })
+
+  const opened = (name: string) => lifeOf(name, { startMs: endMs - hourMs, priceBook: 'euro' })
+  const after = (name: string, fact: UsageFact, incarnation = 0) =>
+    testEvent(name, { atMs: endMs + 5000, incarnation, fact })
+  it.each<[string, readonly UsageEvent[], readonly UsageEvent[]]>([
+    ['a next sandbox', opened('b'), [after('b', openedFact('next'), 1)]],
+    [
+      'a better end',
+      [...opened('b'), testEvent('b', { atMs: endMs - 5000, fact: closedFact('estimated') })],
+      [after('b', closedFact('exact'))],
+    ],
+    ['a size', opened('b').slice(1), [after('b', intentFact('b', undefined, 'euro'))]],
+  ])('is read again when %s from after its end changes it meanwhile', async (_what, before, meanwhile) => {
+    await ledger.append(before, never)
+    const sealNow = ledger.seal.bind(ledger)
+    const drafts = vi.spyOn(ledger, 'seal').mockImplementationOnce(async (draft, signal) => {
+      await ledger.append(meanwhile, never)
+      return await sealNow(draft, signal)
+    })
+    await seal({ acceptUncertain: true })
+    expect(drafts).toHaveBeenCalledTimes(2)
+    expect((await verifyLedger(ledger, { nowMs }, never)).problems).toEqual([])
+  })
+
+  it('is not read again for what changes nothing before its end', async () => {
+    await ledger.append([...opened('b'), ...opened('c')], never)
+    const { seq: readUpToSeq } = await ledger.head(never)
+    const draft = { ...(await seal({ toMs: endMs - hourMs })), readUpToSeq }
+    await ledger.append([after('b', closedFact('exact')), after('c', { kind: 'OBSERVED', bucket: 1 })], never)
+    const period = { fromMs: endMs - hourMs, toMs: endMs }
+    await expect(ledger.seal({ ...draft, period }, never)).resolves.toMatchObject({ number: 2 })
   })
 
   it('is corrected by what comes too late, in the open period, once, to the nano-unit', async () => {

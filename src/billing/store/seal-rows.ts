@@ -1,14 +1,15 @@
 import type { Kysely } from 'kysely'
 import { SpillwayError } from '../../model/errors.ts'
-import { asPodUid } from '../../model/pod-key.ts'
+import { asPodUid, type PodUid } from '../../model/pod-key.ts'
 import type { UsageEvent } from '../../model/usage.ts'
 import type { Period } from '../charges.ts'
 import { observedEvent, sandboxKey } from '../heartbeats.ts'
-import type { OpenQuestion } from '../ledger.ts'
-import { genesisHash } from '../ledger-json.ts'
+import type { OpenQuestion, SequencedEvent } from '../ledger.ts'
+import { encodeJson, genesisHash } from '../ledger-json.ts'
+import { projectPod } from '../projection.ts'
 import { decodeSeal, encodeSeal, sealHash, sealedUntil, type Seal, type SealDraft } from '../seal.ts'
 import { readOpenAccounts, type ProjectionRules } from './account-rows.ts'
-import { readHead } from './event-rows.ts'
+import { chunks, readHead, readPodEvents, rowsPerInsert } from './event-rows.ts'
 import { readHeartbeats } from './heartbeat-rows.ts'
 import type { LedgerSchema } from './schema.ts'
 import { tellEvents } from './tell-events.ts'
@@ -62,26 +63,48 @@ async function lastSeenBefore(db: Kysely<LedgerSchema>, toMs: number): Promise<U
     .map((seen) => observedEvent(seen))
 }
 
-/** Heartbeats change nothing before the last one; whose start or resize falls before the end has been seen to. */
-async function hasChangedBefore(db: Kysely<LedgerSchema>, toMs: number, afterSeq: number): Promise<boolean> {
-  const later = db.selectFrom('event').select('seq').where('seq', '>', BigInt(afterSeq)).limit(1)
+/** Whether what is billed before then is not what the log up to there said. */
+async function hasChangedBefore(
+  db: Kysely<LedgerSchema>,
+  toMs: number,
+  readUpToSeq: number,
+): Promise<boolean> {
+  const later = db.selectFrom('event').where('seq', '>', BigInt(readUpToSeq))
   const early = await later
+    .select('seq')
     .where('kind', '!=', 'OBSERVED')
     .where('at_ms', '<', BigInt(toMs))
+    .limit(1)
     .executeTakeFirst()
   if (early) return true
-  const late = await later
-    .where('kind', 'in', ['INTENT', 'RESIZED'])
-    .where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom('account')
-          .select('account.pod_uid')
-          .whereRef('account.pod_uid', '=', 'event.pod_uid')
-          .where('account.start_ms', '<', BigInt(toMs)),
-      ),
-    )
-    .executeTakeFirst()
-  return late !== undefined
+  // A fact from after the end may tell of times before it: a size, a better end, a next sandbox without an end of the last.
+  const pods = await later.select('pod_uid').distinct().execute()
+  for (const part of chunks(pods, rowsPerInsert)) {
+    const podUids = part.map(({ pod_uid }) => asPodUid(pod_uid))
+    for (const [podUid, events] of await readPodEvents(db, podUids, [readUpToSeq])) {
+      const read = events.filter(({ seq }) => seq <= readUpToSeq)
+      if (timesBefore(toMs, podUid, read) !== timesBefore(toMs, podUid, events)) return true
+    }
+  }
+  return false
+}
+
+/** All that lines of that time are made from. */
+function timesBefore(toMs: number, podUid: PodUid, events: readonly SequencedEvent[]): string {
+  const { intervals } = projectPod(
+    podUid,
+    events.map(({ event }) => event),
+  )
+  return encodeJson(
+    intervals
+      .filter(({ startMs }) => startMs < toMs)
+      .map(({ incarnation, startMs, endMs = toMs, segments }) => ({
+        incarnation,
+        startMs,
+        endMs: Math.min(endMs, toMs),
+        segments: segments.filter(({ fromMs }) => fromMs < toMs),
+      })),
+  )
 }
 
 export async function readOpenQuestions(db: Kysely<LedgerSchema>, period: Period): Promise<OpenQuestion[]> {
