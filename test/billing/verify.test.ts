@@ -120,6 +120,23 @@ describe('ledger verify', () => {
     20_000,
   )
 
+  it('notices a heartbeat that ends a sandbox and is not in the log', async () => {
+    const ledger = await openSqliteLedger({ file })
+    await ledger.append(lifeOf('d', { startMs: start }), never)
+    const seen = { atMs: start + 60_000, fact: { kind: 'OBSERVED', bucket: 1 } } as const
+    const next = { atMs: start + 90_000, incarnation: 1, fact: openedFact('s1') }
+    await ledger.append([testEvent('d', seen), testEvent('d', next)], never)
+    await ledger.close()
+    expect((await verify()).problems).toEqual([])
+    tamper("update heartbeat set at_ms = at_ms + 1000 where pod_uid = 'd'")
+    expect((await verify()).problems).toEqual([
+      {
+        claim: 'a heartbeat that ends an interval is in the log',
+        message: 'Pod d, sandbox 0 was seen at 2026-01-01T00:01:01.000Z, which the log does not have',
+      },
+    ])
+  })
+
   it('notices sandboxes of one Pod at the same time', async () => {
     const ledger = await openSqliteLedger({ file })
     await ledger.append([testEvent('c', { atMs: start - 5, incarnation: 1, fact: openedFact('s1') })], never)

@@ -5,7 +5,7 @@ import { encodeJson, genesisHash } from '../../src/billing/ledger-json.ts'
 import { sealPeriod } from '../../src/billing/seal-period.ts'
 import { verifyLedger } from '../../src/billing/verify.ts'
 import { euroBook, octoberMs } from '../support/late-histories.ts'
-import { closedFact, intentFact, lifeOf, testEvent } from '../support/usage-events.ts'
+import { closedFact, intentFact, lifeOf, openedFact, testEvent } from '../support/usage-events.ts'
 
 const never = new AbortController().signal
 const startMs = octoberMs + 23 * hourMs
@@ -79,6 +79,36 @@ export function testSealedLedger(current: () => LedgerStore, reopen: () => Promi
     ])
     const nowMs = startMs + 5 * hourMs
     expect((await verifyLedger(current(), { nowMs }, never)).problems).toEqual([])
+  })
+
+  it('keeps the last heartbeat of each sandbox in place, and in the log what a seal or a next sandbox made of it', async () => {
+    await begin()
+    const told = async () => (await current().head(never)).seq
+    const before = await told()
+    const seen = (pod: string, hours: number, incarnation = 0) =>
+      testEvent(pod, {
+        atMs: startMs + hours * hourMs,
+        incarnation,
+        fact: { kind: 'OBSERVED', bucket: hours },
+      })
+    await current().append([seen('open', 4), seen('open', 5), seen('other', 4), seen('open', 4, 1)], never)
+    expect(await current().append([seen('open', 4), seen('open', 6)], never)).toEqual([
+      'duplicate',
+      'appended',
+    ])
+    await reopen()
+    expect(await told()).toBe(before)
+    expect(await current().openIntervals(never)).toMatchObject([{ observedUntilMs: startMs + 6 * hourMs }])
+    await seal(startMs + 4 * hourMs)
+    expect(await told()).toBe(before + 1)
+    await current().append([seen('open', 7)], never)
+    const next = { atMs: startMs + 8 * hourMs, incarnation: 1, fact: openedFact('next') }
+    await current().append([testEvent('open', next)], never)
+    expect(await told()).toBe(before + 3)
+    expect(await current().intervals(ever, never)).toContainEqual(
+      expect.objectContaining({ podUid: 'open', incarnation: 0, endMs: startMs + 7 * hourMs }),
+    )
+    expect((await verifyLedger(current(), { nowMs: startMs + 9 * hourMs }, never)).problems).toEqual([])
   })
 
   it('makes the same again from its events and seals', async () => {

@@ -24,7 +24,7 @@ import { euroBook, octoberMs } from '../../support/late-histories.ts'
 import { openLedger } from '../../support/open-ledger.ts'
 import { startPostgres, type PostgresServer } from '../../support/postgres-server.ts'
 import { until } from '../../support/until.ts'
-import { lifeOf } from '../../support/usage-events.ts'
+import { lifeOf, testEvent } from '../../support/usage-events.ts'
 
 const never = new AbortController().signal
 const page = { afterSeq: 0, limit: 100_000 }
@@ -73,7 +73,12 @@ async function writeSealed(place: string): Promise<void> {
   await sealPeriod(ledger, { toMs, nowMs: toMs + hourMs, acceptUncertain: true }, never)
   await ledger.append(lifeOf('late', { ...lasts, endMs: octoberMs + 2000 }), never)
   await ledger.append(lifeOf('open', { ...lasts, startMs: toMs }), never)
+  await ledger.append([seenOf('open', toMs + 30_000), seenOf('unheard of', toMs)], never)
   await ledger.close()
+}
+
+function seenOf(pod: string, atMs: number) {
+  return testEvent(pod, { atMs, fact: { kind: 'OBSERVED', bucket: atMs } })
 }
 
 async function read(place: string) {
@@ -86,6 +91,7 @@ async function read(place: string) {
       seals: await ledger.seals(never),
       adjustments: await ledger.adjustments(ever, never),
       totals: await ledger.keptTotals(never),
+      unheardOf: (await ledger.history(asPodUid('unheard of'), never)).ignored,
     }
   } finally {
     await ledger.close()
@@ -154,6 +160,10 @@ describe('a restored ledger', { timeout: 60_000 }, () => {
       expect(original).toMatchObject({
         seals: [{ number: 1 }],
         adjustments: [{ corrects: { causedBy: expect.anything() } }],
+        intervals: expect.arrayContaining([
+          expect.objectContaining({ podUid: 'open', observedUntilMs: octoberMs + hourMs + 30_000 }),
+        ]),
+        unheardOf: [{ id: seenOf('unheard of', octoberMs + hourMs).id }],
       })
       const { length: events } = original.events
       const same = { events, problems: [], headHash: original.events.at(-1)?.hash }
