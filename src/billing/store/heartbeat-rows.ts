@@ -111,11 +111,12 @@ export async function podsThatDoNotRun(
   for (const part of chunks([...podUids], rowsPerInsert)) {
     const rows = await db
       .selectFrom('account')
-      .select(['pod_uid', 'incarnation'])
+      .select(['pod_uid', 'incarnation', 'end_ms'])
       .where('pod_uid', 'in', part)
-      .where('end_ms', 'is', null)
+      .where('sealed_until_ms', '=', 0n)
       .execute()
-    for (const { pod_uid, incarnation } of rows)
+    // Asked for here, and not there: without statistics SQLite would go through all that is open.
+    for (const { pod_uid, incarnation } of rows.filter(({ end_ms }) => end_ms === null))
       running.add(sandboxKey({ podUid: asPodUid(pod_uid), incarnation: Number(incarnation) }))
   }
   const others = heartbeats.filter((heartbeat) => !running.has(sandboxKey(heartbeat)))
