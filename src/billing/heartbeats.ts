@@ -1,5 +1,5 @@
 import { usageEvent, type UsageEvent } from '../model/usage.ts'
-import { ofKind, type UsageInterval } from './projection.ts'
+import { ofKind, type PodHistory, type UsageInterval } from './projection.ts'
 
 /**
  * When a sandbox was seen, and nothing more. The ledger keeps the last one of each sandbox in place, beside the log: two a
@@ -54,4 +54,14 @@ export function asLastSeen(interval: UsageInterval, lastSeen: readonly Heartbeat
   const { podUid, incarnation, observedUntilMs } = interval
   const own = lastSeen.find((seen) => seen.podUid === podUid && seen.incarnation === incarnation)
   return own && own.atMs > observedUntilMs ? { ...interval, observedUntilMs: own.atMs } : interval
+}
+
+/** What such events make of a history; undefined when they are not only heartbeats of what runs. */
+export function seenAgain(history: PodHistory, events: readonly UsageEvent[]): PodHistory | undefined {
+  const running = new Set(history.intervals.filter(({ endMs }) => endMs === undefined).map(sandboxKey))
+  if (!events.every((event) => isHeartbeat(event) && running.has(sandboxKey(event)))) return undefined
+  const intervals = history.intervals.map((interval) =>
+    events.reduce((seen, event) => asLastSeen(seen, [event]), interval),
+  )
+  return { ...history, intervals }
 }

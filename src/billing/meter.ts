@@ -8,6 +8,7 @@ import type { PriceBook, PurchaseOption } from '../model/price-book.ts'
 import { chooseSpec, type SpecWishes } from '../model/spec.ts'
 import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
 import type { Log } from '../telemetry/log.ts'
+import { seenAgain } from './heartbeats.ts'
 import { isDiskFailure, type LedgerStore } from './ledger.ts'
 import { latestFactMs, ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
 import { priceTags, type PriceTags } from './price-tags.ts'
@@ -271,6 +272,8 @@ export class LedgerMeter {
     const { clock, clusterUid, ledger, log } = this.#options
     const observedMs = clock.wallMs()
     const events = facts.map((fact) => usageEvent({ clusterUid, podUid: uid, observedMs, ...fact }))
+    const before = this.#histories.get(uid)
+    let after: PodHistory | undefined
     try {
       await this.#keepBooksOf(facts, signal)
       const outcomes = await ledger.append(events, signal)
@@ -278,9 +281,12 @@ export class LedgerMeter {
         if (outcome !== 'differs') continue
         log.warn({ pod: uid, kind: events[index]?.fact.kind }, 'ledger kept the earlier of two accounts')
       }
+      // Two a minute of each Pod, which is not to be read anew for them.
+      if (before && before === this.#histories.get(uid)) after = seenAgain(before, events)
     } finally {
       // Also after a failure: it is not known whether the write happened.
-      this.#histories.delete(uid)
+      if (after) this.#histories.set(uid, after)
+      else this.#histories.delete(uid)
     }
   }
 }

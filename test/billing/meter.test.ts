@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { bill } from '../../src/billing/invoice.ts'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
 import { openMeter, type LedgerMeter } from '../../src/billing/meter.ts'
@@ -187,6 +187,24 @@ describe('the meter', () => {
     await meter.record(pod, observe({ sandbox: first }), never)
     expect(await seenMs()).toEqual([30_100])
     expect(await kinds()).toEqual(['INTENT', 'OPENED'])
+  })
+
+  it('does not read a Pod anew for its heartbeats, and does for all else', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await clock.advance(31_000)
+    const read = vi.spyOn(ledger, 'history')
+    await meter.record(pod, observe({ sandbox: first }), never)
+    expect(read).toHaveBeenCalledTimes(1)
+    for (const _minute of [1, 2, 3]) {
+      await clock.advance(60_000)
+      await meter.record(pod, observe({ sandbox: first }), never)
+    }
+    expect(read).toHaveBeenCalledTimes(1)
+    await meter.stopping(observe({ sandbox: first }), never)
+    await meter.closeLost(uid, never)
+    expect(read).toHaveBeenCalledTimes(2)
+    expect(await intervals()).toMatchObject([{ endMs: fakeEpochMs + 211_000, confidence: 'estimated' }])
   })
 
   it('closes a Job at its own end, while its object is still there', async () => {
