@@ -13,7 +13,7 @@ interface ExportFlags {
 /** `spillway ledger export`: the whole log, for whoever does not want to believe this program. */
 export function ledgerExportCommand(context: CliContext): Command {
   return new Command('export')
-    .description('print every event with its hash, and the price books, as lines of JSON')
+    .description('print every event with its hash, the seals, and the price books, as lines of JSON')
     .option('--server <url>', 'admin API of a Spillway elsewhere')
     .option('--ledger <place>', 'read a ledger itself: a file, or a PostgreSQL URL')
     .action(async (flags: ExportFlags, command: Command) => {
