@@ -209,7 +209,6 @@ export class LedgerMeter {
       history,
       observed,
       incarnation: ledgerIncarnation(history, observed),
-      wantedGeneration: pod?.metadata?.generation ?? 0,
       termsOf:
         pod && terms
           ? (resources) => this.#terms(withResources(pod, resources), terms.priceBook, { begun: terms.spec })

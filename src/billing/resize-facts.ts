@@ -9,8 +9,6 @@ export interface ResizeFactsInput {
   readonly history: PodHistory
   readonly observed: PodObservation
   readonly incarnation: number
-  /** `metadata.generation` of the Pod as it is wanted; 0 when nobody has it any more. */
-  readonly wantedGeneration: number
   /** What a size is billed by. Undefined: the Pod is not known. */
   readonly termsOf: ((resources: PodResources) => BillingTerms) | undefined
 }
@@ -39,9 +37,13 @@ function doneFacts(
   return [{ ...common, fact: { kind: 'RESIZING', generation, terms } }, done]
 }
 
-/** Resizes that will not be done any more. Should one be all the same, its RESIZED says so. */
+/**
+ * Resizes that will not be done any more. Should one be all the same, its RESIZED says so, and is billed from then: so what
+ * is only on its way must not be given up. That another size is wanted proves nothing, for what is seen may be from before
+ * the backend was given this one; that the backend has a later Pod does, since what was asked for before never comes after.
+ */
 function overtakenFacts(
-  { history, observed, incarnation, wantedGeneration }: ResizeFactsInput,
+  { history, observed, incarnation }: ResizeFactsInput,
   allocation: AllocationObservation,
 ): NewFact[] {
   return history.resizes
@@ -49,7 +51,7 @@ function overtakenFacts(
     .flatMap(({ generation, askedMs: atMs }) => {
       const isCurrent = generation === allocation.generation
       if (isCurrent && allocation.inEffectAtMs !== undefined) return []
-      const overtaken = generation < allocation.generation || (!isCurrent && generation < wantedGeneration)
+      const overtaken = generation < allocation.generation || (!isCurrent && generation < observed.generation)
       const ended = observed.phase === 'stopped'
       if (!overtaken && !ended) return []
       const reason = ended
