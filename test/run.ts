@@ -219,11 +219,16 @@ function properties(): Outcome[] {
   })
 }
 
-/** Ten thousand true lives beside what the ledger says of them. */
+/** Ten thousand true lives beside what the ledger says of them, and as many with seals. */
 function histories(): Outcome[] {
   process.env['SPILLWAY_LEDGER_HISTORIES'] ??= '10000'
   const name = `the ledger beside ${process.env['SPILLWAY_LEDGER_HISTORIES']} true histories`
-  return [suite(name, 'check', ['test/conformance/ledger-histories.test.ts'])]
+  return [
+    suite(name, 'check', [
+      'test/conformance/ledger-histories.test.ts',
+      'test/conformance/sealed-histories.test.ts',
+    ]),
+  ]
 }
 
 /** SIGKILL at every write and call of a Pod's straight line. */

@@ -461,13 +461,13 @@ def check_sum(ledger, uid, seal, currency, made, seq):
 
 
 def totals_of(lines, adjustments):
-    """Nano-units by currency."""
+    """Nano-units by currency; what comes to nothing is left out."""
     sums = defaultdict(int)
     for line in lines:
         sums[line["currency"]] += int(line["nanos"])
     for _, fact in adjustments:
         sums[fact["currency"]] += rounded(Fraction(fact["amount"]), NANOS)
-    return {currency: str(nanos) for currency, nanos in sorted(sums.items())}
+    return {currency: str(nanos) for currency, nanos in sorted(sums.items()) if nanos != 0}
 
 
 def audit(file, given):

@@ -19,6 +19,8 @@ export interface ExactLine {
   readonly hourMs: number
   /** In units of 1 / `oneUnit` of the currency. */
   readonly amount: bigint
+  /** Milli-core·ms, MiB·ms or GPU·ms. */
+  readonly quantity: bigint
 }
 
 const hourMs = 3_600_000
@@ -40,10 +42,11 @@ export function exactLines(life: HeldLife, book: PriceBook): ExactLine[] {
       )
       if (held.toMs <= held.fromMs) continue
       for (const resource of ['cpu', 'memory', 'gpu'] as const) {
-        for (const { amount, sku } of paid(book, resource, held, spec)) {
+        for (const { amount, quantity, sku } of paid(book, resource, held, spec)) {
           const key = `${sku} ${resource} ${hour}`
-          const before = lines.get(key)?.amount ?? 0n
-          lines.set(key, { sku, resource, hourMs: hour, amount: before + amount })
+          const before = lines.get(key) ?? { amount: 0n, quantity: 0n }
+          const sum = { amount: before.amount + amount, quantity: before.quantity + quantity }
+          lines.set(key, { sku, resource, hourMs: hour, ...sum })
         }
       }
     }
@@ -62,10 +65,10 @@ function paid(
   resource: 'cpu' | 'memory' | 'gpu',
   held: Stretch,
   spec: TrueSpec,
-): { readonly sku: string | null; readonly amount: bigint }[] {
+): Pick<ExactLine, 'sku' | 'amount' | 'quantity'>[] {
   const size = { cpu: spec.cpuMillis, memory: spec.memoryMiB, gpu: spec.gpus }[resource]
   if (size === 0n) return []
-  const found: { sku: string | null; amount: bigint }[] = []
+  const found: Pick<ExactLine, 'sku' | 'amount' | 'quantity'>[] = []
   let coveredMs = 0
   for (const { sku, unit, price, validFrom, validTo } of book.prices) {
     const [what = '', time] = unit.split('-')
@@ -77,9 +80,11 @@ function paid(
     coveredMs += ms
     const perUnit = { Core: 1000n, GiB: 1024n, GPU: 1n }[what] ?? 1n
     const perMs = time === 'Hours' ? BigInt(hourMs) : 1000n
-    found.push({ sku, amount: (decimal(price) * size * BigInt(ms) * oneUnit) / scale(perUnit, perMs) })
+    const quantity = size * BigInt(ms)
+    found.push({ sku, quantity, amount: (decimalUnits(price) * quantity * oneUnit) / scale(perUnit, perMs) })
   }
-  return coveredMs < held.toMs - held.fromMs ? [...found, { sku: null, amount: 0n }] : found
+  const bareMs = held.toMs - held.fromMs - coveredMs
+  return bareMs > 0 ? [...found, { sku: null, amount: 0n, quantity: size * BigInt(bareMs) }] : found
 }
 
 /** Divides `oneUnit` without rest, whatever the unit of the price is. */
@@ -104,8 +109,8 @@ function time_(text: string | undefined, otherwise: number): number {
   return text === undefined ? otherwise : new Date(text).getTime()
 }
 
-/** `0.04` is 40000000n. */
-function decimal(text: string): bigint {
+/** In units of the ninth place: `0.04` is 40000000n. */
+export function decimalUnits(text: string): bigint {
   const [whole = '', fraction = ''] = text.split('.')
   return BigInt(whole + fraction.padEnd(pricePlaces, '0'))
 }

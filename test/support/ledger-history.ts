@@ -1,10 +1,12 @@
 import * as fc from 'fast-check'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
+import { floorHour, hourMs } from '../../src/billing/charges.ts'
 import { LedgerMeter } from '../../src/billing/meter.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import type { PodObservation } from '../../src/model/pod-observation.ts'
 import type { PriceBook } from '../../src/model/price-book.ts'
+import { usageEvent } from '../../src/model/usage.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { FakeClock, fakeEpochMs } from './fake-clock.ts'
 import { LedgerWorld, resourcesFor, type TrueSpec } from './ledger-world.ts'
@@ -19,13 +21,13 @@ export type Act =
   | 'look'
   /** Told twice. */
   | 'look twice'
-  /** An observation from before comes once more, too late. */
-  | 'old news'
   | 'run'
   | 'restart'
   | 'complete'
   | 'lose the sandbox'
   | 'replace the sandbox'
+  /** At once, before anybody has seen the one that was lost. */
+  | 'replace the sandbox unseen'
   /** Nobody hears of anything until the node is back. */
   | 'node dies'
   | 'node is back'
@@ -33,11 +35,17 @@ export type Act =
   | 'delete'
   /** The meter dies, and begins anew. */
   | 'restart the meter'
+  /** An observation from before comes once more, too late: which of them, as a part of all. */
+  | { readonly oldNews: number }
   /** It dies in the next look, before or after its n-th call. */
   | { readonly dieAt: number }
   | { readonly resize: TrueSpec; readonly takesMs: number; readonly refused: boolean }
   /** The meter's wall clock is set; back when negative. */
   | { readonly stepMs: number }
+  /** Everything before the last whole hour is sealed; with 1 before the next one, by a clock that is ahead. */
+  | { readonly sealHours: number }
+  /** Somebody credits it, as of that long ago. */
+  | { readonly creditCents: number; readonly agoMs: number }
 
 export interface History {
   readonly spec: TrueSpec
@@ -75,7 +83,11 @@ const sizes = fc.record({
 const acts: fc.Arbitrary<Act> = fc.oneof(
   { weight: 6, arbitrary: fc.constant<Act>('look') },
   { weight: 3, arbitrary: fc.constantFrom<Act>('run', 'restart', 'lose the sandbox', 'replace the sandbox') },
-  { weight: 2, arbitrary: fc.constantFrom<Act>('look twice', 'old news', 'restart the meter') },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom<Act>('look twice', 'restart the meter', 'replace the sandbox unseen'),
+  },
+  { weight: 1, arbitrary: fc.nat(9).map((tenths) => ({ oldNews: tenths / 10 })) },
   { weight: 1, arbitrary: fc.constantFrom<Act>('node dies', 'node is back', 'backend forgets') },
   { weight: 1, arbitrary: fc.constantFrom<Act>('complete', 'delete') },
   { weight: 1, arbitrary: fc.nat(7).map((dieAt) => ({ dieAt })) },
@@ -93,6 +105,15 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   },
 )
 
+const sealingActs: fc.Arbitrary<Act> = fc.oneof(
+  { weight: 12, arbitrary: acts },
+  { weight: 3, arbitrary: fc.constantFrom(-1, 0, 0, 0, 1).map((sealHours) => ({ sealHours })) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ creditCents: fc.integer({ min: -99, max: 99 }), agoMs: fc.nat(5_000_000) }),
+  },
+)
+
 /** Mostly little at once; now and then long enough for heartbeats. */
 const delays = fc.oneof(
   { weight: 5, arbitrary: fc.nat(900) },
@@ -100,17 +121,37 @@ const delays = fc.oneof(
   { weight: 1, arbitrary: fc.nat(150_000) },
 )
 
-export function histories(books: readonly PriceBook[]): fc.Arbitrary<History> {
+/** Now and then a whole hour goes by, too. */
+const longDelays = fc.oneof({ weight: 12, arbitrary: delays }, { weight: 1, arbitrary: fc.nat(5_000_000) })
+
+/** With `seals`, periods are sealed under way. */
+export function histories(
+  books: readonly PriceBook[],
+  { seals = false }: { readonly seals?: boolean } = {},
+): fc.Arbitrary<History> {
   return fc.record({
     spec: fc.tuple(sizes, fc.nat(1)).map(([size, gpus]) => ({ ...size, gpus: BigInt(gpus) })),
     book: fc.constantFrom(...books.map(({ id }) => id)),
     // Around the edge of an hour at which prices change.
     startMs: fc.integer({ min: -900_000, max: 60_000 }).map((ms) => fakeEpochMs + 3_600_000 + ms),
-    steps: fc.array(fc.record({ afterMs: delays, act: acts }), { maxLength: 14 }),
+    steps: fc.array(
+      seals
+        ? fc.record({ afterMs: longDelays, act: sealingActs })
+        : fc.record({ afterMs: delays, act: acts }),
+      { maxLength: 14 },
+    ),
   })
 }
 
 class Died extends Error {}
+
+export interface PodLifeOptions {
+  readonly ledger: LedgerStore
+  readonly books: readonly PriceBook[]
+  readonly history: History
+  /** Seals everything before that time. */
+  readonly seal?: (toMs: number) => Promise<void>
+}
 
 /**
  * One Pod of one name and UID through its life: the world that it lives in, the API server's word about it, and a real
@@ -133,6 +174,7 @@ export class PodLife {
   }[] = []
   /** When its end was asked for, by the meter's clock, and which sandbox it had. */
   readonly stoppings: { readonly atMs: number; readonly sandboxes: number }[] = []
+  creditedNanos = 0n
   /** By how much the meter's clock was ever wrong when it began. */
   mostSkewMs = 0
   /** Its clock was set back under way. */
@@ -140,6 +182,7 @@ export class PodLife {
   readonly #ledger: LedgerStore
   readonly #books: readonly PriceBook[]
   readonly #history: History
+  readonly #seal: PodLifeOptions['seal']
   readonly #clock: FakeClock
   #trueMs: number
   #meter: LedgerMeter
@@ -151,16 +194,14 @@ export class PodLife {
   #nodeIsDead = false
   #dieAt = Infinity
   #calls = 0
+  #credits = 0
 
-  constructor(
-    uid: string,
-    name: string,
-    { ledger, books, history }: { ledger: LedgerStore; books: readonly PriceBook[]; history: History },
-  ) {
+  constructor(uid: string, name: string, { ledger, books, history, seal }: PodLifeOptions) {
     this.world = new LedgerWorld(uid, name)
     this.#ledger = ledger
     this.#books = books
     this.#history = history
+    this.#seal = seal
     this.#trueMs = history.startMs
     this.#clock = new FakeClock(history.startMs)
     this.#meter = this.#newMeter()
@@ -232,6 +273,9 @@ export class PodLife {
     if (typeof act === 'object') {
       if ('dieAt' in act) this.#dieAt = act.dieAt
       else if ('stepMs' in act) this.#setClock(act.stepMs)
+      else if ('oldNews' in act) await this.#tellAgain(act.oldNews)
+      else if ('sealHours' in act) await this.#seal?.(floorHour(this.#trueMs) + act.sealHours * hourMs)
+      else if ('creditCents' in act) await this.#credit(act)
       else await this.#resize(act)
       return
     }
@@ -241,16 +285,6 @@ export class PodLife {
       case 'look twice':
         await this.#look()
         return await this.#look()
-      case 'old news': {
-        const old = this.told[Math.floor(this.told.length / 2)]
-        if (!old || this.#nodeIsDead) return
-        // Told of a size of before the last resize, the meter would take the one that is under way for given up.
-        if (old.observed.allocation?.generation !== this.#handedOver) return
-        this.#anchor()
-        this.stale.push({ ...old, trueMs: this.#trueMs })
-        await this.#meter.record(this.#pod, old.observed, never)
-        return
-      }
       case 'run':
         return world.run(this.#trueMs)
       case 'restart':
@@ -260,9 +294,14 @@ export class PodLife {
       case 'lose the sandbox':
         return world.loseSandbox(this.#trueMs)
       case 'replace the sandbox':
-        // The backend makes a new one only for who looks after the Pod, who has seen the old one then.
         await this.#look()
-        return this.#nodeIsDead ? undefined : world.replaceSandbox(this.#trueMs)
+        // Nothing is made anew in the millisecond in which the one before it ended.
+        await this.#pass(1)
+        return world.replaceSandbox(this.#trueMs)
+      case 'replace the sandbox unseen':
+        world.loseSandbox(this.#trueMs)
+        await this.#pass(1)
+        return world.replaceSandbox(this.#trueMs)
       case 'node dies':
         this.#nodeIsDead = true
         return
@@ -281,13 +320,33 @@ export class PodLife {
     }
   }
 
+  async #tellAgain(part: number): Promise<void> {
+    const old = this.told[Math.floor(this.told.length * part)]
+    if (!old || this.#nodeIsDead) return
+    this.#anchor()
+    this.stale.push({ ...old, trueMs: this.#trueMs })
+    await this.#meter.record(this.#pod, old.observed, never)
+  }
+
+  async #credit({ creditCents, agoMs }: Extract<Act, { creditCents: number }>): Promise<void> {
+    const { uid } = this.world
+    const amount = `${creditCents < 0 ? '-' : ''}0.${String(Math.abs(creditCents)).padStart(2, '0')}`
+    const reference = String(this.#credits++)
+    const about = { namespace: 'default', workload: '', pod: this.world.name, pool: 'burst' }
+    const fact = { kind: 'ADJUSTED', reference, reason: 'slow', amount, currency: 'USD', about } as const
+    const common = { clusterUid: 'c1', podUid: asPodUid(uid), incarnation: 0, source: 'person' } as const
+    const atMs = this.#trueMs - agoMs
+    this.creditedNanos += BigInt(creditCents) * 10_000_000n
+    await this.#ledger.append([usageEvent({ ...common, atMs, observedMs: this.#trueMs, fact })], never)
+  }
+
   #setClock(byMs: number): void {
     this.#clock.stepWall(byMs)
     this.wasSetBack ||= byMs < 0
   }
 
   async #resize({ resize, takesMs, refused }: Extract<Act, { resize: TrueSpec }>): Promise<void> {
-    if (this.#api !== 'wanted' || this.#over || this.#nodeIsDead) return
+    if (this.#api !== 'wanted' || this.#over) return
     const generation = (this.#pod.metadata?.generation ?? 0) + 1
     // Cards cannot be resized.
     const spec = { ...resize, gpus: this.#history.spec.gpus }

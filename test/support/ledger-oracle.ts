@@ -3,6 +3,7 @@ import type { UsageInterval } from '../../src/billing/projection.ts'
 import { parseRational } from '../../src/model/money.ts'
 import type { PriceBook } from '../../src/model/price-book.ts'
 import { exactLines, oneUnit, type HeldLife } from './exact-charges.ts'
+import { nanosOf } from './sealed-oracle.ts'
 import { heartbeatMs, lookMs, type PodLife, type Told } from './ledger-history.ts'
 import type { TrueSandbox, TrueSpec } from './ledger-world.ts'
 
@@ -26,6 +27,20 @@ export function disagreements(
   const real = new Set(life.world.sandboxes.map(({ id }) => id))
   const invented = found.filter(({ sandboxId }) => !real.has(sandboxId))
   return [...problems, ...invented.map(({ sandboxId }) => `${sandboxId} never was`)]
+}
+
+/** By currency, nano-units: what the true sizes cost over the time of each interval, and what people credited. */
+export function trueCost(
+  life: PodLife,
+  found: readonly UsageInterval[],
+  { begun, book }: { readonly begun: TrueSpec; readonly book: PriceBook },
+): Record<string, bigint> {
+  const sizes = trueSizes(life, begun)
+  let nanos = life.creditedNanos
+  for (const { startMs, endMs = startMs } of found) {
+    for (const { amount } of exactLines({ startMs, endMs, sizes }, book)) nanos += nanosOf(amount, book)
+  }
+  return nanos === 0n ? {} : { [book.currency]: nanos }
 }
 
 /** One that was dead when it was seen first, and in which nothing had run, has no time that anybody knows. */
