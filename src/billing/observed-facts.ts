@@ -1,4 +1,9 @@
-import { lastFinishedAtMs, type PodObservation, type TerminatedState } from '../model/pod-observation.ts'
+import {
+  lastFinishedAtMs,
+  type ContainerObservation,
+  type PodObservation,
+  type TerminatedState,
+} from '../model/pod-observation.ts'
 import { confidences, type UsageEvent } from '../model/usage.ts'
 import type { PodHistory, UsageInterval } from './projection.ts'
 
@@ -87,30 +92,34 @@ function replacedFacts(history: PodHistory, observed: PodObservation, incarnatio
 
 function replacedFact(interval: UsageInterval, observed: PodObservation, nextStartMs: number): NewFact {
   const reason = 'the sandbox was replaced'
-  const ends = observed.containers
-    .map(({ state, lastTerminated }) => ({
-      ran: state.kind !== 'waiting' || lastTerminated !== undefined,
-      atMs: endWithin([state, lastTerminated], interval.startMs, nextStartMs),
-    }))
-    .filter(({ ran }) => ran)
+  const ends = observed.containers.map((container) =>
+    endWithin(container, interval, { nextStartMs, attempt: observed.incarnation }),
+  )
   const known = ends.flatMap(({ atMs }) => atMs ?? [])
   // One container whose end is not told could have been the last to end.
-  const complete = known.length > 0 && known.length === ends.length
+  const complete = known.length > 0 && ends.every(({ isWhole }) => isWhole)
   const atMs = complete ? Math.max(...known) : Math.max(interval.observedUntilMs, ...known)
   const { incarnation } = interval
   const confidence = complete ? 'exact' : 'estimated'
   return { incarnation, atMs, source: 'backend', fact: { kind: 'CLOSED', confidence, reason } }
 }
 
+/** When the container ended in the sandbox that is gone, and whether that is all that can be asked of it. */
 function endWithin(
-  states: readonly ({ readonly kind: string } | TerminatedState | undefined)[],
-  fromMs: number,
-  toMs: number,
-): number | undefined {
-  return states
-    .flatMap((state) => (state && 'finishedAtMs' in state ? state.finishedAtMs : []))
-    .filter((atMs) => fromMs <= atMs && atMs <= toMs)
-    .sort((a, b) => b - a)[0]
+  { state, lastTerminated }: ContainerObservation,
+  { startMs, observedUntilMs, attempt: own, incarnation }: UsageInterval,
+  next: { readonly nextStartMs: number; readonly attempt: number },
+): { readonly atMs: number | undefined; readonly isWhole: boolean } {
+  const runs = [state, lastTerminated].filter((run): run is TerminatedState => run?.kind === 'terminated')
+  const within = runs.filter(
+    ({ finishedAtMs }) => startMs <= finishedAtMs && finishedAtMs <= next.nextStartMs,
+  )
+  // With one between them that nobody has seen, only what began while this one was there is known to have been in it.
+  const isNext = next.attempt - (own ?? incarnation) <= 1
+  const sure = within.filter(({ startedAtMs }) => isNext || startedAtMs <= observedUntilMs)
+  const atMs = sure.map(({ finishedAtMs }) => finishedAtMs).sort((a, b) => b - a)[0]
+  const ran = state.kind !== 'waiting' || lastTerminated !== undefined
+  return { atMs, isWhole: !ran || (atMs !== undefined && sure.length === within.length) }
 }
 
 function openedFacts(
@@ -121,11 +130,13 @@ function openedFacts(
   const { sandbox, namespace, name, nodeName } = observed
   if (!sandbox || known) return []
   const pod = { namespace, name, node: nodeName }
+  const { incarnation: attempt } = observed
+  const numbered = attempt === incarnation ? {} : { attempt }
   const opened: NewFact = {
     incarnation,
     atMs: sandbox.createdAtMs,
     source: 'backend',
-    fact: { kind: 'OPENED', sandboxId: sandbox.id, pod },
+    fact: { kind: 'OPENED', sandboxId: sandbox.id, pod, ...numbered },
   }
   // What has ended by now was not there now: its heartbeat would outlive it.
   if (observed.phase === 'stopped') return [opened]

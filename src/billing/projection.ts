@@ -39,6 +39,8 @@ export interface UsageInterval {
   readonly podUid: PodUid
   readonly incarnation: number
   readonly sandboxId: string
+  /** The backend's own number of it; left out where that is `incarnation`. */
+  readonly attempt?: number
   readonly startMs: number
   /** Undefined while it runs. */
   readonly endMs: number | undefined
@@ -162,6 +164,7 @@ function projectInterval(input: IntervalInput): UsageInterval {
     podUid: opened.podUid,
     incarnation: opened.incarnation,
     sandboxId: opened.fact.sandboxId,
+    ...(opened.fact.attempt !== undefined && { attempt: opened.fact.attempt }),
     startMs,
     endMs,
     confidence: end?.confidence,

@@ -23,7 +23,13 @@ export type UsageFact =
       readonly generation?: number
     }
   /** The sandbox exists: resources are held from `atMs` on. The names are for a Pod whose INTENT was lost. */
-  | { readonly kind: 'OPENED'; readonly sandboxId: string; readonly pod: UnknownPod }
+  | {
+      readonly kind: 'OPENED'
+      readonly sandboxId: string
+      readonly pod: UnknownPod
+      /** The backend's own number of it, where that is another: it lost all once, and counts from 0 again. */
+      readonly attempt?: number
+    }
   /** Before the call that resizes. Counts once RESIZED (billing/resizes.ts says from when); VOIDED withdraws it. */
   | { readonly kind: 'RESIZING'; readonly generation: number; readonly terms: BillingTerms }
   /** All of it is in effect since `atMs`, by the backend. */

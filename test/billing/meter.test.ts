@@ -246,6 +246,24 @@ describe('the meter', () => {
     ])
   })
 
+  it('does not know the end of one when nobody saw the next, in which its containers may have run', async () => {
+    await meter.record(pod, observe({ sandbox: first }), never)
+    const third = { id: 's2', createdAtMs: fakeEpochMs + 30_000 }
+    const late = observe({ incarnation: 2, sandbox: third, lastFinishedAtMs: fakeEpochMs + 20_000 })
+    const containers = late.containers.map((container) => ({
+      ...container,
+      ...(container.lastTerminated && {
+        lastTerminated: { ...container.lastTerminated, startedAtMs: fakeEpochMs + 10_000 },
+      }),
+    }))
+    await clock.advance(31_000)
+    await meter.record(pod, { ...late, containers }, never)
+    expect(await intervals()).toMatchObject([
+      { incarnation: 0, endMs: fakeEpochMs + 100, confidence: 'estimated' },
+      { incarnation: 2, startMs: fakeEpochMs + 30_000, endMs: undefined },
+    ])
+  })
+
   it('does not take an earlier sandbox’s end for the end of one in which nothing ran', async () => {
     const second = { id: 's1', createdAtMs: fakeEpochMs + 30_000 }
     await meter.record(pod, observe({ sandbox: first }), never)

@@ -69,6 +69,12 @@ function endProblems(life: PodLife, index: number, interval: UsageInterval): str
   const isConfused =
     life.wasSetBack && (life.stale.length > 0 || life.mostSkewMs > 0 || isPaused(life, sandbox))
   if (confidence === 'estimated' && isConfused) return []
+  // Told only of a later one than the next, the meter cannot know in which of the two a container ran.
+  if (confidence === 'estimated' && isFollowedUnseen(life, index)) {
+    const own = life.told.filter(({ observed }) => observed.sandbox?.id === sandbox.id)
+    const { fromMs, toMs } = estimated(life, sandbox, own)
+    return fromMs <= endMs && endMs <= toMs ? [] : [`${said}, truly from ${fromMs} to ${toMs}`]
+  }
   if (confidence !== expected.confidence) return [`${said}, truly ${JSON.stringify(expected)}`]
   return expected.fromMs <= endMs && endMs <= expected.toMs
     ? []
@@ -79,6 +85,11 @@ function endProblems(life: PodLife, index: number, interval: UsageInterval): str
 function isPaused({ told }: PodLife, { id, runs }: TrueSandbox): boolean {
   const lastMs = told.findLast(({ observed: { sandbox } }) => sandbox?.id === id && sandbox.ready)?.trueMs
   return lastMs !== undefined && lastMs - (runs.at(-1)?.finishedMs ?? lastMs) > 600_000
+}
+
+function isFollowedUnseen(life: PodLife, index: number): boolean {
+  const next = life.world.sandboxes[index + 1]
+  return next !== undefined && !life.told.some(({ observed: { sandbox } }) => sandbox?.id === next.id)
 }
 
 function trueEnd(life: PodLife, index: number): TrueEnd {
