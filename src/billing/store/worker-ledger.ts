@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { Worker } from 'node:worker_threads'
 import type { LedgerConfig } from '../../config/ledger.ts'
-import { systemClock } from '../../model/clock.ts'
-import { SpillwayError } from '../../model/errors.ts'
+import type { SpillwayError } from '../../model/errors.ts'
 import type { PodUid } from '../../model/pod-key.ts'
 import type { PriceBook } from '../../model/price-book.ts'
 import type { UsageEvent } from '../../model/usage.ts'
@@ -22,13 +20,7 @@ import type { Adjustment, PodHistory, UsageInterval } from '../projection.ts'
 import type { Seal, SealDraft } from '../seal.ts'
 import type { DayTotal, TotalsQuery, UsageTotal } from '../usage-totals.ts'
 import type { Claimant } from './claim.ts'
-import {
-  openingId,
-  type LedgerCall,
-  type OpenRequest,
-  type WorkerAnswer,
-  type WorkerRequest,
-} from './ledger-messages.ts'
+import { LedgerThread } from './ledger-thread.ts'
 import type { SqlLedger } from './sql-ledger.ts'
 
 export interface WorkerLedgerOptions {
@@ -49,27 +41,33 @@ interface QueuedAppend {
 }
 
 /**
- * The calling side of the thread that has the ledger open. A thread that died is started again by the next call, and
- * goes on with the claim of the one before.
+ * A ledger that another thread has open. A thread that took the place of one that died goes on with the claim of that
+ * one.
  */
 export class WorkerLedger implements LedgerStore {
   readonly #options: WorkerLedgerOptions
   readonly #holder = randomUUID()
+  readonly #thread: LedgerThread
   #claimed = false
   #takenOver: SpillwayError | undefined
-  #connection: Promise<WorkerConnection> | undefined
-  #closed = false
   #queue: QueuedAppend[] = []
   #committing = false
 
   constructor(options: WorkerLedgerOptions) {
     this.#options = options
+    const { name, location, environment } = options
+    this.#thread = new LedgerThread({
+      name,
+      request: () => ({ location, claimant: this.#claimant(), environment }),
+      onOpen: () => (this.#claimed = true),
+      onTakenOver: (error) => this.#tellTakenOver(error),
+    })
   }
 
   /** Rejects when it cannot; but a disk that is full now may not be later: then every call tries again. */
   async open(): Promise<void> {
     try {
-      await this.#connect()
+      await this.#thread.open()
     } catch (error) {
       if (this.#options.readOnly || !isDiskFailure(error)) throw error
     }
@@ -147,10 +145,7 @@ export class WorkerLedger implements LedgerStore {
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    const connection = await this.#connection?.catch(() => undefined)
-    await connection?.close()
+    await this.#thread.close()
   }
 
   async #commitQueue(): Promise<void> {
@@ -159,7 +154,7 @@ export class WorkerLedger implements LedgerStore {
       const batch = this.#queue
       this.#queue = []
       try {
-        const outcomes = await this.#request('append', [batch.flatMap(({ events }) => events)])
+        const outcomes = await this.#thread.request('append', [batch.flatMap(({ events }) => events)])
         let taken = 0
         for (const { events, resolve } of batch) resolve(outcomes.slice(taken, (taken += events.length)))
       } catch (error) {
@@ -174,37 +169,7 @@ export class WorkerLedger implements LedgerStore {
     args: Parameters<SqlLedger[M]>,
     signal: AbortSignal,
   ): Promise<Awaited<ReturnType<SqlLedger[M]>>> {
-    return await abortable(this.#request(method, args), signal)
-  }
-
-  async #request<M extends keyof SqlLedger>(
-    method: M,
-    args: Parameters<SqlLedger[M]>,
-  ): Promise<Awaited<ReturnType<SqlLedger[M]>>> {
-    const connection = await this.#connect()
-    const value = await connection.request({ method, args } as unknown as LedgerCall)
-    return value as Awaited<ReturnType<SqlLedger[M]>>
-  }
-
-  #connect(): Promise<WorkerConnection> {
-    const { name, location, environment } = this.#options
-    if (this.#closed) throw new SpillwayError('LedgerUnavailable', `${name}: the ledger is closed`)
-    if (this.#connection) return this.#connection
-    const connection = WorkerConnection.open({
-      request: { location, claimant: this.#claimant(), environment },
-      name,
-      onLost: () => this.#forget(connection),
-      onTakenOver: (error) => this.#tellTakenOver(error),
-    })
-    connection.then(
-      () => {
-        this.#claimed = true
-      },
-      // The thread ends a little later than it says that it could not open: the next call must not meet it.
-      () => this.#forget(connection),
-    )
-    this.#connection = connection
-    return connection
+    return await abortable(this.#thread.request(method, args), signal)
   }
 
   #claimant(): Claimant | undefined {
@@ -219,121 +184,6 @@ export class WorkerLedger implements LedgerStore {
     this.#takenOver = error
     this.#options.onTakenOver?.(error)
   }
-
-  #forget(connection: Promise<WorkerConnection>): void {
-    if (this.#connection === connection) this.#connection = undefined
-  }
-}
-
-interface ConnectionOptions {
-  readonly request: OpenRequest
-  readonly name: string
-  /** Told when the thread ends, for whatever reason. */
-  readonly onLost: () => void
-  readonly onTakenOver: (error: SpillwayError) => void
-}
-
-interface Waiting {
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: Error) => void
-}
-
-// Nothing is left to do in it: one that takes longer holds on to something that we do not know of.
-const endMs = 10_000
-
-/** Requests and answers of one worker thread. */
-class WorkerConnection {
-  readonly #worker: Worker
-  readonly #options: ConnectionOptions
-  readonly #waiting = new Map<number, Waiting>()
-  #lastId = 0
-
-  private constructor(worker: Worker, options: ConnectionOptions) {
-    this.#worker = worker
-    this.#options = options
-  }
-
-  static async open(options: ConnectionOptions): Promise<WorkerConnection> {
-    const { request, name, onLost } = options
-    const worker = new Worker(workerUrl(), {
-      workerData: request,
-      // PostgreSQL's client reads its variables from there, and nothing else is its business.
-      env: { ...request.environment },
-      execArgv: ['--disable-warning=ExperimentalWarning'],
-    })
-    const connection = new WorkerConnection(worker, options)
-    const lost = (what: string): void => {
-      onLost()
-      connection.#fail(new SpillwayError('LedgerUnavailable', `${name}: ${what}`))
-    }
-    worker.on('message', (answer: WorkerAnswer) => connection.#settle(answer))
-    worker.on('error', (error) => lost(`the ledger's thread failed: ${error.message}`))
-    worker.on('exit', () => lost("the ledger's thread has ended"))
-    // It must not keep a process alive that has nothing else to do.
-    worker.unref()
-    await connection.#wait(openingId)
-    return connection
-  }
-
-  async request(call: LedgerCall | undefined): Promise<unknown> {
-    this.#lastId += 1
-    const id = this.#lastId
-    const answered = this.#wait(id)
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- to a thread, which has no origin
-    this.#worker.postMessage({ id, call } satisfies WorkerRequest)
-    return await answered
-  }
-
-  /**
-   * The thread ends by itself once all of it is closed. To terminate it just then may crash the whole process: it is in
-   * the middle of clearing away.
-   */
-  async close(): Promise<void> {
-    const ended = Promise.withResolvers<void>()
-    this.#worker.once('exit', () => ended.resolve())
-    await this.request(undefined)
-    this.#worker.ref()
-    const cancel = systemClock.timer(endMs, () => void this.#worker.terminate())
-    await ended.promise
-    cancel()
-  }
-
-  async #wait(id: number): Promise<unknown> {
-    this.#worker.ref()
-    try {
-      return await new Promise((resolve, reject) => {
-        this.#waiting.set(id, { resolve, reject })
-      })
-    } finally {
-      if (this.#waiting.size === 0) this.#worker.unref()
-    }
-  }
-
-  #settle(answer: WorkerAnswer): void {
-    const waiting = this.#waiting.get(answer.id)
-    this.#waiting.delete(answer.id)
-    if (answer.ok) {
-      waiting?.resolve(answer.value)
-      return
-    }
-    const { code, message, reason } = answer
-    const error = new SpillwayError(code, `${this.#options.name}: ${message}`, {
-      ...(reason !== undefined && { reason }),
-    })
-    if (code === 'LedgerTakenOver') this.#options.onTakenOver(error)
-    waiting?.reject(error)
-  }
-
-  #fail(error: SpillwayError): void {
-    for (const { reject } of this.#waiting.values()) reject(error)
-    this.#waiting.clear()
-  }
-}
-
-/** A release is built JavaScript, where the worker lies under the same name with the other ending. */
-function workerUrl(): URL {
-  const url = new URL('./ledger-worker.ts', import.meta.url)
-  return import.meta.url.endsWith('.js') ? new URL(url.href.replace(/\.ts$/, '.js')) : url
 }
 
 /** Stops waiting when the signal says so; the work itself goes on. */
