@@ -120,7 +120,8 @@ export class SimulatedWorld {
     const createdAtMs = this.clock.wallMs()
     const readyAtMs = createdAtMs + this.#takes(this.config.sandboxMs, uid, 'sandbox', attempt)
     const lostAtMs = attempt === 0 ? readyAtMs + podScript(record.pod).loseSandboxAfterMs : Infinity
-    const id = `${uid}-sandbox-${attempt}`
+    // Another simulator, after a restart, makes others: under the same name they would be billed as this one.
+    const id = `${uid}-sandbox-${attempt}-${createdAtMs}`
     const sandbox = { id, attempt, createdAtMs, readyAtMs, ip, lostAtMs }
     record.sandboxes.push(sandbox)
     return sandbox

@@ -66,6 +66,16 @@ describe('the simulated world', () => {
     })
   })
 
+  it('never names two sandboxes alike, not after a restart that forgot the first one either', async () => {
+    const named = async (nowMs: number): Promise<string | undefined> => {
+      const { clock, start, look } = aWorld()
+      await clock.advance(nowMs)
+      await start(scripted({}))
+      return (await look()).sandbox?.id
+    }
+    expect(await named(0)).not.toBe(await named(1))
+  })
+
   it('takes nothing in when it is full or out of stock, and again when there is room', async () => {
     const { clock, world, backend, start } = aWorld({ pods: 1 })
     await start(aPod({ name: 'first' }))
