@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
+import type { OpenLedgerOptions } from '../../src/billing/store/open-ledger.ts'
 import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import type { UsageFact } from '../../src/model/usage.ts'
@@ -23,13 +24,17 @@ export interface LedgerPlace {
 }
 
 /** What every ledger store has to do. */
-export function testLedgerStore(name: string, makePlace: () => Promise<LedgerPlace>): void {
+export function testLedgerStore(
+  name: string,
+  makePlace: () => Promise<LedgerPlace>,
+  options: Partial<OpenLedgerOptions> = {},
+): void {
   describe(`${name} as a ledger store`, () => {
     let place: LedgerPlace
     let ledger: LedgerStore
     beforeEach(async () => {
       place = await makePlace()
-      ledger = await openLedger(place.url)
+      ledger = await openLedger(place.url, options)
     })
     afterEach(async () => {
       await ledger.close()
@@ -37,7 +42,7 @@ export function testLedgerStore(name: string, makePlace: () => Promise<LedgerPla
     })
     const reopen = async (): Promise<void> => {
       await ledger.close()
-      ledger = await openLedger(place.url)
+      ledger = await openLedger(place.url, options)
     }
 
     it('still has after a reopening what it acknowledged', async () => {

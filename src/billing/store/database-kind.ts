@@ -8,6 +8,8 @@ import type { OpenedLedger } from './opened-ledger.ts'
 export interface OpenHereOptions {
   /** Undefined: for reading. */
   readonly claimant: Claimant | undefined
+  /** Default false. */
+  readonly besideWriter?: boolean
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
@@ -23,7 +25,8 @@ export async function databaseKind(place: LedgerConfig): Promise<DatabaseKind> {
   if (place.kind === 'sqlite') {
     const { openSqlitePlace, sqliteFailure } = await import('./sqlite-place.ts')
     return {
-      open: ({ claimant }) => openSqlitePlace({ file: place.file, claimant, clock: systemClock }),
+      open: ({ claimant, besideWriter = false }) =>
+        openSqlitePlace({ file: place.file, claimant, besideWriter, clock: systemClock }),
       failure: sqliteFailure,
     }
   }

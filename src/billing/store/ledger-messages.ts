@@ -9,6 +9,8 @@ export interface OpenRequest {
   readonly location: LedgerConfig
   /** Undefined: for reading, which changes nothing. */
   readonly claimant: Claimant | undefined
+  /** It reads all the time beside a writer, which must not suffer from it. */
+  readonly besideWriter: boolean
   /** What the database's client is told besides: the PG* variables. */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -23,7 +25,7 @@ export interface WorkerRequest {
   readonly call: LedgerCall | undefined
 }
 
-/** Tells how the opening went. */
+/** Tells how the opening went, and how many events there are. */
 export const openingId = 0
 /** Told without being asked: the claim is lost. */
 export const takenOverId = -1

@@ -15,8 +15,8 @@ export interface LedgerThreadOptions {
   readonly name: string
   /** What a thread begins with, asked anew for each. */
   readonly request: () => OpenRequest
-  /** Told each time that a thread has it open. */
-  readonly onOpen: () => void
+  /** Told how many events there are, each time that a thread has it open. */
+  readonly onOpen: (events: number) => void
   readonly onTakenOver: (error: SpillwayError) => void
 }
 
@@ -42,9 +42,11 @@ export class LedgerThread {
     return value as Answer<M>
   }
 
-  async close(): Promise<void> {
+  /** Refuses what is asked from now on, and ends the thread after what was asked, and after `other`. */
+  async close(other?: Promise<void>): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    await other?.catch(() => undefined)
     const connection = await this.#connection?.catch(() => undefined)
     await connection?.close()
   }
@@ -73,7 +75,7 @@ export class LedgerThread {
 interface ConnectionOptions {
   readonly request: OpenRequest
   readonly name: string
-  readonly onOpen: () => void
+  readonly onOpen: (events: number) => void
   /** Told when the thread ends, for whatever reason. */
   readonly onLost: () => void
   readonly onTakenOver: (error: SpillwayError) => void
@@ -120,12 +122,11 @@ class WorkerConnection {
     // It must not keep a process alive that has nothing else to do.
     worker.unref()
     try {
-      await connection.#wait(openingId)
+      onOpen((await connection.#wait(openingId)) as number)
     } catch (error) {
       await connection.#untilEnded()
       throw error
     }
-    onOpen()
     return connection
   }
 

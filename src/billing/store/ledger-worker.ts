@@ -18,9 +18,12 @@ import {
 } from './ledger-messages.ts'
 import type { OpenedLedger } from './opened-ledger.ts'
 
-async function answer({ ledger }: OpenedLedger, call: LedgerCall): Promise<unknown> {
+/** What one call reads is of one moment: a writer has its ledger to itself meanwhile, a reader has not. */
+async function answer(opened: OpenedLedger, call: LedgerCall, isWriter: boolean): Promise<unknown> {
+  const { ledger } = opened
   const method = ledger[call.method] as (...args: readonly unknown[]) => Promise<unknown>
-  return await method.apply(ledger, [...call.args])
+  const work = (): Promise<unknown> => method.apply(ledger, [...call.args])
+  return await (isWriter ? work() : opened.snapshot(work))
 }
 
 /** One job after the other: there is one connection, and transactions must not mingle. */
@@ -35,6 +38,7 @@ class Turns {
 async function serve(port: MessagePort, request: OpenRequest): Promise<void> {
   const send = (message: WorkerAnswer): void => port.postMessage(message)
   const kind = await databaseKind(request.location)
+  const isWriter = request.claimant !== undefined
   let opened: OpenedLedger
   try {
     opened = await kind.open(request)
@@ -42,15 +46,21 @@ async function serve(port: MessagePort, request: OpenRequest): Promise<void> {
     send({ id: openingId, ok: false, ...failureOf(error, kind) })
     return
   }
-  send({ id: openingId, ok: true, value: undefined })
+  try {
+    send({ id: openingId, ok: true, value: (await opened.ledger.head()).seq })
+  } catch (error) {
+    await opened.close()
+    send({ id: openingId, ok: false, ...failureOf(error, kind) })
+    return
+  }
   const turns = new Turns()
-  const stopRenewing = request.claimant ? keepRenewing(opened, turns, send) : () => undefined
+  const stopRenewing = isWriter ? keepRenewing(opened, turns, send) : () => undefined
   port.on('message', ({ id, call }: WorkerRequest) => {
     turns.take(async () => {
       try {
         if (call) {
           await opened.ready()
-          send({ id, ok: true, value: await answer(opened, call) })
+          send({ id, ok: true, value: await answer(opened, call, isWriter) })
           return
         }
         stopRenewing()

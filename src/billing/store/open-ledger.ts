@@ -10,6 +10,7 @@ export interface OpenLedgerOptions {
   readonly readOnly?: boolean
   readonly clusterUid?: string
   readonly onTakenOver?: (error: SpillwayError) => void
+  readonly readerFromEvents?: number
 }
 
 /** Opens whichever store it is; see there. */

@@ -5,6 +5,8 @@ export interface OpenedLedger {
   readonly ledger: SqlLedger
   /** Before each call: connects again, and goes on with the claim, when the connection was lost. */
   ready(): Promise<void>
+  /** All that `work` reads is of one moment, whatever is written meanwhile. Of a ledger that is open for reading. */
+  snapshot<T>(work: () => Promise<T>): Promise<T>
   /** Says that the writer lives. LedgerTakenOver: it is the writer no longer. */
   renew(): Promise<void>
   close(): Promise<void>

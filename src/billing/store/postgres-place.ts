@@ -66,6 +66,17 @@ class PostgresPlace implements OpenedLedger {
     this.#prepared = session.generation
   }
 
+  async snapshot<T>(work: () => Promise<T>): Promise<T> {
+    const { db, session } = this.#parts
+    await sql`begin isolation level repeatable read read only`.execute(db)
+    try {
+      return await work()
+    } finally {
+      // With the connection it has ended by itself.
+      if (session.isAlive) await sql`rollback`.execute(db)
+    }
+  }
+
   async renew(): Promise<void> {
     const { db } = this.#parts
     const hasLock = (await this.#lock?.tryTake()) ?? false

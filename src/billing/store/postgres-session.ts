@@ -39,6 +39,10 @@ export class PostgresSession implements PostgresPool {
     return this.#generation
   }
 
+  get isAlive(): boolean {
+    return this.#current?.alive ?? false
+  }
+
   async connect(): Promise<PostgresPoolClient> {
     if (this.#ended) throw new Error('the ledger is closed')
     if (!this.#current?.alive) {
@@ -149,8 +153,9 @@ function typeParser(id: number, format: 'text' | 'binary' = 'text'): (value: str
 function sessionSettings({ url, readOnly }: PostgresSessionOptions): string[] {
   const settings = [
     `set search_path to "${url.schema}"`,
-    // A transaction that its client sleeps in holds up whoever wants to take over.
-    `set idle_in_transaction_session_timeout to ${claimHandoverMs}`,
+    // A transaction that its client sleeps in holds up whoever wants to take over. One that reads holds up nobody, and
+    // has to work on what it was told.
+    `set idle_in_transaction_session_timeout to ${readOnly ? readerSleepMs : claimHandoverMs}`,
     `set lock_timeout to ${claimHandoverMs}`,
   ]
   if (readOnly) return [...settings, 'set default_transaction_read_only to on']
@@ -160,6 +165,8 @@ function sessionSettings({ url, readOnly }: PostgresSessionOptions): string[] {
     `select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') <> 'remote_apply'`,
   ]
 }
+
+const readerSleepMs = 300_000
 
 /** How long one that begins waits for the session of one that has stalled. */
 export const claimHandoverMs = 10_000

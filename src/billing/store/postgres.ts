@@ -15,6 +15,8 @@ export interface PostgresLedgerOptions {
   readonly clusterUid?: string
   /** Told once, when another writer has taken over. */
   readonly onTakenOver?: (error: SpillwayError) => void
+  /** From how many events on what may take long is read beside the writer. For tests and benchmarks. */
+  readonly readerFromEvents?: number
 }
 
 /**
@@ -24,6 +26,7 @@ export interface PostgresLedgerOptions {
  */
 export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<LedgerStore> {
   const { url, passwordFile, environment, readOnly = false, clusterUid, onTakenOver } = options
+  const { readerFromEvents } = options
   const { schema } = parsePostgresUrl(url)
   const ledger = new WorkerLedger({
     location: { kind: 'postgres', url, passwordFile },
@@ -32,6 +35,7 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
     clusterUid,
     environment,
     onTakenOver,
+    readerFromEvents,
   })
   await ledger.open()
   return ledger

@@ -8,26 +8,37 @@ import type { LedgerFailure } from './ledger-messages.ts'
 import type { OpenedLedger } from './opened-ledger.ts'
 import { checkVersion, migrate, type LedgerSchema } from './schema.ts'
 import { SqlLedger } from './sql-ledger.ts'
+import { openBesideWriter, readOneMoment, ReadLog } from './sqlite-reading.ts'
 
 export interface SqlitePlaceOptions {
   readonly file: string
   readonly claimant: Claimant | undefined
+  /** Opened for reading all the time beside a writer. */
+  readonly besideWriter: boolean
   readonly clock: Clock
 }
 
 /** Opens a ledger file in this thread, which every statement and every wait for the disk holds up. */
-export async function openSqlitePlace({ file, claimant, clock }: SqlitePlaceOptions): Promise<OpenedLedger> {
+export async function openSqlitePlace(options: SqlitePlaceOptions): Promise<OpenedLedger> {
+  const { file, claimant, besideWriter, clock } = options
   const lock = claimant && new FileLock(`${file}.lock`)
   let database: DatabaseSync | undefined
   try {
     lock?.tryTake()
-    database = new DatabaseSync(file, { readOnly: !claimant })
+    database = besideWriter ? openBesideWriter(file) : new DatabaseSync(file, { readOnly: !claimant })
+    const opened = database
+    const log = new ReadLog(file, opened)
     const { db, claim } = await openDatabase(database, { claimant, clock, hasLock: lock?.taken ?? false })
     const ledger = new SqlLedger(db, (transaction) => claim?.check(transaction) ?? refuseToWrite())
     await ledger.open({ readOnly: !claimant })
     return {
       ledger,
       ready: () => Promise.resolve(),
+      snapshot: async (work) => {
+        const found = await readOneMoment(opened, work)
+        if (besideWriter) log.shorten()
+        return found
+      },
       renew: async () => await claim?.renew(db, lock?.tryTake() ?? false),
       close: () => {
         database?.close()

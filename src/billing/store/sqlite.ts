@@ -10,6 +10,8 @@ export interface SqliteLedgerOptions {
   readonly clusterUid?: string
   /** Told once, when another writer has taken over. */
   readonly onTakenOver?: (error: SpillwayError) => void
+  /** From how many events on what may take long is read beside the writer. For tests and benchmarks. */
+  readonly readerFromEvents?: number
 }
 
 /**
@@ -18,7 +20,7 @@ export interface SqliteLedgerOptions {
  * until one can all reject with LedgerUnavailable.
  */
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<LedgerStore> {
-  const { file, readOnly = false, clusterUid, onTakenOver } = options
+  const { file, readOnly = false, clusterUid, onTakenOver, readerFromEvents } = options
   const ledger = new WorkerLedger({
     location: { kind: 'sqlite', file },
     name: file,
@@ -26,6 +28,7 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
     clusterUid,
     environment: {},
     onTakenOver,
+    readerFromEvents,
   })
   await ledger.open()
   return ledger

@@ -29,10 +29,18 @@ export interface WorkerLedgerOptions {
   readonly name: string
   readonly readOnly: boolean
   readonly clusterUid: string | undefined
+  /** From how many events on what may take long is read by a thread of its own. Default `readerFromEvents`. */
+  readonly readerFromEvents?: number | undefined
   /** What the database's client finds in its environment. */
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly onTakenOver: ((error: SpillwayError) => void) | undefined
 }
+
+/**
+ * A smaller ledger is read between two appends, within a few milliseconds: a thread more costs a third of a second, and
+ * memory.
+ */
+const readerFromEvents = 2_000
 
 interface QueuedAppend {
   readonly events: readonly UsageEvent[]
@@ -41,13 +49,17 @@ interface QueuedAppend {
 }
 
 /**
- * A ledger that another thread has open. A thread that took the place of one that died goes on with the claim of that
- * one.
+ * A ledger that other threads have open: one writes, and answers what is asked on the way to a write; one reads what may
+ * take long, so that no append waits for a bill. A thread that took the place of one that died goes on with its claim.
  */
 export class WorkerLedger implements LedgerStore {
   readonly #options: WorkerLedgerOptions
   readonly #holder = randomUUID()
-  readonly #thread: LedgerThread
+  readonly #writer: LedgerThread
+  readonly #reader: LedgerThread
+  readonly #reads = new Line()
+  /** As far as is known: of those that another process wrote, when it was opened. */
+  #events = 0
   #claimed = false
   #takenOver: SpillwayError | undefined
   #queue: QueuedAppend[] = []
@@ -56,18 +68,28 @@ export class WorkerLedger implements LedgerStore {
   constructor(options: WorkerLedgerOptions) {
     this.#options = options
     const { name, location, environment } = options
-    this.#thread = new LedgerThread({
+    const onTakenOver = (error: SpillwayError): void => this.#tellTakenOver(error)
+    this.#writer = new LedgerThread({
       name,
-      request: () => ({ location, claimant: this.#claimant(), environment }),
-      onOpen: () => (this.#claimed = true),
-      onTakenOver: (error) => this.#tellTakenOver(error),
+      request: () => ({ location, claimant: this.#claimant(), besideWriter: false, environment }),
+      onOpen: (events) => {
+        this.#claimed = true
+        this.#events = events
+      },
+      onTakenOver,
+    })
+    this.#reader = new LedgerThread({
+      name,
+      request: () => ({ location, claimant: undefined, besideWriter: true, environment }),
+      onOpen: () => undefined,
+      onTakenOver,
     })
   }
 
   /** Rejects when it cannot; but a disk that is full now may not be later: then every call tries again. */
   async open(): Promise<void> {
     try {
-      await this.#thread.open()
+      await this.#writer.open()
     } catch (error) {
       if (this.#options.readOnly || !isDiskFailure(error)) throw error
     }
@@ -89,23 +111,23 @@ export class WorkerLedger implements LedgerStore {
   }
 
   async intervals(period: Period, signal: AbortSignal): Promise<readonly UsageInterval[]> {
-    return await this.#call('intervals', [period], signal)
+    return await this.#read('intervals', [period], signal)
   }
 
   async openIntervals(signal: AbortSignal): Promise<readonly UsageInterval[]> {
-    return await this.#call('openIntervals', [], signal)
+    return await this.#read('openIntervals', [], signal)
   }
 
   async adjustments(period: Period, signal: AbortSignal): Promise<readonly Adjustment[]> {
-    return await this.#call('adjustments', [period], signal)
+    return await this.#read('adjustments', [period], signal)
   }
 
   async totals(query: TotalsQuery, signal: AbortSignal): Promise<readonly UsageTotal[]> {
-    return await this.#call('totals', [query], signal)
+    return await this.#read('totals', [query], signal)
   }
 
   async keptTotals(signal: AbortSignal): Promise<readonly DayTotal[]> {
-    return await this.#call('keptTotals', [], signal)
+    return await this.#read('keptTotals', [], signal)
   }
 
   async head(signal: AbortSignal): Promise<{ readonly seq: number; readonly hash: string }> {
@@ -121,11 +143,11 @@ export class WorkerLedger implements LedgerStore {
   }
 
   async pods(page: PodPage, signal: AbortSignal): Promise<readonly StoredPod[]> {
-    return await this.#call('pods', [page], signal)
+    return await this.#read('pods', [page], signal)
   }
 
   async openQuestions(period: Period, signal: AbortSignal): Promise<readonly OpenQuestion[]> {
-    return await this.#call('openQuestions', [period], signal)
+    return await this.#read('openQuestions', [period], signal)
   }
 
   async rebuild(signal: AbortSignal): Promise<void> {
@@ -133,7 +155,7 @@ export class WorkerLedger implements LedgerStore {
   }
 
   async events(page: EventPage, signal: AbortSignal): Promise<readonly StoredEvent[]> {
-    return await this.#call('events', [page], signal)
+    return await this.#read('events', [page], signal)
   }
 
   async keepPriceBooks(books: readonly PriceBook[], signal: AbortSignal): Promise<void> {
@@ -145,7 +167,8 @@ export class WorkerLedger implements LedgerStore {
   }
 
   async close(): Promise<void> {
-    await this.#thread.close()
+    // The writer's connection last: it clears away what SQLite keeps beside the file.
+    await this.#writer.close(this.#reader.close())
   }
 
   async #commitQueue(): Promise<void> {
@@ -154,7 +177,8 @@ export class WorkerLedger implements LedgerStore {
       const batch = this.#queue
       this.#queue = []
       try {
-        const outcomes = await this.#thread.request('append', [batch.flatMap(({ events }) => events)])
+        const outcomes = await this.#writer.request('append', [batch.flatMap(({ events }) => events)])
+        this.#events += outcomes.length
         let taken = 0
         for (const { events, resolve } of batch) resolve(outcomes.slice(taken, (taken += events.length)))
       } catch (error) {
@@ -169,7 +193,19 @@ export class WorkerLedger implements LedgerStore {
     args: Parameters<SqlLedger[M]>,
     signal: AbortSignal,
   ): Promise<Awaited<ReturnType<SqlLedger[M]>>> {
-    return await abortable(this.#thread.request(method, args), signal)
+    return await abortable(this.#writer.request(method, args), signal)
+  }
+
+  /** Sees whatever was durable when it was asked for. */
+  async #read<M extends keyof SqlLedger>(
+    method: M,
+    args: Parameters<SqlLedger[M]>,
+    signal: AbortSignal,
+  ): Promise<Awaited<ReturnType<SqlLedger[M]>>> {
+    const { readOnly, readerFromEvents: from = readerFromEvents } = this.#options
+    if (readOnly || this.#events < from) return await this.#call(method, args, signal)
+    const job = () => this.#reader.request(method, args)
+    return await abortable(this.#reads.take(job, signal), signal)
   }
 
   #claimant(): Claimant | undefined {
@@ -183,6 +219,20 @@ export class WorkerLedger implements LedgerStore {
     if (this.#takenOver) return
     this.#takenOver = error
     this.#options.onTakenOver?.(error)
+  }
+}
+
+/** One after the other, so that what nobody waits for any more is left out. */
+class Line {
+  #last: Promise<unknown> = Promise.resolve()
+
+  async take<T>(job: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const turn = this.#last.then(() => {
+      signal.throwIfAborted()
+      return job()
+    })
+    this.#last = turn.catch(() => undefined)
+    return await turn
   }
 }
 

@@ -45,7 +45,8 @@ function makePlace(): Promise<LedgerPlace> {
   })
 }
 
-testLedgerStore('PostgreSQL', makePlace)
+// Read by a thread of its own from the first event on; what else is here has one thread for both.
+testLedgerStore('PostgreSQL', makePlace, { readerFromEvents: 0 })
 testLedgerWriters('PostgreSQL', makePlace)
 
 describe('the PostgreSQL ledger', { timeout: 60_000 }, () => {
@@ -132,6 +133,41 @@ describe('the PostgreSQL ledger', { timeout: 60_000 }, () => {
     expect(kept).toContain('pod-0')
     expect(pods).toEqual(expect.arrayContaining([...kept, 'later']))
     expect((await verifyLedger(ledger, { nowMs: fakeEpochMs }, never)).problems).toEqual([])
+  })
+
+  it('takes an append while something is read', async () => {
+    const ledger = await open(place.url, { readerFromEvents: 0 })
+    await append(ledger, 'a')
+    const blocker = await server.session()
+    await blocker.query(`begin; lock table ${schema}.adjustment in access exclusive mode`)
+    const reading = ledger.adjustments({ fromMs: 0, toMs: fakeEpochMs }, never)
+    await until(
+      'it is being read',
+      async () => (await server.query('select 1 from pg_locks where not granted')).length > 0,
+      never,
+    )
+    await append(ledger, 'b')
+    await blocker.query('rollback')
+    await blocker.end()
+    expect(await reading).toEqual([])
+    expect(await podsIn(ledger)).toEqual(['a', 'b'])
+  })
+
+  it('reads on when the session that reads was ended', async () => {
+    const ledger = await open(place.url, { readerFromEvents: 0 })
+    await append(ledger, 'a')
+    expect(await podsIn(ledger)).toEqual(['a'])
+    // The younger of the two.
+    await server.query(`
+      select pg_terminate_backend(pid, 5000) from pg_stat_activity
+      where application_name = 'spillway ledger' order by backend_start desc limit 1`)
+    await until(
+      'the ledger has heard of it',
+      async () => (await podsIn(ledger).catch(() => [])).length > 0,
+      never,
+    )
+    await append(ledger, 'b')
+    expect(await podsIn(ledger)).toEqual(['a', 'b'])
   })
 
   it('does not mind that its idle session is ended', async () => {
