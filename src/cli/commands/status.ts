@@ -64,8 +64,9 @@ export function formatStatus(status: StatusView): string {
       pod.billedSinceMs === undefined ? '' : formatDuration(status.atMs - pod.billedSinceMs),
     ]),
   )
-  const spend =
-    status.spendPerHour.map(({ currency, amount }) => `${amount} ${currency}`).join(' + ') || 'nothing'
+  const spend = status.ledgerTrouble
+    ? `not known: ${status.ledgerTrouble}`
+    : status.spendPerHour.map(({ currency, amount }) => `${amount} ${currency}`).join(' + ') || 'nothing'
   const podTable = status.pods.length > 0 ? `${pods}\n` : ''
   return `${pools}\n${nodes}\n${podTable}Spend per hour now: ${spend}\n`
 }

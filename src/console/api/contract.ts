@@ -12,6 +12,8 @@ export interface StatusView {
   readonly nodes: readonly NodeView[]
   readonly pods: readonly PodView[]
   readonly spendPerHour: readonly SpendView[]
+  /** Why the ledger does not tell what Pods cost; empty while it does. */
+  readonly ledgerTrouble: string
 }
 
 export interface PoolView {

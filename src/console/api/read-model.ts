@@ -1,5 +1,6 @@
 import type { Store } from '../../kube/api.ts'
 import type { Clock } from '../../model/clock.ts'
+import { hasCode } from '../../model/errors.ts'
 import type { Node, Pod } from '../../model/kubernetes.ts'
 import { version } from '../../model/version.ts'
 import { poolLabel } from '../../model/words.ts'
@@ -80,24 +81,38 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
     metrics,
     status: async (signal) => {
       const atMs = clock.wallMs()
-      const [running, spendPerHour] = await Promise.all([
-        billing.running(atMs, signal),
-        billing.spendPerHour(atMs, signal),
-      ])
-      return statusView(options, { atMs, running, spendPerHour })
+      return statusView(options, { atMs, ...(await billingFacts(billing, atMs, signal)) })
     },
   }
 }
 
 interface BillingFacts {
-  readonly atMs: number
   readonly running: readonly BilledPodView[]
   readonly spendPerHour: readonly SpendView[]
+  readonly ledgerTrouble: string
+}
+
+/** A ledger that cannot be read must not keep people from seeing their Pods. */
+async function billingFacts(
+  billing: BillingReader,
+  atMs: number,
+  signal: AbortSignal,
+): Promise<BillingFacts> {
+  try {
+    const [running, spendPerHour] = await Promise.all([
+      billing.running(atMs, signal),
+      billing.spendPerHour(atMs, signal),
+    ])
+    return { running, spendPerHour, ledgerTrouble: '' }
+  } catch (error) {
+    if (!hasCode(error, 'LedgerUnavailable') && !hasCode(error, 'LedgerCorrupt')) throw error
+    return { running: [], spendPerHour: [], ledgerTrouble: error.message }
+  }
 }
 
 function statusView(
   { clusterName, pools, nodes, podsOn }: ReadModelOptions,
-  facts: BillingFacts,
+  facts: BillingFacts & { readonly atMs: number },
 ): StatusView {
   const known = pools()
   const names = new Set(known.map(({ name }) => name))
@@ -124,6 +139,7 @@ function statusView(
       .flatMap(({ metadata }) => podsOn(metadata?.name ?? ''))
       .map((pod) => podView(pod, billed.get(pod.metadata?.uid ?? ''))),
     spendPerHour: facts.spendPerHour,
+    ledgerTrouble: facts.ledgerTrouble,
   }
 }
 

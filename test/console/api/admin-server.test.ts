@@ -42,6 +42,7 @@ const model: AdminReadModel = {
       nodes: [],
       pods: [],
       spendPerHour: [],
+      ledgerTrouble: '',
     }),
   bill: (query) => {
     asked.push(query)
