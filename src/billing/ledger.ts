@@ -63,7 +63,7 @@ export interface LedgerStore {
   /** Starts and resizes from the period of which nobody has said yet what became of them; at most a hundred. */
   openQuestions(period: Period, signal: AbortSignal): Promise<readonly OpenQuestion[]>
 
-  /** Makes everything but events, heartbeats, seals and price books anew. What is read meanwhile waits. */
+  /** Makes everything but events, heartbeats, seals and price books anew. What is read meanwhile waits, or is as it was before. */
   rebuild(signal: AbortSignal): Promise<void>
 
   /** The sums that `totals` takes whole days from, as they are kept. */
