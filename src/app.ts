@@ -5,6 +5,7 @@ import { budgetDesk } from './app/budgets.ts'
 import { burstTasks, liveBursts } from './app/burst-policies.ts'
 import type { House, World } from './app/house.ts'
 import { openHouseLedger } from './app/house-ledger.ts'
+import { nodesVoice } from './app/nodes-voice.ts'
 import { approvalTasks } from './app/node-certificates.ts'
 import { meteredNode } from './app/metered-node.ts'
 import { poolTasks } from './app/pool-tasks.ts'
@@ -20,6 +21,7 @@ import { connectCluster, type Cluster } from './kube/cluster.ts'
 import { controllerCredentials } from './kube/controller-credentials.ts'
 import { EventRecorder } from './kube/events.ts'
 import { version } from './model/version.ts'
+import { ClockSteps } from './app/clock-steps.ts'
 import { LiveVolumes } from './scheduling/live-volumes.ts'
 import { KnownPools } from './pools/known-pools.ts'
 
@@ -33,7 +35,8 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
   await using ground = new AsyncDisposableStack()
   const books = knownPriceBooks(config.priceBooks)
   const cluster = await connect(config, world, ground, signal)
-  const { ledger, whileOurs } = await openHouseLedger(config.ledger, world, cluster.uid)
+  const { whileOurs, ...ledgers } = await openHouseLedger(config, world, cluster.uid)
+  const { ledger } = ledgers
   ground.defer(() => ledger.close())
   const events = new EventRecorder({
     api: cluster.api,
@@ -59,7 +62,8 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
   const backoff = jitteredBackoff(defaultBackoff, world.random)
   const volumes = new LiveVolumes({ api: cluster.api, backoff, ...world })
   const shared = { meter, books, events, pools, bursts, volumes, ground }
-  const house: House = { config, world, cluster, ledger, ...shared }
+  const clockSteps = new ClockSteps(world)
+  const house: House = { config, world, cluster, clockSteps, ...ledgers, ...shared }
   const stacks: BackendStack[] = []
   for (const backend of config.backends) stacks.push(await buildBackend(house, backend.name, signal))
   const budgets = budgetDesk(house, stacks)
@@ -78,6 +82,9 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
       ...(await approvalTasks(house, virtualNodes.addresses, signal)),
       ...Object.assign({}, ...stacks.map(({ tasks }) => tasks)),
       'comparison of the ledger': reconcileTask(house, stacks, virtualNodes),
+      'check of the ledger': (inner) => ledgers.selfCheck.run(inner),
+      'wall clock': (inner) => clockSteps.run(inner),
+      'events of all nodes': nodesVoice(house, virtualNodes),
       events: (inner) => events.run(inner),
     },
     signal,

@@ -13,6 +13,7 @@ import { budgetSamples, budgetsView } from './budgets-view.ts'
 import { checker } from './check.ts'
 import { explainer } from './explain.ts'
 import type { House } from './house.ts'
+import { ledgerSample, ledgerView } from './ledger-view.ts'
 import { reconciler } from './reconcile.ts'
 import type { VirtualNodes } from './virtual-nodes.ts'
 
@@ -23,7 +24,7 @@ export async function serveAdmin(
   virtualNodes: VirtualNodes,
   { live }: Pick<BudgetDesk, 'live'>,
 ): Promise<void> {
-  const { config, world, cluster, ledger, events, pools, ground } = house
+  const { config, world, cluster, ledger, ledgerHealth, selfCheck, events, pools, ground } = house
   const podsOn = (node: string): readonly Pod[] =>
     stacks.flatMap(({ pods: backendPods }) => backendPods.podsOn(node))
   const usage = new UsageReadings(ledger, world.clock)
@@ -36,6 +37,8 @@ export async function serveAdmin(
     ledger: async () => await usage.read(new AbortController().signal).catch(() => undefined),
     eventsDropped: () => events.dropped,
     budgets: () => budgetSamples(live.reports),
+    ledgerState: () => ledgerSample(ledgerHealth),
+    clockSteps: () => house.clockSteps.count,
   })
   const server = await startAdminServer({
     socket: join(config.runDir, 'admin.sock'),
@@ -50,6 +53,8 @@ export async function serveAdmin(
       explain: explainer(house, stacks),
       budgets: () => budgetsView(live.reports, world.clock.wallMs()),
       reconcile: reconciler(house, stacks, virtualNodes),
+      ledger: () => ledgerView(ledgerHealth),
+      verify: (signal) => selfCheck.verify(signal),
       metrics: () => metrics.metrics(),
       clock: world.clock,
     }),

@@ -1,5 +1,7 @@
 import type { LedgerStore } from '../billing/ledger.ts'
+import type { LedgerHealth } from '../billing/ledger-health.ts'
 import type { LedgerMeter } from '../billing/meter.ts'
+import type { SelfCheck } from '../billing/self-check.ts'
 import type { Config } from '../config/load.ts'
 import type { Cluster } from '../kube/cluster.ts'
 import type { EventRecorder } from '../kube/events.ts'
@@ -9,6 +11,7 @@ import type { Clock } from '../model/clock.ts'
 import type { LiveBursts } from '../scheduling/burst/live-bursts.ts'
 import type { LiveVolumes } from '../scheduling/live-volumes.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { ClockSteps } from './clock-steps.ts'
 
 /** What the house gets from the world around it. */
 export interface World {
@@ -25,10 +28,13 @@ export interface House {
   readonly world: World
   readonly cluster: Cluster
   readonly ledger: LedgerStore
+  readonly ledgerHealth: LedgerHealth
+  readonly selfCheck: SelfCheck
   readonly meter: LedgerMeter
   /** Those that come with Spillway and the configuration's, by id. */
   readonly books: ReadonlyMap<string, PriceBook>
   readonly events: EventRecorder
+  readonly clockSteps: ClockSteps
   readonly pools: KnownPools
   readonly bursts: LiveBursts
   readonly volumes: LiveVolumes

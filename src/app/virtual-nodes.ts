@@ -112,8 +112,9 @@ export class VirtualNodes implements NodeHost {
 
   /** Follows what changes the nodes' shapes until the signal is aborted; then waits until no node runs any more. */
   async run(signal: AbortSignal): Promise<void> {
-    const { cluster, pools } = this.#house
+    const { cluster, ledgerHealth, pools } = this.#house
     const ends = [
+      ledgerHealth.subscribe(() => this.#hosted.forEach((node) => this.#changed(node))),
       pools.subscribe((pool) => this.#reshape(pool)),
       this.#budgets.pools.subscribe((pool) => this.served(pool).forEach((node) => this.#changed(node))),
       cluster.pods.subscribe(({ before, after }) => {
@@ -180,6 +181,7 @@ export class VirtualNodes implements NodeHost {
       use: { retiring, inUse },
       capacity: nodeCapacity(config, capacity, this.#nodesOn(name)),
       budget: this.#budgets.pools.ofNodes(pool),
+      ledger: this.#house.ledgerHealth.finding,
     }
   }
 

@@ -8,11 +8,16 @@ import type { Adjustment, PodHistory, UsageInterval } from './projection.ts'
 import type { Seal, SealDraft } from './seal.ts'
 import type { DayTotal, TotalsQuery, UsageTotal } from './usage-totals.ts'
 
-/** The reason of a LedgerUnavailable that comes from the disk: full, or failing. */
+/** The reason of a LedgerUnavailable that comes from the disk: full, failing, or mounted read-only. */
 export const diskFailure = 'DiskFailure'
 
-export function isDiskFailure(error: unknown): error is SpillwayError {
-  return hasCode(error, 'LedgerUnavailable') && error.reason === diskFailure
+/**
+ * What a Spillway begins with all the same: a disk that is full, failing or read-only, and a ledger that is damaged. Nothing
+ * starts until it is mended, but there are Pods to be stopped.
+ */
+export function isLedgerOutage(error: unknown): error is SpillwayError {
+  const isDisk = hasCode(error, 'LedgerUnavailable') && error.reason === diskFailure
+  return isDisk || hasCode(error, 'LedgerCorrupt')
 }
 
 /**

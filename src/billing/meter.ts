@@ -9,7 +9,7 @@ import { chooseSpec, type SpecWishes } from '../model/spec.ts'
 import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
 import type { Log } from '../telemetry/log.ts'
 import { seenAgain } from './heartbeats.ts'
-import { isDiskFailure, type LedgerStore } from './ledger.ts'
+import { isLedgerOutage, type LedgerStore } from './ledger.ts'
 import { latestFactMs, ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
 import { priceTags, type PriceTags } from './price-tags.ts'
 import type { PodHistory, UsageInterval } from './projection.ts'
@@ -46,15 +46,15 @@ const applicationLabels = ['app', 'app.kubernetes.io/name', 'app.kubernetes.io/p
 const cachedPods = 10_000
 
 /**
- * Rejects with Rejected when a book that was billed by has changed. A disk that is full or failing does not keep us from
- * beginning: the Pod that fills it must be ended, and the books are looked at again before the first event.
+ * Rejects with Rejected when a book that was billed by has changed. An outage of the ledger does not keep us from
+ * beginning: there are Pods to be ended, and the books are looked at again before the first event.
  */
 export async function openMeter(options: MeterOptions, signal: AbortSignal): Promise<LedgerMeter> {
   const meter = new LedgerMeter(options)
   try {
     await meter.checkBooks(signal)
   } catch (error) {
-    if (!isDiskFailure(error)) throw error
+    if (!isLedgerOutage(error)) throw error
     options.log.error(
       { error: error.message },
       'the ledger cannot be read or written: nothing starts until it can',
@@ -78,7 +78,7 @@ export class LedgerMeter {
 
   constructor(options: MeterOptions) {
     this.#options = options
-    this.#time = new SteadyTime(options)
+    this.#time = new SteadyTime(options.clock)
     this.#books = new Map(options.books.map((book) => [book.id, book]))
   }
 

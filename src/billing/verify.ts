@@ -34,6 +34,9 @@ export interface LedgerProblem {
 
 export type LedgerClaim =
   | 'events are numbered without gaps and chained by hash'
+  | 'what was written is still there'
+  | 'the database finds its own pages whole'
+  | 'all of it can be read'
   | 'intervals of a Pod never overlap, and end after they start'
   | 'slices of an interval add up to it'
   | 'replaying the log gives the same intervals'
@@ -102,7 +105,7 @@ async function checkChain(
   }
 }
 
-function checkLink(stored: StoredEvent, before: { seq: number; hash: string }): LedgerProblem[] {
+export function checkLink(stored: StoredEvent, before: { seq: number; hash: string }): LedgerProblem[] {
   const claim = 'events are numbered without gaps and chained by hash'
   const { seq, event, body, prevHash, hash } = stored
   if (seq !== before.seq + 1) return [{ claim, message: `event ${before.seq + 1} is missing` }]

@@ -20,10 +20,25 @@ export const ledgerSchema = Type.Object(
         { additionalProperties: false },
       ),
     ),
+    checkSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 5,
+        maximum: 604_800,
+        description: 'seconds between two checks of what was written since (21600)',
+      }),
+    ),
+    fullCheckSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 5,
+        maximum: 2_592_000,
+        description: 'seconds between two checks of all of it; the first is made at the start (86400)',
+      }),
+    ),
   },
   {
     additionalProperties: false,
-    description: 'where the ledger is kept, in one of the two; left out: in the SQLite file',
+    description:
+      'where the ledger is kept, in one of file and postgres; left out: in the SQLite file; and how often it is checked',
   },
 )
 
@@ -42,6 +57,17 @@ export function compileLedger(raw: Static<typeof ledgerSchema> = {}, stateDir: s
   const { file, postgres } = raw
   if (!postgres) return { kind: 'sqlite', file: file ?? join(stateDir, 'ledger.db') }
   return { kind: 'postgres', url: postgres.url, passwordFile: postgres.passwordFile }
+}
+
+/** How often the ledger is checked against itself. */
+export interface LedgerCheckConfig {
+  readonly everyMs: number
+  readonly fullEveryMs: number
+}
+
+export function compileLedgerCheck(raw: Static<typeof ledgerSchema> = {}): LedgerCheckConfig {
+  const { checkSeconds = 21_600, fullCheckSeconds = 86_400 } = raw
+  return { everyMs: checkSeconds * 1000, fullEveryMs: fullCheckSeconds * 1000 }
 }
 
 /** What the schema cannot see. Never holds the URL itself, in which a password may stand. */

@@ -3,7 +3,13 @@ import { dirname } from 'node:path'
 import { parseDocument } from 'yaml'
 import { errorMessage, SpillwayError } from '../model/errors.ts'
 import type { PriceBook } from '../model/price-book.ts'
-import { checkLedger, compileLedger, type LedgerConfig } from './ledger.ts'
+import {
+  checkLedger,
+  compileLedger,
+  compileLedgerCheck,
+  type LedgerCheckConfig,
+  type LedgerConfig,
+} from './ledger.ts'
 import { checkPool, compilePool, type PoolConfig } from './pool.ts'
 import { readPriceBookFiles } from './price-book-files.ts'
 import { configSchema, type RawConfig } from './schema.ts'
@@ -17,6 +23,7 @@ export interface Config {
   readonly stateDir: string
   readonly runDir: string
   readonly ledger: LedgerConfig
+  readonly ledgerCheck: LedgerCheckConfig
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
   readonly nodeApi: {
     readonly address: string
@@ -148,6 +155,7 @@ function compile(raw: RawConfig): Omit<Config, 'priceBooks'> {
     stateDir,
     runDir: raw.run ?? `/run/spillway/${clusterName}`,
     ledger: compileLedger(raw.ledger, stateDir),
+    ledgerCheck: compileLedgerCheck(raw.ledger),
     logLevel: (raw.logLevel as Config['logLevel'] | undefined) ?? 'info',
     nodeApi: {
       address: raw.nodeApi.address,

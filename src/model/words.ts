@@ -8,6 +8,8 @@ export const backendUnavailableTaintKey = 'spillway.dev/backend-unavailable'
 
 /** Taint (NoSchedule) on a virtual node that has nothing to make sandboxes by: nothing new comes. */
 export const noSandboxTaintKey = 'spillway.dev/no-sandbox-handler'
+/** Taint (NoSchedule) on every virtual node while the ledger cannot be written or is damaged: nothing new comes. */
+export const ledgerUnavailableTaintKey = 'spillway.dev/ledger-unavailable'
 
 /** Node label: the pool that the virtual node belongs to. */
 export const poolLabel = 'spillway.dev/pool'
@@ -98,6 +100,8 @@ export const backendReadyCondition = 'spillway.dev/BackendReady'
 
 /** Node condition: there is a handler for the sandboxes of Pods that name none; its message says which. */
 export const sandboxReadyCondition = 'spillway.dev/SandboxReady'
+/** Node condition: whether the ledger can be written, and is what was written. */
+export const ledgerReadyCondition = 'spillway.dev/LedgerReady'
 
 /** Node condition: whether the budget of its pool has room. */
 export const withinBudgetCondition = 'spillway.dev/WithinBudget'

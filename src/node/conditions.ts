@@ -2,8 +2,14 @@ import type { BackendHealth, HealthCheck } from '../backends/backend.ts'
 import type { SandboxFinding } from '../lifecycle/sandbox-finding.ts'
 import type { BudgetFinding } from '../model/budget-finding.ts'
 import { kubeTime } from '../model/clock.ts'
+import type { LedgerFinding } from '../model/ledger-finding.ts'
 import type { NodeCondition } from '../model/kubernetes.ts'
-import { backendReadyCondition, sandboxReadyCondition, withinBudgetCondition } from '../model/words.ts'
+import {
+  backendReadyCondition,
+  ledgerReadyCondition,
+  sandboxReadyCondition,
+  withinBudgetCondition,
+} from '../model/words.ts'
 
 /** How long a backend may be lost before the Node says that it is not Ready; see `ready` below. */
 export const notReadyAfterMs = 30_000
@@ -13,6 +19,8 @@ export interface ConditionsInput {
   readonly sandbox: SandboxFinding
   /** Left out: the pool has none. */
   readonly budget?: BudgetFinding | undefined
+  /** Left out: nothing is said of it. */
+  readonly ledger?: LedgerFinding | undefined
   /** For how long the runtime has not answered; undefined while it does. */
   readonly lostForMs: number | undefined
   /** The Node's conditions as the API has them: theirs are the transition times, and whether it was Ready. */
@@ -31,6 +39,7 @@ export function nodeConditions(input: ConditionsInput): NodeCondition[] {
     pressure('NetworkUnavailable', health.network, 'SpillwayNetworkReady'),
     backendReady(health.runtime),
     { type: sandboxReadyCondition, ...input.sandbox },
+    ...(input.ledger ? [{ type: ledgerReadyCondition, ...input.ledger }] : []),
     ...withinBudget(input),
     ready(input),
   ]

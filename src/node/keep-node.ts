@@ -12,6 +12,7 @@ import type { Capabilities } from '../model/capability.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode, SpillwayError } from '../model/errors.ts'
 import type { Node } from '../model/kubernetes.ts'
+import type { LedgerFinding } from '../model/ledger-finding.ts'
 import { providerId, virtualNodeName } from '../model/virtual-node-name.ts'
 import { sandboxReadyCondition } from '../model/words.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -27,6 +28,8 @@ export interface NodeShape {
   readonly capacity: NodeCapacity
   /** Left out: its pool has no budget. */
   readonly budget?: BudgetFinding | undefined
+  /** Left out: nothing is said of it. */
+  readonly ledger?: LedgerFinding | undefined
 }
 
 export interface KeepNodeOptions extends Omit<NodeInput, keyof NodeShape | 'versions' | 'capabilities'> {
@@ -178,14 +181,17 @@ class NodeKeeper {
   }
 
   async #updateObject(node: Node, state: BackendState, signal: AbortSignal): Promise<void> {
-    const { controllerApi, log } = this.#options
-    const backendLost = !state.health.runtime.ok
-    const noSandbox = this.#sandbox().status === 'False'
-    const body = objectPatch(node, this.#wanted(node, state), { backendLost, noSandbox })
+    const { controllerApi, log, shape } = this.#options
+    const lost = {
+      backend: !state.health.runtime.ok,
+      sandbox: this.#sandbox().status === 'False',
+      ledger: shape().ledger?.status === 'False',
+    }
+    const body = objectPatch(node, this.#wanted(node, state), lost)
     if (!body) return
     const patch = { type: 'merge', body } as const
     this.#wrote(await controllerApi.patch(nodeResource, { name: this.#name }, patch, signal))
-    log.info({ node: this.#name, backendLost, noSandbox }, 'Node labels or taints set')
+    log.info({ node: this.#name, lost }, 'Node labels or taints set')
   }
 
   async #updateStatus(state: BackendState, signal: AbortSignal): Promise<void> {
@@ -207,10 +213,11 @@ class NodeKeeper {
 
   #wanted(node: Node | undefined, state: BackendState): Node {
     const { capabilities, versions, clock, shape } = this.#options
-    const { budget, ...shaped } = shape()
+    const { budget, ledger, ...shaped } = shape()
     const conditions = nodeConditions({
       sandbox: this.#sandbox(),
       budget,
+      ledger,
       health: state.health,
       lostForMs: this.#lostForMs(state),
       previous: node?.status?.conditions ?? [],

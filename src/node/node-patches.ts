@@ -3,6 +3,7 @@ import type { Node, Taint } from '../model/kubernetes.ts'
 import {
   appliedAnnotation,
   backendUnavailableTaintKey,
+  ledgerUnavailableTaintKey,
   noSandboxTaintKey,
   retiringAnnotation,
 } from '../model/words.ts'
@@ -10,26 +11,27 @@ import { conditionsDiffer } from './conditions.ts'
 import { appliedKeys, type CordonMark } from './node-object.ts'
 import type { NodeStatus } from './node-features.ts'
 
-/** Why nothing new is to come to a node, besides what its pool says. */
-export interface NodeTrouble {
-  readonly backendLost: boolean
+/** What no Pod can start without. */
+export interface Lost {
+  readonly backend: boolean
   /** Nothing to make sandboxes by. */
-  readonly noSandbox?: boolean
+  readonly sandbox: boolean
+  readonly ledger: boolean
 }
 
 /**
  * The merge patch that brings our labels, annotation and taints to the Node and takes away those of ours that are no
  * longer wanted; undefined when nothing differs. What others put there stays. It carries the version, since the list of
- * taints is written whole. Each trouble adds the taint that keeps new Pods off.
+ * taints is written whole. `lost` adds the taints that keep new Pods off.
  */
-export function objectPatch(stored: Node, wanted: Node, trouble: NodeTrouble): object | undefined {
+export function objectPatch(stored: Node, wanted: Node, lost: Lost): object | undefined {
   const applied = readApplied(stored)
   const labels = changes(stored.metadata?.labels, wanted.metadata?.labels, applied.labels)
   const mark = cordonMark(stored, wanted, applied.cordon)
   const annotations = changes(stored.metadata?.annotations, wantedAnnotations(wanted, mark), [
     retiringAnnotation,
   ])
-  const taints = mergedTaints(stored, wanted, applied.taints, trouble)
+  const taints = mergedTaints(stored, wanted, applied.taints, lost)
   const sameTaints = JSON.stringify(taints) === JSON.stringify(stored.spec?.taints ?? [])
   const cordon = cordonChange(stored, wanted, applied.cordon)
   if (!labels && !annotations && sameTaints && !cordon) return undefined
@@ -84,14 +86,18 @@ function changes(
   return entries.length > 0 ? Object.fromEntries(entries) : undefined
 }
 
-function mergedTaints(stored: Node, wanted: Node, ours: readonly string[], trouble: NodeTrouble): Taint[] {
-  const want = [...(wanted.spec?.taints ?? [])]
-  if (trouble.backendLost) want.push({ key: backendUnavailableTaintKey, effect: 'NoSchedule' })
-  if (trouble.noSandbox) want.push({ key: noSandboxTaintKey, effect: 'NoSchedule' })
+function mergedTaints(stored: Node, wanted: Node, ours: readonly string[], lost: Lost): Taint[] {
+  const passing = [
+    ...(lost.backend ? [backendUnavailableTaintKey] : []),
+    ...(lost.sandbox ? [noSandboxTaintKey] : []),
+    ...(lost.ledger ? [ledgerUnavailableTaintKey] : []),
+  ].map((key): Taint => ({ key, effect: 'NoSchedule' }))
+  const want = [...(wanted.spec?.taints ?? []), ...passing]
   const mine = new Set([
     ...ours,
     backendUnavailableTaintKey,
     noSandboxTaintKey,
+    ledgerUnavailableTaintKey,
     ...want.map(({ key }) => key),
   ])
   const isWanted = (taint: Taint): boolean => want.some((other) => sameTaint(taint, other))

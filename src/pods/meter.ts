@@ -7,7 +7,7 @@ import type { Log } from '../telemetry/log.ts'
 
 /** What the bill needs to hear, and when it must be durable. billing/meter.ts is the one implementation. */
 export interface Meter {
-  /** Durable when it resolves. Rejects with LedgerUnavailable: then nothing starts. */
+  /** Durable when it resolves. Rejects with LedgerUnavailable, LedgerCorrupt: then nothing starts. */
   intent(pod: Pod, node: MeteredNode, signal: AbortSignal): Promise<void>
   /** What the backend's own times say was held and has ended. Durable when it resolves; cheap when nothing is new. */
   record(pod: Pod | undefined, observed: PodObservation, signal: AbortSignal): Promise<void>

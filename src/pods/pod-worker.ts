@@ -164,9 +164,12 @@ export class PodWorker {
     try {
       await meter.intent(this.#allocations.handOver(pod), metered(), signal)
     } catch (error) {
-      if (!hasCode(error, 'LedgerUnavailable')) throw error
-      this.#options.recordEvent(pod, { type: 'Warning', reason: 'LedgerUnavailable', message: error.message })
-      throw error
+      const isOutage = hasCode(error, 'LedgerUnavailable') || hasCode(error, 'LedgerCorrupt')
+      if (!isOutage) throw error
+      this.#options.recordEvent(pod, { type: 'Warning', reason: error.code, message: error.message })
+      if (error.retry) throw error
+      // To try again is of no use until people have mended it, which they may do while we run.
+      return { held: true, again: { afterMs: lookAgainMs } }
     }
     return await this.#started(pod, () => this.#startAtSize(pod, signal))
   }

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { registerBudgets, type BudgetSample } from './budget-metrics.ts'
+import { registerClockSteps, registerLedgerState, type LedgerSample } from './ledger-metrics.ts'
 import { registerUsage, type LedgerReading } from './usage-metrics.ts'
 
 /** What gauges read at the moment of a scrape. */
@@ -11,6 +12,8 @@ export interface MetricSources {
   eventsDropped(): number
   /** As of the last look. */
   budgets(): readonly BudgetSample[]
+  ledgerState(): LedgerSample
+  clockSteps(): number
 }
 
 /**
@@ -39,6 +42,8 @@ export function createMetrics(sources: MetricSources): Registry {
     },
   })
   registerBudgets(registry, () => sources.budgets())
+  registerLedgerState(registry, () => sources.ledgerState())
+  registerClockSteps(registry, () => sources.clockSteps())
   registerUsage(registry, () => sources.ledger())
   return registry
 }

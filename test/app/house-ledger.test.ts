@@ -5,11 +5,19 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openHouseLedger } from '../../src/app/house-ledger.ts'
 import { openSqliteLedger } from '../../src/billing/store/sqlite.ts'
+import { compileLedgerCheck } from '../../src/config/ledger.ts'
+import type { Config } from '../../src/config/load.ts'
+import { systemClock } from '../../src/model/clock.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
 import { lifeOf } from '../support/usage-events.ts'
 
 const never = new AbortController().signal
+const world = { clock: systemClock, random: () => 0.5, environment: {}, log: createLog({ level: 'silent' }) }
+
+function configOf(file: string): Pick<Config, 'ledger' | 'ledgerCheck'> {
+  return { ledger: { kind: 'sqlite', file }, ledgerCheck: compileLedgerCheck() }
+}
 
 describe('the ledger of a running Spillway', () => {
   let folder: string
@@ -25,11 +33,7 @@ describe('the ledger of a running Spillway', () => {
   it('ends the run, and says why, when another Spillway has taken it over', { timeout: 60_000 }, async () => {
     const lines: string[] = []
     const log = createLog({ level: 'info', destination: { write: (line) => void lines.push(line) } })
-    const { ledger, whileOurs } = await openHouseLedger(
-      { kind: 'sqlite', file },
-      { environment: {}, log },
-      'cluster-1',
-    )
+    const { ledger, whileOurs } = await openHouseLedger(configOf(file), { ...world, log }, 'cluster-1')
     const run = whileOurs(never)
     const database = new DatabaseSync(file)
     database.exec(`update writer set epoch = epoch + 1, holder = 'other', holder_name = 'host b, process 7'`)
@@ -47,11 +51,7 @@ describe('the ledger of a running Spillway', () => {
 
   it('hears of it from its own renewal, too, when it has nothing to write', { timeout: 60_000 }, async () => {
     const log = createLog({ level: 'silent' })
-    const { ledger, whileOurs } = await openHouseLedger(
-      { kind: 'sqlite', file },
-      { environment: {}, log },
-      'cluster-1',
-    )
+    const { ledger, whileOurs } = await openHouseLedger(configOf(file), { ...world, log }, 'cluster-1')
     const database = new DatabaseSync(file)
     database.exec(`update writer set epoch = epoch + 1, holder = 'other'`)
     database.close()
@@ -61,11 +61,7 @@ describe('the ledger of a running Spillway', () => {
 
   it('lets the run end when it is told to', async () => {
     const stop = new AbortController()
-    const { ledger, whileOurs } = await openHouseLedger(
-      { kind: 'sqlite', file },
-      { environment: {}, log: createLog({ level: 'silent' }) },
-      'cluster-1',
-    )
+    const { ledger, whileOurs } = await openHouseLedger(configOf(file), world, 'cluster-1')
     const run = whileOurs(stop.signal)
     stop.abort()
     await run

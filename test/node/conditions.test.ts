@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BackendHealth } from '../../src/backends/backend.ts'
 import type { BudgetFinding } from '../../src/model/budget-finding.ts'
+import type { LedgerFinding } from '../../src/model/ledger-finding.ts'
 import type { NodeCondition } from '../../src/model/kubernetes.ts'
 import { conditionsDiffer, nodeConditions } from '../../src/node/conditions.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
@@ -12,10 +13,15 @@ const before = '2025-12-31T00:00:00Z'
 
 function conditions(
   health: BackendHealth,
-  more: { lostForMs?: number; previous?: readonly NodeCondition[]; budget?: BudgetFinding } = {},
+  more: {
+    lostForMs?: number
+    previous?: readonly NodeCondition[]
+    budget?: BudgetFinding
+    ledger?: LedgerFinding
+  } = {},
 ): Record<string, NodeCondition> {
-  const { lostForMs, previous = [], budget } = more
-  const found = nodeConditions({ health, sandbox, lostForMs, previous, budget, nowWallMs: fakeEpochMs })
+  const { lostForMs, previous = [], ...findings } = more
+  const found = nodeConditions({ health, sandbox, lostForMs, previous, ...findings, nowWallMs: fakeEpochMs })
   return Object.fromEntries(found.map((condition) => [condition.type, condition]))
 }
 
@@ -33,6 +39,14 @@ describe('nodeConditions', () => {
       PIDPressure: 'False',
       NetworkUnavailable: 'False',
     })
+  })
+
+  it('say how the ledger is, which the node itself has nothing to do with', () => {
+    const ledger = { status: 'False', reason: 'LedgerCorrupt', message: 'event 3 was changed' } as const
+    const found = conditions(healthSample(), { ledger })
+    expect(found['spillway.dev/LedgerReady']).toMatchObject({ ...ledger, lastTransitionTime: now })
+    expect(found['Ready']?.status).toBe('True')
+    expect(conditions(healthSample())['spillway.dev/LedgerReady']).toBeUndefined()
   })
 
   it('say whether the budget of the pool has room, and that it has none any more', () => {

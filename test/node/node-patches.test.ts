@@ -5,7 +5,7 @@ import { objectPatch, statusDiffers, statusPatch } from '../../src/node/node-pat
 import { nodeInputSample } from './samples.ts'
 
 const wanted = nodeObject(nodeInputSample(), [])
-const fine = { backendLost: false }
+const fine = { backend: false, sandbox: false, ledger: false }
 const theirs = { key: 'node.kubernetes.io/unreachable', effect: 'NoExecute' }
 
 function stored(change: (node: Node) => void = () => undefined, base = wanted): Node {
@@ -83,9 +83,23 @@ describe('objectPatch', () => {
   it('keeps new Pods off while the backend is lost, and lets them come again', () => {
     const lost = { key: 'spillway.dev/backend-unavailable', effect: 'NoSchedule' }
     const taints = [...(wanted.spec?.taints ?? []), lost]
-    expect(objectPatch(stored(), wanted, { backendLost: true })).toMatchObject({ spec: { taints } })
+    expect(objectPatch(stored(), wanted, { ...fine, backend: true })).toMatchObject({ spec: { taints } })
     const node = stored(({ spec }) => spec!.taints!.push(lost))
-    expect(objectPatch(node, wanted, { backendLost: true })).toBeUndefined()
+    expect(objectPatch(node, wanted, { ...fine, backend: true })).toBeUndefined()
+    expect(objectPatch(node, wanted, fine)).toMatchObject({ spec: { taints: wanted.spec?.taints } })
+  })
+
+  it('keeps new Pods off while the ledger is in trouble, whatever the backend is', () => {
+    const lost = { key: 'spillway.dev/ledger-unavailable', effect: 'NoSchedule' }
+    const all = { backend: true, sandbox: true, ledger: true }
+    const patch = objectPatch(stored(), wanted, all) as Node
+    expect(patch.spec?.taints?.map(({ key }) => key).slice(-3)).toEqual([
+      'spillway.dev/backend-unavailable',
+      'spillway.dev/no-sandbox-handler',
+      lost.key,
+    ])
+    const node = stored(({ spec }) => spec!.taints!.push(lost))
+    expect(objectPatch(node, wanted, { ...fine, ledger: true })).toBeUndefined()
     expect(objectPatch(node, wanted, fine)).toMatchObject({ spec: { taints: wanted.spec?.taints } })
   })
 

@@ -28,6 +28,7 @@ let store: ObjectStore<Pod>
 let worker: PodWorker
 let told: string[]
 let ledgerWorks: boolean
+let ledgerFailure: SpillwayError
 let neighbours: readonly Pod[]
 let overBudget: BudgetRefused | undefined
 let forbidden: Refused | undefined
@@ -37,7 +38,7 @@ let statuses: PodStatus[]
 /** Writes down what is asked of it, in order; can be told to be out of order. */
 function meter(): Meter {
   const write = (what: string): Promise<void> => {
-    if (!ledgerWorks) return Promise.reject(new SpillwayError('LedgerUnavailable', 'the disk is full'))
+    if (!ledgerWorks) return Promise.reject(ledgerFailure)
     told.push(what)
     return Promise.resolve()
   }
@@ -55,7 +56,7 @@ function meter(): Meter {
             pricePerHour: '0.03 USD',
             cost: isOver ? '0.01 USD' : undefined,
           })
-        : Promise.reject(new SpillwayError('LedgerUnavailable', 'the disk is full')),
+        : Promise.reject(ledgerFailure),
     voided: () => write('voided'),
   }
 }
@@ -106,6 +107,7 @@ beforeEach(async () => {
   told = []
   statuses = []
   ledgerWorks = true
+  ledgerFailure = new SpillwayError('LedgerUnavailable', 'the disk is full')
   neighbours = []
   overBudget = undefined
   forbidden = undefined
@@ -209,18 +211,37 @@ describe('while the ledger cannot be written', () => {
     expect(await backend.list(signal)).toEqual([])
   })
 
-  test('what runs is stopped, reported and deleted all the same, but its evidence stays', async () => {
-    put()
-    await pass(4)
+  test('nor while it is damaged, which people mend: the Pod waits, and starts then', async () => {
     ledgerWorks = false
-    put(deleting)
-    await pass(6)
-    expect(told).toContain('object deleted')
-    expect((await backend.list(signal)).map(({ phase }) => phase)).toEqual(['stopped'])
-    ledgerWorks = true
-    await pass(2)
+    ledgerFailure = new SpillwayError('LedgerCorrupt', 'event 7 was changed')
+    put()
+    expect(await worker.syncPod(uid, signal)).toEqual({ afterMs: 5_000 })
+    expect(told).toEqual(['event LedgerCorrupt'])
     expect(await backend.list(signal)).toEqual([])
+    ledgerWorks = true
+    await pass(4)
+    expect(told).toContain('status Running')
   })
+
+  test.each([
+    new SpillwayError('LedgerUnavailable', 'the disk is full'),
+    new SpillwayError('LedgerCorrupt', 'event 7 was changed'),
+  ])(
+    'what runs is stopped, reported and deleted all the same, but its evidence stays: $code',
+    async (failure) => {
+      put()
+      await pass(4)
+      ledgerWorks = false
+      ledgerFailure = failure
+      put(deleting)
+      await pass(6)
+      expect(told).toContain('object deleted')
+      expect((await backend.list(signal)).map(({ phase }) => phase)).toEqual(['stopped'])
+      ledgerWorks = true
+      await pass(2)
+      expect(await backend.list(signal)).toEqual([])
+    },
+  )
 })
 
 test('a critical Pod that finds no room waits until others have made it', async () => {

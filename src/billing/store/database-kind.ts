@@ -27,7 +27,7 @@ export async function databaseKind(place: LedgerConfig): Promise<DatabaseKind> {
     return {
       open: ({ claimant, besideWriter = false }) =>
         openSqlitePlace({ file: place.file, claimant, besideWriter, clock: systemClock }),
-      failure: sqliteFailure,
+      failure: (error) => sqliteFailure(error, place.file),
     }
   }
   const { openPostgresPlace } = await import('./postgres-place.ts')

@@ -27,8 +27,8 @@ export interface WorkerRequest {
 
 /** Tells how the opening went, and how many events there are. */
 export const openingId = 0
-/** Told without being asked: the claim is lost. */
-export const takenOverId = -1
+/** Told without being asked: how a renewal of the claim went; LedgerTakenOver: it is lost. */
+export const renewalId = -1
 
 export type WorkerAnswer =
   | { readonly id: number; readonly ok: true; readonly value: unknown }

@@ -3,6 +3,7 @@ import { systemClock } from '../../model/clock.ts'
 import { SpillwayError } from '../../model/errors.ts'
 import {
   openingId,
+  renewalId,
   type LedgerCall,
   type OpenRequest,
   type WorkerAnswer,
@@ -18,6 +19,8 @@ export interface LedgerThreadOptions {
   /** Told how many events there are, each time that a thread has it open. */
   readonly onOpen: (events: number) => void
   readonly onTakenOver: (error: SpillwayError) => void
+  /** Told every few seconds how the renewal of the claim went. */
+  readonly onRenewal?: (failure: SpillwayError | undefined) => void
 }
 
 type Answer<M extends keyof SqlLedger> = Awaited<ReturnType<SqlLedger[M]>>
@@ -52,7 +55,7 @@ export class LedgerThread {
   }
 
   #connect(): Promise<WorkerConnection> {
-    const { name, request, onOpen, onTakenOver } = this.#options
+    const { name, request, onOpen, onTakenOver, onRenewal = () => undefined } = this.#options
     if (this.#closed) throw new SpillwayError('LedgerUnavailable', `${name}: the ledger is closed`)
     if (this.#connection) return this.#connection
     const connection = WorkerConnection.open({
@@ -61,6 +64,7 @@ export class LedgerThread {
       onOpen,
       onLost: () => this.#forget(connection),
       onTakenOver,
+      onRenewal,
     })
     connection.catch(() => this.#forget(connection))
     this.#connection = connection
@@ -79,6 +83,7 @@ interface ConnectionOptions {
   /** Told when the thread ends, for whatever reason. */
   readonly onLost: () => void
   readonly onTakenOver: (error: SpillwayError) => void
+  readonly onRenewal: (failure: SpillwayError | undefined) => void
 }
 
 interface Waiting {
@@ -173,6 +178,7 @@ class WorkerConnection {
     const waiting = this.#waiting.get(answer.id)
     this.#waiting.delete(answer.id)
     if (answer.ok) {
+      if (answer.id === renewalId) this.#options.onRenewal(undefined)
       waiting?.resolve(answer.value)
       return
     }
@@ -181,6 +187,7 @@ class WorkerConnection {
       ...(reason !== undefined && { reason }),
     })
     if (code === 'LedgerTakenOver') this.#options.onTakenOver(error)
+    else if (answer.id === renewalId) this.#options.onRenewal(error)
     waiting?.reject(error)
   }
 

@@ -7,10 +7,10 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { systemClock } from '../../model/clock.ts'
 import { hasCode } from '../../model/errors.ts'
 import { claimRenewMs } from './claim.ts'
-import { databaseKind, failureOf } from './database-kind.ts'
+import { databaseKind, failureOf, type DatabaseKind } from './database-kind.ts'
 import {
   openingId,
-  takenOverId,
+  renewalId,
   type LedgerCall,
   type OpenRequest,
   type WorkerAnswer,
@@ -54,7 +54,7 @@ async function serve(port: MessagePort, request: OpenRequest): Promise<void> {
     return
   }
   const turns = new Turns()
-  const stopRenewing = isWriter ? keepRenewing(opened, turns, send) : () => undefined
+  const stopRenewing = isWriter ? keepRenewing({ opened, kind, turns, send }) : () => undefined
   port.on('message', ({ id, call }: WorkerRequest) => {
     turns.take(async () => {
       try {
@@ -74,8 +74,15 @@ async function serve(port: MessagePort, request: OpenRequest): Promise<void> {
   })
 }
 
+interface Renewing {
+  readonly opened: OpenedLedger
+  readonly kind: DatabaseKind
+  readonly turns: Turns
+  readonly send: (message: WorkerAnswer) => void
+}
+
 /** Answers how to end it. */
-function keepRenewing(opened: OpenedLedger, turns: Turns, send: (message: WorkerAnswer) => void): () => void {
+function keepRenewing({ opened, kind, turns, send }: Renewing): () => void {
   let cancel = (): void => undefined
   let ended = false
   const renew = async (): Promise<void> => {
@@ -83,12 +90,11 @@ function keepRenewing(opened: OpenedLedger, turns: Turns, send: (message: Worker
     try {
       await opened.ready()
       await opened.renew()
+      send({ id: renewalId, ok: true, value: undefined })
     } catch (error) {
-      // Else the ledger cannot be reached or written: whoever appends hears of it, and the next turn tries again.
-      if (hasCode(error, 'LedgerTakenOver')) {
-        send({ id: takenOverId, ok: false, code: error.code, message: error.message })
-        return
-      }
+      send({ id: renewalId, ok: false, ...failureOf(error, kind) })
+      // Else the ledger cannot be reached or written, and the next turn tries again.
+      if (hasCode(error, 'LedgerTakenOver')) return
     }
     schedule()
   }

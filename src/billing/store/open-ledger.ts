@@ -11,6 +11,7 @@ export interface OpenLedgerOptions {
   readonly clusterUid?: string
   readonly onTakenOver?: (error: SpillwayError) => void
   readonly readerFromEvents?: number
+  readonly onRenewal?: (failure: SpillwayError | undefined) => void
 }
 
 /** Opens whichever store it is; see there. */

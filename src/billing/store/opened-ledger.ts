@@ -9,5 +9,10 @@ export interface OpenedLedger {
   snapshot<T>(work: () => Promise<T>): Promise<T>
   /** Says that the writer lives. LedgerTakenOver: it is the writer no longer. */
   renew(): Promise<void>
+  /**
+   * From now on all that is read is of one moment, however much is written meanwhile, and what the database itself finds
+   * wrong with its pages is answered. Of a ledger that is open for reading.
+   */
+  holdStill(): Promise<readonly string[]>
   close(): Promise<void>
 }

@@ -83,6 +83,12 @@ class PostgresPlace implements OpenedLedger {
     await this.#claim?.renew(db, hasLock)
   }
 
+  /** Its pages are the server's affair: what it cannot read it says when it is read. */
+  async holdStill(): Promise<readonly string[]> {
+    await sql`begin isolation level repeatable read read only`.execute(this.#parts.db)
+    return []
+  }
+
   async close(): Promise<void> {
     await this.#parts.db.destroy()
   }

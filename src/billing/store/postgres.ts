@@ -17,6 +17,8 @@ export interface PostgresLedgerOptions {
   readonly onTakenOver?: (error: SpillwayError) => void
   /** From how many events on what may take long is read beside the writer. For tests and benchmarks. */
   readonly readerFromEvents?: number
+  /** Told every few seconds whether the claim, which is written as events are, could be written. */
+  readonly onRenewal?: (failure: SpillwayError | undefined) => void
 }
 
 /**
@@ -26,7 +28,7 @@ export interface PostgresLedgerOptions {
  */
 export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<LedgerStore> {
   const { url, passwordFile, environment, readOnly = false, clusterUid, onTakenOver } = options
-  const { readerFromEvents } = options
+  const { onRenewal, readerFromEvents } = options
   const { schema } = parsePostgresUrl(url)
   const ledger = new WorkerLedger({
     location: { kind: 'postgres', url, passwordFile },
@@ -36,6 +38,7 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
     environment,
     onTakenOver,
     readerFromEvents,
+    onRenewal,
   })
   await ledger.open()
   return ledger

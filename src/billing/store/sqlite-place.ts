@@ -1,3 +1,5 @@
+import { accessSync, constants } from 'node:fs'
+import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { Kysely, SqliteDialect, type SqliteDatabase } from 'kysely'
 import type { Clock } from '../../model/clock.ts'
@@ -40,6 +42,7 @@ export async function openSqlitePlace(options: SqlitePlaceOptions): Promise<Open
         return found
       },
       renew: async () => await claim?.renew(db, lock?.tryTake() ?? false),
+      holdStill: () => Promise.resolve(database ? holdStill(database) : []),
       close: () => {
         database?.close()
         lock?.release()
@@ -78,6 +81,13 @@ async function openDatabase(
     await claim.take(transaction, hasLock)
   })
   return { db, claim }
+}
+
+/** The writer goes on meanwhile: into its write-ahead log, which is only longer for it. */
+function holdStill(database: DatabaseSync): readonly string[] {
+  database.exec('begin')
+  const rows = database.prepare('pragma integrity_check(10)').all()
+  return rows.map((row) => String(row['integrity_check'])).filter((finding) => finding !== 'ok')
 }
 
 /**
@@ -150,10 +160,28 @@ const corruptCodes = new Set([11, 26])
 // SQLITE_FULL, and SQLITE_IOERR, which is what a full disk gives to the index of the write-ahead log.
 const diskCodes = new Set([13, 10])
 
-export function sqliteFailure(error: unknown): LedgerFailure {
+// SQLITE_READONLY and SQLITE_CANTOPEN: a disk that was mounted read-only, which errors do to many, or a mistake.
+const refusalCodes = new Set([8, 14])
+
+export function sqliteFailure(error: unknown, file: string): LedgerFailure {
   const result = sqliteResult(error)
-  const code = corruptCodes.has(result) ? 'LedgerCorrupt' : 'LedgerUnavailable'
-  return { code, message: errorMessage(error), ...(diskCodes.has(result) && { reason: diskFailure }) }
+  const message = errorMessage(error)
+  if (corruptCodes.has(result)) return { code: 'LedgerCorrupt', message }
+  if (refusalCodes.has(result) && isReadOnlyDisk(dirname(file))) {
+    const told = `${message}: the disk is mounted read-only`
+    return { code: 'LedgerUnavailable', message: told, reason: diskFailure }
+  }
+  return { code: 'LedgerUnavailable', message, ...(diskCodes.has(result) && { reason: diskFailure }) }
+}
+
+/** The kernel says so also to whoever may do everything. */
+function isReadOnlyDisk(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK)
+    return false
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EROFS'
+  }
 }
 
 /** SQLite's primary result code; 0 of another error. */

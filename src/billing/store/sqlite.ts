@@ -12,15 +12,17 @@ export interface SqliteLedgerOptions {
   readonly onTakenOver?: (error: SpillwayError) => void
   /** From how many events on what may take long is read beside the writer. For tests and benchmarks. */
   readonly readerFromEvents?: number
+  /** Told every few seconds whether the claim, which is written as events are, could be written. */
+  readonly onRenewal?: (failure: SpillwayError | undefined) => void
 }
 
 /**
  * Opens the ledger file, making or migrating it as needed, and claims it for writing. Rejects with LedgerUnavailable
- * (another writes it, too) or Rejected; but a disk that is full now may not be later: then every call opens it anew, and
- * until one can all reject with LedgerUnavailable.
+ * (another writes it, too) or Rejected; but an outage (isLedgerOutage) may be over later: then every call opens it anew,
+ * and until one can all reject.
  */
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<LedgerStore> {
-  const { file, readOnly = false, clusterUid, onTakenOver, readerFromEvents } = options
+  const { file, readOnly = false, clusterUid, onTakenOver, onRenewal, readerFromEvents } = options
   const ledger = new WorkerLedger({
     location: { kind: 'sqlite', file },
     name: file,
@@ -29,6 +31,7 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
     environment: {},
     onTakenOver,
     readerFromEvents,
+    onRenewal,
   })
   await ledger.open()
   return ledger

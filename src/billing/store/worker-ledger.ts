@@ -7,7 +7,7 @@ import type { PriceBook } from '../../model/price-book.ts'
 import type { UsageEvent } from '../../model/usage.ts'
 import type { Period } from '../charges.ts'
 import {
-  isDiskFailure,
+  isLedgerOutage,
   type AppendOutcome,
   type EventPage,
   type LedgerStore,
@@ -34,6 +34,8 @@ export interface WorkerLedgerOptions {
   /** What the database's client finds in its environment. */
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly onTakenOver: ((error: SpillwayError) => void) | undefined
+  /** Told every few seconds how the renewal of the claim went, which is written as events are. */
+  readonly onRenewal: ((failure: SpillwayError | undefined) => void) | undefined
 }
 
 /**
@@ -77,6 +79,7 @@ export class WorkerLedger implements LedgerStore {
         this.#events = events
       },
       onTakenOver,
+      onRenewal: (failure) => options.onRenewal?.(failure),
     })
     this.#reader = new LedgerThread({
       name,
@@ -86,12 +89,12 @@ export class WorkerLedger implements LedgerStore {
     })
   }
 
-  /** Rejects when it cannot; but a disk that is full now may not be later: then every call tries again. */
+  /** Rejects when it cannot; but an outage may be over later: then every call tries again. */
   async open(): Promise<void> {
     try {
       await this.#writer.open()
     } catch (error) {
-      if (this.#options.readOnly || !isDiskFailure(error)) throw error
+      if (this.#options.readOnly || !isLedgerOutage(error)) throw error
     }
   }
 

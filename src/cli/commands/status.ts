@@ -67,8 +67,16 @@ export function formatStatus(status: StatusView): string {
   const spend = status.ledgerTrouble
     ? `not known: ${status.ledgerTrouble}`
     : status.spendPerHour.map(({ currency, amount }) => `${amount} ${currency}`).join(' + ') || 'nothing'
+  const spendLine = `Spend per hour now: ${spend}\n`
   const podTable = status.pods.length > 0 ? `${pods}\n` : ''
-  return `${pools}\n${nodes}\n${podTable}Spend per hour now: ${spend}\n`
+  return `${pools}\n${nodes}\n${podTable}${spendLine}${ledgerLine(status)}`
+}
+
+function ledgerLine({ ledger, atMs }: StatusView): string {
+  const { status, reason, message, checkedAtMs } = ledger
+  if (status === 'False') return `Ledger: ${reason}: ${message}\n`
+  if (checkedAtMs === undefined) return `Ledger: ${message}\n`
+  return `Ledger: every claim held ${formatDuration(atMs - checkedAtMs)} ago\n`
 }
 
 function nodeStatus({ ready, schedulable }: { ready: boolean; schedulable: boolean }): string {

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runApp } from '../../app.ts'
+import { compileLedgerCheck } from '../../config/ledger.ts'
 import type { Config } from '../../config/load.ts'
 import { compilePool } from '../../config/pool.ts'
 import type { StatusView } from '../../console/api/contract.ts'
@@ -133,6 +134,7 @@ async function simulatedConfig({ spillway }: ControlPlane, stateDir: string): Pr
     kubeconfig: spillway.kubeconfig,
     stateDir,
     runDir: stateDir,
+    ledgerCheck: compileLedgerCheck(),
     ledger: { kind: 'sqlite', file: join(stateDir, 'ledger.db') },
     logLevel: 'warn',
     nodeApi: {

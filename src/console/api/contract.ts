@@ -14,6 +14,16 @@ export interface StatusView {
   readonly spendPerHour: readonly SpendView[]
   /** Why the ledger does not tell what Pods cost; empty while it does. */
   readonly ledgerTrouble: string
+  readonly ledger: LedgerView
+}
+
+/** How the ledger is: as the condition of the nodes has it. */
+export interface LedgerView {
+  readonly status: 'True' | 'False' | 'Unknown'
+  readonly reason: string
+  readonly message: string
+  /** The last check of it; undefined: none yet. Wall milliseconds. */
+  readonly checkedAtMs: number | undefined
 }
 
 export interface PoolView {

@@ -13,6 +13,7 @@ import type {
   ExplainQuery,
   ExplainView,
   FocusQuery,
+  LedgerView,
   NodeView,
   PodView,
   SealQuestion,
@@ -26,7 +27,6 @@ export interface BillingReader {
   spendPerHour(nowMs: number, signal: AbortSignal): Promise<readonly SpendView[]>
   bill(query: BillQuery, signal: AbortSignal): Promise<unknown>
   focus(query: FocusQuery, signal: AbortSignal): AsyncIterable<string>
-  verify(signal: AbortSignal): Promise<unknown>
   exportLedger(signal: AbortSignal): AsyncIterable<string>
 }
 
@@ -61,6 +61,8 @@ export interface ReadModelOptions {
   readonly budgets: () => BudgetsView
   readonly reconcile: (signal: AbortSignal) => Promise<unknown>
   readonly metrics: () => Promise<string>
+  readonly ledger: () => LedgerView
+  readonly verify: (signal: AbortSignal) => Promise<unknown>
   readonly clock: Clock
 }
 
@@ -70,7 +72,7 @@ export function readModel(options: ReadModelOptions): AdminReadModel {
   return {
     bill: (query, signal) => billing.bill(query, signal),
     focus: (query, signal) => billing.focus(query, signal),
-    verify: (signal) => billing.verify(signal),
+    verify: (signal) => options.verify(signal),
     exportLedger: (signal) => billing.exportLedger(signal),
     seal: (question, signal) => options.keeper.seal(question, signal),
     adjust: (question, signal) => options.keeper.adjust(question, signal),
@@ -111,7 +113,7 @@ async function billingFacts(
 }
 
 function statusView(
-  { clusterName, pools, nodes, podsOn }: ReadModelOptions,
+  { clusterName, pools, nodes, podsOn, ledger }: ReadModelOptions,
   facts: BillingFacts & { readonly atMs: number },
 ): StatusView {
   const known = pools()
@@ -140,6 +142,7 @@ function statusView(
       .map((pod) => podView(pod, billed.get(pod.metadata?.uid ?? ''))),
     spendPerHour: facts.spendPerHour,
     ledgerTrouble: facts.ledgerTrouble,
+    ledger: ledger(),
   }
 }
 

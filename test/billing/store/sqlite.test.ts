@@ -8,6 +8,7 @@ import { asPodUid } from '../../../src/model/pod-key.ts'
 import { testLedgerStore, type LedgerPlace } from '../../conformance/ledger-store.ts'
 import { testLedgerWriters } from '../../conformance/ledger-writers.ts'
 import { fakeEpochMs } from '../../support/fake-clock.ts'
+import { until } from '../../support/until.ts'
 import { lifeOf } from '../../support/usage-events.ts'
 
 const never = new AbortController().signal
@@ -77,9 +78,43 @@ describe('the SQLite ledger', () => {
     }
   })
 
-  it('calls a file that is no ledger corrupt', async () => {
-    await writeFile(file, 'this is not a database, and long enough to be told from an empty file '.repeat(20))
-    await expect(openSqliteLedger({ file })).rejects.toMatchObject({ code: 'LedgerCorrupt' })
+  it(
+    'calls a file that is no ledger corrupt, and opens what is put in its place',
+    { timeout: 30_000 },
+    async () => {
+      await writeFile(
+        file,
+        'this is not a database, and long enough to be told from an empty file '.repeat(20),
+      )
+      await expect(openSqliteLedger({ file, readOnly: true })).rejects.toMatchObject({
+        code: 'LedgerCorrupt',
+      })
+      // There are Pods to be ended all the same.
+      const ledger = await openSqliteLedger({ file })
+      const events = lifeOf('a', { startMs: fakeEpochMs })
+      await expect(ledger.append(events, never)).rejects.toMatchObject({ code: 'LedgerCorrupt' })
+      await rm(file)
+      expect(await ledger.append(events, never)).toContain('appended')
+      await ledger.close()
+    },
+  )
+
+  it('tells every few seconds that its claim could be written, or why not', { timeout: 60_000 }, async () => {
+    const renewals: (string | undefined)[] = []
+    const ledger = await openSqliteLedger({ file, onRenewal: (failure) => renewals.push(failure?.message) })
+    await until('it was renewed', () => Promise.resolve(renewals.length > 0), never)
+    expect(renewals).toEqual([undefined])
+    const database = new DatabaseSync(file)
+    database.exec(
+      "create trigger no_renewal before update on writer begin select raise(abort, 'not now'); end",
+    )
+    await until('it was not', () => Promise.resolve(renewals.length > 1), never)
+    expect(renewals[1]).toMatch(/ledger\.db: not now$/)
+    database.exec('drop trigger no_renewal')
+    database.close()
+    await until('it is again', () => Promise.resolve(renewals.length > 2), never)
+    expect(renewals[2]).toBeUndefined()
+    await ledger.close()
   })
 
   it('lets nobody change or remove an event', async () => {

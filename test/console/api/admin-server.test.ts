@@ -43,6 +43,7 @@ const model: AdminReadModel = {
       pods: [],
       spendPerHour: [],
       ledgerTrouble: '',
+      ledger: { status: 'True', reason: 'EveryClaimHolds', message: 'm', checkedAtMs: 3 },
     }),
   bill: (query) => {
     asked.push(query)

@@ -1,0 +1,45 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { SpillwayError } from '../../model/errors.ts'
+import type { CheckAnswer, CheckedLedger, CheckRequest, CheckThreadData } from './check-messages.ts'
+
+/**
+ * Has a ledger checked, beside whoever writes it: all that is read is of one moment. LedgerCorrupt: something in it cannot
+ * be read at all; LedgerUnavailable: it could not be checked; or the signal's reason, once the thread has ended.
+ */
+export async function checkLedger(request: CheckRequest, signal: AbortSignal): Promise<CheckedLedger> {
+  signal.throwIfAborted()
+  const stop = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
+  const worker = new Worker(threadUrl(), {
+    workerData: { request, stop } satisfies CheckThreadData,
+    // PostgreSQL's client reads its variables from there, and nothing else is its business.
+    env: { ...request.environment },
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  })
+  const onAbort = (): void => {
+    const word = new Int32Array(stop)
+    Atomics.store(word, 0, 1)
+    Atomics.notify(word, 0)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  let answer: CheckAnswer | undefined
+  let failure: Error | undefined
+  worker.on('message', (message: CheckAnswer) => (answer = message))
+  worker.on('error', (error) => (failure = error))
+  try {
+    await once(worker, 'exit')
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+  signal.throwIfAborted()
+  if (answer?.ok) return answer.checked
+  const { code = 'LedgerUnavailable', message = failure?.message ?? 'the thread that checks it has ended' } =
+    answer ?? {}
+  throw new SpillwayError(code, message)
+}
+
+/** A release is built JavaScript, where the thread's file lies under the same name with the other ending. */
+function threadUrl(): URL {
+  const url = new URL('./check-thread.ts', import.meta.url)
+  return import.meta.url.endsWith('.js') ? new URL(url.href.replace(/\.ts$/, '.js')) : url
+}
