@@ -11,7 +11,12 @@ interface Note {
 
 /** Tells of the ledger and of the clock, which are of no one Pod or pool, on every virtual Node. */
 export function nodesVoice(
-  { cluster, ledgerHealth, clockSteps, events }: Pick<House, 'cluster' | 'ledgerHealth' | 'clockSteps' | 'events'>, // prettier-ignore
+  {
+    cluster,
+    ledgerHealth,
+    clockSteps,
+    events,
+  }: Pick<House, 'cluster' | 'ledgerHealth' | 'clockSteps' | 'events'>,
   virtualNodes: Pick<VirtualNodes, 'names'>,
 ): Task {
   /** Nodes, and what they were told is wrong with the ledger. */
@@ -36,12 +41,16 @@ export function nodesVoice(
     }
   }
   const tellClock = (byMs: number): void => {
-    const message = `the wall clock was set ${byMs < 0 ? 'back' : 'ahead'} by ${Math.abs(byMs) / 1000} s: Pods that run go on being billed as if it were not` // prettier-ignore
+    const message = `the wall clock was set ${byMs < 0 ? 'back' : 'ahead'} by ${Math.abs(byMs) / 1000} s: Pods that run go on being billed as if it were not`
     for (const name of virtualNodes.names) say(name, { type: 'Warning', reason: 'ClockSet', message })
   }
   return async (signal) => {
     // A Node may come to be while the ledger is in trouble.
-    const ends = [ledgerHealth.subscribe(tellLedger), cluster.nodes.subscribe(tellLedger), clockSteps.subscribe(tellClock)] // prettier-ignore
+    const ends = [
+      ledgerHealth.subscribe(tellLedger),
+      cluster.nodes.subscribe(tellLedger),
+      clockSteps.subscribe(tellClock),
+    ]
     tellLedger()
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve()

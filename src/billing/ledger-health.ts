@@ -148,7 +148,10 @@ export class LedgerHealth {
     const cancel = this.#clock.timer(outageMs, () => {
       if (!this.#outage) return
       this.#outage.isTold = true
-      this.#log.error({ code: 'LedgerUnavailable', error: message }, 'the ledger cannot be written: nothing new starts') // prettier-ignore
+      this.#log.error(
+        { code: 'LedgerUnavailable', error: message },
+        'the ledger cannot be written: nothing new starts',
+      )
       this.#tell()
     })
     this.#outage = { message, isTold: false, cancel, lastWriteMs: Number.NEGATIVE_INFINITY }

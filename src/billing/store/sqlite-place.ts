@@ -1,5 +1,5 @@
-import { accessSync, constants } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { Kysely, SqliteDialect, type SqliteDatabase } from 'kysely'
 import type { Clock } from '../../model/clock.ts'
@@ -174,13 +174,13 @@ export function sqliteFailure(error: unknown, file: string): LedgerFailure {
   return { code: 'LedgerUnavailable', message, ...(diskCodes.has(result) && { reason: diskFailure }) }
 }
 
-/** The kernel says so also to whoever may do everything. */
+/** Asked by writing: a disk that the kernel has given up on may still be said to be writable. */
 function isReadOnlyDisk(folder: string): boolean {
   try {
-    accessSync(folder, constants.W_OK)
+    rmdirSync(mkdtempSync(join(folder, '.writable-')))
     return false
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EROFS'
+    return error instanceof Error && 'code' in error && (error.code === 'EROFS' || error.code === 'EIO')
   }
 }
 
