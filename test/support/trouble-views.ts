@@ -3,7 +3,7 @@ import { askAdmin } from '../../src/cli/admin-client.ts'
 import type { StatusView } from '../../src/console/api/contract.ts'
 import { events, nodes, pods } from '../../src/kube/resources.ts'
 import { hasCode } from '../../src/model/errors.ts'
-import type { NodeCondition, Pod } from '../../src/model/kubernetes.ts'
+import type { Node, NodeCondition, Pod } from '../../src/model/kubernetes.ts'
 import type { JourneyApp } from './journey-app.ts'
 
 const never = new AbortController().signal
@@ -19,15 +19,15 @@ export class TroubleViews {
   }
 
   async condition(): Promise<NodeCondition | undefined> {
-    const { status } = await this.#journey.api.get(nodes, { name: 'burst-0' }, never)
-    return status?.conditions?.find(({ type }) => type === 'spillway.dev/LedgerReady')
+    return (await this.#node())?.status?.conditions?.find(({ type }) => type === 'spillway.dev/LedgerReady')
   }
 
   /** Whether it is so now: its reason, and with it the taint or none. */
   async says(reason: string): Promise<boolean> {
-    const { spec, status } = await this.#journey.api.get(nodes, { name: 'burst-0' }, never)
-    const found = status?.conditions?.find(({ type }) => type === 'spillway.dev/LedgerReady')
-    const tainted = spec?.taints?.some(({ key }) => key === 'spillway.dev/ledger-unavailable') ?? false
+    const found = await this.condition()
+    const tainted =
+      (await this.#node())?.spec?.taints?.some(({ key }) => key === 'spillway.dev/ledger-unavailable') ??
+      false
     return found?.reason === reason && tainted === (found.status === 'False')
   }
 
@@ -54,12 +54,7 @@ export class TroubleViews {
   }
 
   async pod(name: string): Promise<Pod | undefined> {
-    try {
-      return await this.#journey.api.get(pods, { namespace: this.#namespace, name }, never)
-    } catch (error) {
-      if (hasCode(error, 'NotFound')) return undefined
-      throw error
-    }
+    return await ifThere(this.#journey.api.get(pods, { namespace: this.#namespace, name }, never))
   }
 
   async isRunning(name: string): Promise<boolean> {
@@ -68,5 +63,18 @@ export class TroubleViews {
 
   async delete(name: string): Promise<void> {
     await this.#journey.api.delete(pods, { namespace: this.#namespace, name }, {}, never)
+  }
+
+  async #node(): Promise<Node | undefined> {
+    return await ifThere(this.#journey.api.get(nodes, { name: 'burst-0' }, never))
+  }
+}
+
+async function ifThere<T>(got: Promise<T>): Promise<T | undefined> {
+  try {
+    return await got
+  } catch (error) {
+    if (hasCode(error, 'NotFound')) return undefined
+    throw error
   }
 }
