@@ -55,6 +55,8 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
       nodeFacts: (node) => meteredNode(pools, node),
       // Burst policies of later days select by labels that nobody knows of yet.
       labels: 'all',
+      // The machine's containerd, or a simulator in this process.
+      backendsShareClock: true,
     },
     signal,
   )

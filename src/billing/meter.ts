@@ -8,6 +8,7 @@ import type { PriceBook, PurchaseOption } from '../model/price-book.ts'
 import { chooseSpec, type SpecWishes } from '../model/spec.ts'
 import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
 import type { Log } from '../telemetry/log.ts'
+import { onEvenClock } from './even-clock.ts'
 import { seenAgain } from './heartbeats.ts'
 import { isLedgerOutage, type LedgerStore } from './ledger.ts'
 import { latestFactMs, ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
@@ -38,6 +39,8 @@ export interface MeterOptions {
   readonly labels?: readonly string[] | 'all'
   /** Default one minute. */
   readonly heartbeatMs?: number
+  /** The backends' times are of this machine's clock, so that they jump with it. Default false. */
+  readonly backendsShareClock?: boolean
 }
 
 const applicationLabels = ['app', 'app.kubernetes.io/name', 'app.kubernetes.io/part-of', 'team']
@@ -107,10 +110,11 @@ export class LedgerMeter {
   }
 
   /** What the backend's own times say was held and has ended. Without a Pod a sandbox is opened all the same. */
-  async record(pod: Pod | undefined, observed: PodObservation, signal: AbortSignal): Promise<void> {
+  async record(pod: Pod | undefined, told: PodObservation, signal: AbortSignal): Promise<void> {
     const { heartbeatMs = 60_000, nodeFacts } = this.#options
-    const { uid, nodeName } = observed
+    const { uid, nodeName } = told
     const history = await this.#history(uid, signal)
+    const observed = this.#onEvenClock(told)
     const facts = observedFacts({
       history,
       observed,
@@ -128,9 +132,10 @@ export class LedgerMeter {
    * The Pod is about to be given the size that it asks for now; to be awaited before the backend is asked. What was seen
    * of the size before is written down with it: the backend forgets that one over the next.
    */
-  async resizing(pod: Pod, observed: PodObservation, signal: AbortSignal): Promise<void> {
+  async resizing(pod: Pod, told: PodObservation, signal: AbortSignal): Promise<void> {
     const { uid } = podRef(pod)
     const history = await this.#history(uid, signal)
+    const observed = this.#onEvenClock(told)
     const generation = pod.metadata?.generation ?? 0
     if (!history.terms || history.resizes.some((resize) => resize.generation === generation)) return
     const { priceBook, spec: begun } = history.terms
@@ -154,9 +159,10 @@ export class LedgerMeter {
    * The end of what is seen is about to be asked for. The first call counts: it is the end if no container ever ran. Of the
    * sandbox that is there now, also when the ledger has yet to hear of it.
    */
-  async stopping(observed: PodObservation, signal: AbortSignal): Promise<void> {
-    const { uid } = observed
+  async stopping(told: PodObservation, signal: AbortSignal): Promise<void> {
+    const { uid } = told
     const history = await this.#history(uid, signal)
+    const observed = this.#onEvenClock(told)
     const incarnation = ledgerIncarnation(history, observed)
     const known = history.intervals.find((interval) => interval.incarnation === incarnation)
     const isAsked = history.stoppings.some((stopping) => stopping.incarnation === incarnation)
@@ -229,6 +235,12 @@ export class LedgerMeter {
         ...(pod.metadata?.generation !== undefined && { generation: pod.metadata.generation }),
       },
     }
+  }
+
+  #onEvenClock(told: PodObservation): PodObservation {
+    if (!this.#options.backendsShareClock) return told
+    const { uid } = told
+    return onEvenClock(told, { nowMs: this.#time.nowMs(uid), aheadMs: this.#time.aheadMs(uid) })
   }
 
   /** Never before what the backend, whose clock is the one that counts, has told already. */

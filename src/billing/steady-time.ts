@@ -37,6 +37,12 @@ export class SteadyTime {
     return this.#offsetMs() - this.#ofPod(uid) < -noticedMs
   }
 
+  /** By how much the wall clock is ahead of the Pod's; 0: by nothing that is worth a word. */
+  aheadMs(uid: PodUid): number {
+    const byMs = Math.round(this.#offsetMs() - this.#ofPod(uid))
+    return byMs > noticedMs ? byMs : 0
+  }
+
   #ofPod(uid: PodUid): number {
     const known = this.#offsetsMs.get(uid)
     if (known !== undefined) return known
