@@ -9,6 +9,7 @@ import type { Pod } from '../src/model/kubernetes.ts'
 import { silentLog } from '../src/telemetry/log.ts'
 
 export const benchNamespace = 'bench'
+export const benchImage = 'registry.k8s.io/pause:3.10.2'
 
 /** One observer for both kinds of node: when each Pod's phases were seen by one watch, on one monotonic clock. */
 export class PodWatch {
@@ -108,7 +109,7 @@ export function benchPod(name: string, { node, cpu = '1m' }: { node?: string; cp
       containers: [
         {
           name: 'main',
-          image: 'registry.k8s.io/pause:3.10.2',
+          image: benchImage,
           imagePullPolicy: 'IfNotPresent',
           resources: { requests: { cpu, memory: '1Mi' } },
         },

@@ -1,5 +1,11 @@
 import { beforeAll, expect, test } from 'vitest'
-import { pods, runtimeClasses } from '../../src/kube/resources.ts'
+import { events, pods, runtimeClasses } from '../../src/kube/resources.ts'
+import { podRequests } from '../../src/model/resources.ts'
+import { readBill } from '../support/true-times.ts'
+import type { Node } from '../../src/model/kubernetes.ts'
+import { sandboxOverheads } from '../../src/model/sandbox-overhead.ts'
+import { sandboxReadyCondition } from '../../src/model/words.ts'
+import { storySandbox } from '../support/shared-cluster.ts'
 import { isReady, story } from '../support/story.ts'
 import { outByHand, scriptPod } from '../support/story-manifests.ts'
 
@@ -27,3 +33,59 @@ test('a Pod has a kernel of its own, the same for all of its containers', async 
   }
   expect((await kubectl('logs', 'sealed', '-c', 'main')).stdout).toBe('begun\n')
 })
+
+test('its sandbox is counted in what it asks for, and in the size that it is billed at', async () => {
+  const { pod, until } = told.current
+  const sealedPod = pod('sealed')
+  expect(sealedPod?.spec?.overhead).toEqual(sandboxOverheads.gvisor)
+  // 2 × 400m and 2 × 64 MiB, and what the sandbox takes.
+  expect(podRequests(sealedPod!)).toMatchObject({ cpuMillis: 810n, memoryBytes: (128n + 48n) << 20n })
+  const billed = async () =>
+    (await readBill(told.current)).pods?.find(({ podUid }) => podUid === sealedPod?.metadata?.uid)
+  await until('it is on the bill', async () => (await billed())?.steps.length !== undefined)
+  expect((await billed())?.steps[0]).toContain('0.81 cores')
+})
+
+test('what it uses is told without figures that nobody measured', async () => {
+  const { api, signal, pod } = told.current
+  const node = pod('sealed')?.spec?.nodeName ?? ''
+  const summary = JSON.parse(
+    await api.getText(`/api/v1/nodes/${node}/proxy/stats/summary`, signal),
+  ) as Summary
+  const own = summary.pods.find(({ podRef }) => podRef.name === 'sealed' && podRef.namespace === namespace)
+  expect(own?.memory.usageBytes).toBeGreaterThan(1 << 20)
+  expect(own?.memory.rssBytes).toBeGreaterThan(1 << 20)
+  for (const { memory } of own?.containers ?? []) {
+    expect(memory.usageBytes).toBeGreaterThan(0)
+    expect(memory).not.toHaveProperty('rssBytes')
+    expect(memory).not.toHaveProperty('availableBytes')
+  }
+})
+
+test('a Pod that it cannot hold is told so before it goes, and refused when it comes all the same', async () => {
+  const { api, signal, until, pod, kubectl } = told.current
+  const refused = scriptPod({ namespace, name: 'networked' }, forever, { ...sealed, hostNetwork: true })
+  const why =
+    'spec.hostNetwork: host network is not offered here (a gVisor sandbox has a network stack of its own'
+  await api.create(pods, refused, signal)
+  await until('it is refused', () => pod('networked')?.status?.phase === 'Failed')
+  expect(pod('networked')?.status?.reason).toBe('UnsupportedPodSpec')
+  expect(pod('networked')?.status?.message).toContain(why)
+  await until('people are told', async () => {
+    const fieldSelector = 'involvedObject.name=networked,reason=UnsupportedPodSpec'
+    const { items } = await api.list(events, { namespace, fieldSelector }, signal)
+    return items.some(({ message }) => message?.includes(why))
+  })
+  const { items } = JSON.parse((await kubectl('get', 'nodes', '-o', 'json')).stdout) as { items: Node[] }
+  const burst = items.find(({ metadata }) => metadata?.name === 'burst-0')
+  const condition = burst?.status?.conditions?.find(({ type }) => type === sandboxReadyCondition)
+  expect(condition?.message).toContain(storySandbox === 'gvisor' ? 'runsc (gVisor' : 'runc (runc')
+})
+
+interface Summary {
+  readonly pods: readonly {
+    readonly podRef: { readonly name: string; readonly namespace: string }
+    readonly memory: Record<string, number>
+    readonly containers: readonly { readonly memory: Record<string, number> }[]
+  }[]
+}

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { pods, services } from '../../src/kube/resources.ts'
-import type { Pod } from '../../src/model/kubernetes.ts'
+import type { Pod, PodSpec } from '../../src/model/kubernetes.ts'
 import { isReady, story } from '../support/story.ts'
 import { outByHand, scriptPod } from '../support/story-manifests.ts'
 
@@ -16,16 +16,24 @@ const told = story(namespace)
 const agnhost = 'registry.k8s.io/e2e-test-images/agnhost:2.66.1'
 const kubectls: ChildProcess[] = []
 let dir: string
+/** What the pool has, and gVisor, whose network the runtime cannot enter. */
+const kinds: readonly { readonly kind: string; readonly spec: Partial<PodSpec> }[] = [
+  { kind: 'default', spec: {} },
+  { kind: 'gvisor', spec: { runtimeClassName: 'gvisor' } },
+]
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'spillway-copy-'))
   const { api, signal, until, pod } = told.current
-  for (const name of ['one', 'two']) await api.create(pods, webPod(name), signal)
-  const web = { selector: { app: 'one' }, ports: [{ port: 80, targetPort: 8080 }] }
-  await api.create(services, { metadata: { namespace, name: 'web' }, spec: web }, signal)
+  for (const { kind, spec } of kinds) {
+    for (const name of ['one', 'two']) await api.create(pods, webPod(`${name}-${kind}`, spec), signal)
+    const web = { selector: { app: `one-${kind}` }, ports: [{ port: 80, targetPort: 8080 }] }
+    await api.create(services, { metadata: { namespace, name: `web-${kind}` }, spec: web }, signal)
+  }
   const shell = 'i=0; while true; do i=$((i + 1)); echo "tick $i"; sleep 0.2; done'
   await api.create(pods, scriptPod({ namespace, name: 'shell' }, shell, outByHand), signal)
-  for (const name of ['one', 'two', 'shell']) await until(`${name} is ready`, () => isReady(pod(name)))
+  const names = kinds.flatMap(({ kind }) => [`one-${kind}`, `two-${kind}`])
+  for (const name of [...names, 'shell']) await until(`${name} is ready`, () => isReady(pod(name)))
 })
 
 afterEach(() => {
@@ -33,15 +41,15 @@ afterEach(() => {
 })
 afterAll(async () => await rm(dir, { recursive: true }))
 
-describe('kubectl port-forward', () => {
+describe.each(kinds)('kubectl port-forward to a Pod on $kind', ({ kind }) => {
   test('leads to a port of the Pod, for one request after the other', async () => {
-    const { port } = await forward('pod/one', '8080')
-    expect(await get(port, '/hostname')).toBe('one')
-    expect(await get(port, '/hostname')).toBe('one')
+    const { port } = await forward(`pod/one-${kind}`, '8080')
+    expect(await get(port, '/hostname')).toBe(`one-${kind}`)
+    expect(await get(port, '/hostname')).toBe(`one-${kind}`)
   })
 
   test('carries many bytes in both directions, whole', async () => {
-    const { port } = await forward('pod/one', '8080')
+    const { port } = await forward(`pod/one-${kind}`, '8080')
     const sent = randomBytes(1_000_000).toString('hex')
     const answer = await fetch(`http://127.0.0.1:${port}/echo`, {
       method: 'POST',
@@ -51,23 +59,27 @@ describe('kubectl port-forward', () => {
   })
 
   test('of two Pods and two ports at once keeps them apart', async () => {
-    const [one, two] = await Promise.all([forward('pod/one', '8080', '8081'), forward('pod/two', '8080')])
+    const [one, two] = await Promise.all([
+      forward(`pod/one-${kind}`, '8080', '8081'),
+      forward(`pod/two-${kind}`, '8080'),
+    ])
     const [second = 0] = one.ports.slice(1)
     const answers = Array.from({ length: 5 }, () => [
       get(one.port, '/hostname'),
       get(two.port, '/hostname'),
       get(second, '/'),
     ])
-    for (const three of answers) expect(await Promise.all(three)).toEqual(['one', 'two', 'the other port'])
+    for (const three of answers)
+      expect(await Promise.all(three)).toEqual([`one-${kind}`, `two-${kind}`, 'the other port'])
   })
 
   test('leads to a Pod behind a Service', async () => {
-    const { port } = await forward('service/web', '80')
-    expect(await get(port, '/hostname')).toBe('one')
+    const { port } = await forward(`service/web-${kind}`, '80')
+    expect(await get(port, '/hostname')).toBe(`one-${kind}`)
   })
 
   test('tells when nobody listens on the port', async () => {
-    const { port, said } = await forward('pod/one', '9999')
+    const { port, said } = await forward(`pod/one-${kind}`, '9999')
     expect(await talk(port, 'anybody?').catch(() => '')).toBe('')
     await told.current.until('kubectl says so', () => /9999.*connection refused/s.test(said()))
   })
@@ -101,8 +113,8 @@ test('kubectl attach shows what the process writes from then on', async () => {
   expect(isReady(told.current.pod('shell'))).toBe(true)
 })
 
-function webPod(name: string): Pod {
-  const pod = scriptPod({ namespace, name }, '', outByHand)
+function webPod(name: string, spec: Partial<PodSpec>): Pod {
+  const pod = scriptPod({ namespace, name }, '', { ...outByHand, ...spec })
   const resources = { requests: { cpu: '50m', memory: '16Mi' } }
   const web = { name: 'web', image: agnhost, args: ['netexec', '--http-port=8080'], resources }
   const env = [{ name: 'SERVE_PORT_8081', value: 'the other port' }]

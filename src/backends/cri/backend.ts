@@ -2,8 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { availableParallelism, release } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { podCapabilities } from '../../lifecycle/pod-sandbox.ts'
-import type { Capabilities } from '../../model/capability.ts'
+import type { Capabilities, SandboxKind } from '../../model/capability.ts'
 import type { Clock } from '../../model/clock.ts'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
@@ -40,7 +39,7 @@ import { readLog } from './logs/read-log.ts'
 import { HostHealth } from './resources/host-health.ts'
 import { hasAppArmor, hasSeLinux, machineCapacity, thisMachine } from './resources/machine.ts'
 import type { Owner } from './marks.ts'
-import type { SeenContainer } from './pod/observe.ts'
+import { podIpsOf, type SeenContainer } from './pod/observe.ts'
 import { logPath, pullRecordsDir } from './paths.ts'
 import type { CriTools } from './pod/pod-context.ts'
 import type { PodLoop } from './pod/pod-loop.ts'
@@ -49,7 +48,10 @@ import { PodStore } from './pod/pod-store.ts'
 import { PullRecords } from './images/pull-records.ts'
 import { followRuntime } from './runtime/runtime-events.ts'
 import { RuntimeInquiry } from './runtime/runtime-facts.ts'
+import { PortForwarder } from './streaming/port-forwarder.ts'
+import { withSandboxRoom } from './resources/sandbox-room.ts'
 import { refuseUnsupported } from './resources/update-rules.ts'
+import { sandboxTerms, type SandboxTerms } from './sandbox-terms.ts'
 import { UsageMeter } from './usage/usage-meter.ts'
 import { UserNamespaces } from './translate/user-namespaces.ts'
 import { WatchHub } from './watch-hub.ts'
@@ -114,6 +116,7 @@ class CriBackend implements Backend {
   readonly #usage: UsageMeter
   readonly #health: HostHealth
   readonly #collector: ImageCollector
+  readonly #forwarder: PortForwarder
   readonly #life = new AbortController()
   readonly #sources = new Map<PodUid, PodSources>()
   #running: Promise<unknown> | undefined
@@ -125,6 +128,7 @@ class CriBackend implements Backend {
     const { client, clock, images, log, settings } = tools
     const pictures = () => this.#loops.all().map(({ picture }) => picture)
     const shelf = new RuntimeShelf({ client, images, pictures })
+    this.#forwarder = new PortForwarder({ clock })
     this.#health = new HostHealth({ tools, imageDisk: (signal) => shelf.disk(signal) })
     this.#collector = new ImageCollector({ shelf, policy: settings.options.imageGc, clock, log })
     this.#usage = new UsageMeter({
@@ -144,13 +148,8 @@ class CriBackend implements Backend {
     return this.#tools.capabilities()
   }
 
-  /** What the Pod may use in the sandbox that it would get. */
-  async #capabilitiesOf(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<Capabilities> {
-    const className = pod.spec?.runtimeClassName
-    const runtimeClass = className ? await sources.runtimeClass(className, signal) : undefined
-    // A class that is not there yet: what it will bring is not known, and the sandbox waits for it.
-    if (className && !runtimeClass) return this.capabilities()
-    return podCapabilities(this.capabilities(), { choice: sources.node.sandbox, runtimeClass })
+  #termsOf(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<SandboxTerms> {
+    return sandboxTerms({ pod, sources, capabilities: this.capabilities() }, signal)
   }
 
   async capacity(signal: AbortSignal): Promise<BackendCapacity> {
@@ -164,12 +163,12 @@ class CriBackend implements Backend {
 
   async start(pod: Pod, sources: PodSources, signal: AbortSignal): Promise<void> {
     await this.#adopt(signal)
-    if (!this.#loops.get(podRef(pod).uid))
-      refuseUnsupported(pod, await this.#capabilitiesOf(pod, sources, signal))
+    const { capabilities, kind } = await this.#termsOf(pod, sources, signal)
+    if (!this.#loops.get(podRef(pod).uid)) refuseUnsupported(pod, capabilities)
     const loop = await this.#loops.of(pod, sources)
     if (loop.ending || loop.stopped) return
     this.#sources.set(loop.ref.uid, sources)
-    await loop.supervise(pod, sources)
+    await loop.supervise(withSandboxRoom(pod, this.#kindIn(loop) ?? kind), sources)
   }
 
   async update(pod: Pod, signal: AbortSignal): Promise<void> {
@@ -178,7 +177,8 @@ class CriBackend implements Backend {
     const loop = this.#loops.get(uid)
     const sources = this.#sources.get(uid)
     if (!loop?.pod || !sources) throw new SpillwayError('NotFound', `Pod ${uid} was not started here`)
-    await loop.supervise(pod, sources)
+    const { kind } = await this.#termsOf(pod, sources, signal)
+    await loop.supervise(withSandboxRoom(pod, this.#kindIn(loop) ?? kind), sources)
   }
 
   async stop(uid: PodUid, { graceSeconds }: StopOptions, signal: AbortSignal): Promise<void> {
@@ -249,9 +249,14 @@ class CriBackend implements Backend {
 
   async portForward(uid: PodUid, ports: readonly number[], signal: AbortSignal): Promise<StreamTarget> {
     await this.#adopt(signal)
-    const sandbox = this.#loop(uid).picture.current
+    const loop = this.#loop(uid)
+    const sandbox = loop.picture.current
     if (sandbox?.state !== 'SANDBOX_READY') throw new SpillwayError('NotFound', `Pod ${uid} does not run`)
-    return await this.#stream('PortForward', { podSandboxId: sandbox.id, port: ports }, signal)
+    const [address] = podIpsOf(sandbox)
+    if (this.#kindIn(loop) !== 'gvisor' || address === undefined)
+      return await this.#stream('PortForward', { podSandboxId: sandbox.id, port: ports }, signal)
+    const { name } = sandbox.metadata
+    return { url: await this.#forwarder.url({ address, name, uid }), headers: {} }
   }
 
   async run(
@@ -292,6 +297,7 @@ class CriBackend implements Backend {
     this.#hub.end(reason)
     await this.#running
     await Promise.all(this.#loops.all().map((loop) => loop.close()))
+    await this.#forwarder.close()
     this.#tools.client.close()
     this.#tools.shell.close()
   }
@@ -337,6 +343,12 @@ class CriBackend implements Backend {
     const seen = this.#loop(uid).picture.running.find(({ status }) => status.metadata.name === container)
     if (!seen) throw new SpillwayError('NotFound', `container "${container}" of Pod ${uid} is not running`)
     return seen
+  }
+
+  /** Of the sandbox as it was made, whatever the pool says by now. */
+  #kindIn({ picture }: PodLoop): SandboxKind | undefined {
+    const made = picture.current?.runtimeHandler
+    return this.#tools.runtime.facts?.handlers.find(({ name }) => name === made)?.kind
   }
 
   async #stream(

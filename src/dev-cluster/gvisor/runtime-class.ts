@@ -1,9 +1,7 @@
 import type { KubeApi } from '../../kube/api.ts'
 import { runtimeClasses } from '../../kube/resources.ts'
+import { sandboxOverheads } from '../../model/sandbox-overhead.ts'
 import { ensureObject } from '../ensure-object.ts'
-
-/** What a sandbox takes besides its containers (docs/benchmarks.md): the kernel of its own, and its file server. */
-export const gvisorOverhead = { cpu: '10m', memory: '48Mi' } as const
 
 /** Lets Pods ask for gVisor by `runtimeClassName: gvisor`, as on most clusters that have it. */
 export async function publishGvisor(client: KubeApi, signal: AbortSignal): Promise<void> {
@@ -15,7 +13,7 @@ export async function publishGvisor(client: KubeApi, signal: AbortSignal): Promi
       kind: 'RuntimeClass',
       metadata: { name: 'gvisor' },
       handler: 'runsc',
-      overhead: { podFixed: { ...gvisorOverhead } },
+      overhead: { podFixed: { ...sandboxOverheads.gvisor } },
     },
     signal,
   )

@@ -31,6 +31,8 @@ export interface SandboxStatus {
   } | null
   readonly labels: StringMap
   readonly annotations: StringMap
+  /** Left out by runtimes of old: they have one. */
+  readonly runtimeHandler?: string
 }
 
 /** What ListPodSandbox says: no addresses. */

@@ -83,12 +83,15 @@ const noLimitBytes = 1n << 62n
 
 function memoryUsage(stats: MemoryStats): MemoryUsage {
   const available = amount(stats.availableBytes) ?? 0n
+  const usage = amount(stats.usageBytes)
+  const rss = amount(stats.rssBytes)
   return {
     atMs: nanosToMs(stats.timestamp),
     ...present({
-      usageBytes: amount(stats.usageBytes),
+      usageBytes: usage,
       workingSetBytes: amount(stats.workingSetBytes),
-      rssBytes: amount(stats.rssBytes),
+      // gVisor does not tell them apart, and says 0 of a container that has processes.
+      rssBytes: rss === 0n && (usage ?? 0n) > 0n ? undefined : rss,
       availableBytes: available > 0n && available < noLimitBytes ? available : undefined,
       pageFaults: amount(stats.pageFaults),
       majorPageFaults: amount(stats.majorPageFaults),

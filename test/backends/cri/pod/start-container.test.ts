@@ -208,6 +208,22 @@ describe('a container that cannot be started', () => {
     expect(pod.handle.picture.containers).toMatchObject([{ status: { id: 'main-0', exitCode: 128 } }])
   })
 
+  it('in a sandbox that has just gone is no attempt, and the sandbox is known to be lost', async () => {
+    pod.runtime.before = (call) => {
+      if (call.startsWith('start'))
+        throw new SpillwayError(
+          'Unavailable',
+          'creating container: cannot load sandbox: open x.state: no such file',
+        )
+    }
+    await expect(start()).rejects.toMatchObject({ code: 'Busy', message: 'the sandbox is lost' })
+    expect(pod.runtime.calls).toEqual(['create main-0', 'start main-0', 'remove main', 'stop sandbox-0'])
+    expect(pod.handle.picture.containers).toEqual([])
+    expect(pod.handle.picture.current?.state).toBe('SANDBOX_NOTREADY')
+    // Nothing failed that the Pod could mend.
+    expect(pod.told.map(({ message }) => message)).toEqual(['Container created'])
+  })
+
   it('looks for its image anew when that was removed behind our back', async () => {
     const { images } = pod.handle.tools
     pod.runtime.images.set('busybox:1', anImage('sha256:old', 'busybox:1'))

@@ -91,6 +91,13 @@ describe('podUsage', () => {
     }
   })
 
+  it('says nothing of resident memory that was not measured', () => {
+    const usageOf = (change: Partial<MemoryStats>) =>
+      podUsage(sandbox({ memory: { ...memory, ...change } }), created)?.memory
+    expect(usageOf({ rssBytes: of(0) })).not.toHaveProperty('rssBytes')
+    expect(usageOf({ rssBytes: of(0), usageBytes: of(0) })).toMatchObject({ rssBytes: 0n })
+  })
+
   it('names the default interface first, and once', () => {
     const one = (name: string) => ({
       name,
