@@ -1,6 +1,9 @@
 import { explainPrice } from '../billing/explain-price.ts'
 import { deployments, replicaSets } from '../kube/resources.ts'
 import type { ExplainQuery, ExplainView } from '../console/api/contract.ts'
+import type { PoolConfig } from '../config/pool.ts'
+import { podSandbox } from '../lifecycle/pod-sandbox.ts'
+import { describeHandler } from '../lifecycle/sandbox-finding.ts'
 import { SpillwayError } from '../model/errors.ts'
 import type { Namespace, Pod } from '../model/kubernetes.ts'
 import { keptOffServers } from '../scheduling/burst/at-creation.ts'
@@ -17,7 +20,7 @@ import type { BackendStack } from './backend-stack.ts'
 import { clusterObjects } from './cluster-objects.ts'
 import type { House } from './house.ts'
 import { moveBackPolicy, pricePerHour } from './move-back-tasks.ts'
-import { overflowRules } from './overflow-rules.ts'
+import { classOf, overflowRules } from './overflow-rules.ts'
 
 /** Answers `spillway explain`, from the same stores and by the same rules as overflow. */
 export function explainer(
@@ -62,6 +65,7 @@ export function explainer(
       ...explainPod(pod, picture, rules, moment),
       ...(dropped.length > 0 && { dropped }),
       movesBack: await movesBack(house, pod, picture, signal),
+      sandboxes: sandboxesOf(house, stacks, { pod, pools }),
       foreign: foreignSpelling(pod, home),
       prices: pools.flatMap(({ name, priceBook, purchase }) => {
         const book = books.get(priceBook)
@@ -69,6 +73,22 @@ export function explainer(
       }),
     }
   }
+}
+
+function sandboxesOf(
+  { cluster }: House,
+  stacks: readonly BackendStack[],
+  { pod, pools }: { readonly pod: Pod; readonly pools: readonly PoolConfig[] },
+): NonNullable<ExplainView['sandboxes']> {
+  const className = pod.spec?.runtimeClassName
+  const runtimeClass = classOf(pod, cluster)
+  return pools.flatMap(({ name: pool, backend, sandbox: choice }) => {
+    const capabilities = stacks.find(({ name }) => name === backend)?.backend.capabilities()
+    if (!capabilities) return []
+    if (className && !runtimeClass) return [{ pool, says: `RuntimeClass "${className}" is not there yet` }]
+    const sandbox = podSandbox({ choice, runtimeClass, capabilities })
+    return [{ pool, says: sandbox.ok ? describeHandler(sandbox.handler) : `none: ${sandbox.why}` }]
+  })
 }
 
 /** The Pod as it will be stored, by the admission that is in force. */

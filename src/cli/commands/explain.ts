@@ -77,7 +77,8 @@ const verdicts: Readonly<Record<ExplainView['outcome'], string>> = {
 
 /** The answer in a sentence, then the rules, the nodes and the prices. */
 export function formatExplanation(view: ExplainView): string {
-  const { namespace, name, outcome, because, pool, nodes, overflow, leaves, movesBack, dropped = [] } = view
+  const { namespace, name, outcome, because, pool, nodes, overflow, leaves, movesBack } = view
+  const { dropped = [], sandboxes = [] } = view
   const where = [
     pool !== undefined && `pool ${pool}`,
     nodes.length > 0 && outcome !== 'bound' && `likely ${nodes.join(' or ')}`,
@@ -107,6 +108,11 @@ export function formatExplanation(view: ExplainView): string {
     `${head.join('\n')}\n`,
     view.rules.length > 0 && rules,
     view.says.length > 0 && says,
+    sandboxes.length > 0 &&
+      formatTable(
+        [{ title: 'pool' }, { title: 'sandbox' }],
+        sandboxes.map((one) => [one.pool, one.says]),
+      ),
     view.foreign.length > 0 && foreign,
     view.prices.length > 0 && priceTable(view.prices),
     view.prices.length > 0 && priceDetails(view.prices),

@@ -121,6 +121,8 @@ export interface ExplainView {
     readonly answer: string
   }[]
   readonly leaves: string
+  /** What its sandbox would be made by in each pool, or why it would get none there. */
+  readonly sandboxes?: readonly { readonly pool: string; readonly says: string }[]
   /** Fields of a Pod that is not there yet that the cluster's API server is too old to keep. Left out: it keeps all. */
   readonly dropped?: readonly string[]
   /** When it goes back to a server, or why never; undefined: it is on no virtual node. */

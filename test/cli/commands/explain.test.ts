@@ -110,3 +110,15 @@ it('says what the API server will drop', () => {
     '\n  without spec.resources, which this API server is too old to keep\n',
   )
 })
+
+it('says what its sandbox would be made by in each pool', () => {
+  const sandboxes = [
+    { pool: 'burst', says: 'runsc (gVisor: each Pod has a kernel of its own)' },
+    { pool: 'spare', says: 'none: nothing says what sandboxes are made by' },
+  ]
+  expect(formatExplanation({ ...view, sandboxes })).toContain(`
+POOL   SANDBOX
+burst  runsc (gVisor: each Pod has a kernel of its own)
+spare  none: nothing says what sandboxes are made by
+`)
+})
