@@ -47,10 +47,10 @@ test('while all is well the node says so, and so does the status', async () => {
 })
 
 test('a bit that turns in an old event is found and named on the node, in an event and in the metrics', async () => {
-  await turnABit(join(journey.folder, 'ledger.db'), '"node":"burst-0"')
+  await turnABit(join(journey.folder, 'ledger.db'), (await views.pod('a'))?.metadata?.uid ?? '')
   await until('the node says that the ledger is damaged', () => views.says('LedgerCorrupt'), signal)
   expect((await views.condition())?.message).toMatch(
-    /^the ledger contradicts itself .*: event 1 \(INTENT of Pod [-0-9a-f]{36}\) was changed.*; nothing new starts/,
+    /^the ledger contradicts itself .*: event \d \(INTENT of Pod [-0-9a-f]{36}\) was changed.*; nothing new starts/,
   )
   await until(
     'there is an event',
@@ -105,15 +105,29 @@ function adminSocket(): string {
   return join(journey.folder, 'admin.sock')
 }
 
-/** On the disk, past all of SQLite; the file stays the one that is open. */
-async function turnABit(file: string, text: string): Promise<void> {
+/**
+ * In the first event of a Pod, on the disk and past all of SQLite; wherever it stands, for SQLite leaves behind what it has
+ * moved. The file stays the one that is open.
+ */
+async function turnABit(file: string, podUid: string): Promise<void> {
   const database = new DatabaseSync(file)
-  database.exec('pragma busy_timeout = 5000; pragma wal_checkpoint(truncate)')
+  database.exec('pragma busy_timeout = 5000')
+  expect(database.prepare('pragma wal_checkpoint(truncate)').get()).toMatchObject({ busy: 0 })
   database.close()
-  const at = (await readFile(file)).indexOf(text)
-  expect(at).toBeGreaterThan(0)
+  const bytes = await readFile(file)
   const disk = await open(file, 'r+')
-  await disk.write(Buffer.from([text.charCodeAt(9) ^ 1]), 0, 1, at + 9)
+  let turned = 0
+  for (let at = bytes.indexOf(intent); at >= 0; at = bytes.indexOf(intent, at + 1)) {
+    const next = bytes.indexOf('"kind":"', at + 1)
+    const body = bytes.subarray(at, next < 0 ? undefined : next)
+    const within = body.indexOf('"node":"burst-0"')
+    if (within < 0 || !body.includes(podUid)) continue
+    await disk.write(Buffer.from('B'), 0, 1, at + within + '"node":"'.length)
+    turned += 1
+  }
   await disk.sync()
   await disk.close()
+  expect(turned).toBeGreaterThan(0)
 }
+
+const intent = '"kind":"INTENT"'

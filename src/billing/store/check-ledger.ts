@@ -5,7 +5,7 @@ import type { CheckAnswer, CheckedLedger, CheckRequest, CheckThreadData } from '
 
 /**
  * Has a ledger checked, beside whoever writes it: all that is read is of one moment. LedgerCorrupt: something in it cannot
- * be read at all; LedgerUnavailable: it could not be checked; or the signal's reason, once the thread has ended.
+ * be read at all; LedgerUnavailable: it could not be checked; or the signal's reason: the thread ends by itself then.
  */
 export async function checkLedger(request: CheckRequest, signal: AbortSignal): Promise<CheckedLedger> {
   signal.throwIfAborted()
@@ -16,7 +16,11 @@ export async function checkLedger(request: CheckRequest, signal: AbortSignal): P
     env: { ...request.environment },
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
+  const aborted = Promise.withResolvers<void>()
   const onAbort = (): void => {
+    // It may be in the midst of a statement over a large table: nobody waits for that.
+    worker.unref()
+    aborted.resolve()
     const word = new Int32Array(stop)
     Atomics.store(word, 0, 1)
     Atomics.notify(word, 0)
@@ -27,7 +31,7 @@ export async function checkLedger(request: CheckRequest, signal: AbortSignal): P
   worker.on('message', (message: CheckAnswer) => (answer = message))
   worker.on('error', (error) => (failure = error))
   try {
-    await once(worker, 'exit')
+    await Promise.race([once(worker, 'exit'), aborted.promise])
   } finally {
     signal.removeEventListener('abort', onAbort)
   }

@@ -49,7 +49,7 @@ async function check(request: CheckRequest, breathe: () => void, kind: DatabaseK
   const { environment } = request
   const opened = await kind.open({ claimant: undefined, environment })
   try {
-    const problems = (await opened.holdStill()).map((message): LedgerProblem => {
+    const problems = (await opened.holdStill(breathe)).map((message): LedgerProblem => {
       return { claim: 'the database finds its own pages whole', message }
     })
     const ledger = breathing(opened, kind, breathe)

@@ -11,8 +11,8 @@ export interface OpenedLedger {
   renew(): Promise<void>
   /**
    * From now on all that is read is of one moment, however much is written meanwhile, and what the database itself finds
-   * wrong with its pages is answered. Of a ledger that is open for reading.
+   * wrong with its pages is answered. Of a ledger that is open for reading. `breathe` is called now and then; it may throw.
    */
-  holdStill(): Promise<readonly string[]>
+  holdStill(breathe: () => void): Promise<readonly string[]>
   close(): Promise<void>
 }

@@ -42,7 +42,7 @@ export async function openSqlitePlace(options: SqlitePlaceOptions): Promise<Open
         return found
       },
       renew: async () => await claim?.renew(db, lock?.tryTake() ?? false),
-      holdStill: () => Promise.resolve(database ? holdStill(database) : []),
+      holdStill: async (breathe) => (database ? await holdStill(database, breathe) : []),
       close: () => {
         database?.close()
         lock?.release()
@@ -84,10 +84,16 @@ async function openDatabase(
 }
 
 /** The writer goes on meanwhile: into its write-ahead log, which is only longer for it. */
-function holdStill(database: DatabaseSync): readonly string[] {
+// oxlint-disable-next-line typescript/require-await -- what it throws is to be a rejection
+async function holdStill(database: DatabaseSync, breathe: () => void): Promise<readonly string[]> {
   database.exec('begin')
-  const rows = database.prepare('pragma integrity_check(10)').all()
-  return rows.map((row) => String(row['integrity_check'])).filter((finding) => finding !== 'ok')
+  const tables = database.prepare("select name from sqlite_master where type = 'table'").all()
+  // One after the other, with their indices: a single statement over all of a large file cannot be broken off.
+  return tables.flatMap(({ name }) => {
+    breathe()
+    const rows = database.prepare(`pragma integrity_check("${String(name)}")`).all()
+    return rows.map((row) => String(row['integrity_check'])).filter((finding) => finding !== 'ok')
+  })
 }
 
 /**
