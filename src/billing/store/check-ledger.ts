@@ -3,6 +3,10 @@ import { Worker } from 'node:worker_threads'
 import { SpillwayError } from '../../model/errors.ts'
 import type { CheckAnswer, CheckedLedger, CheckRequest, CheckThreadData } from './check-messages.ts'
 
+// It reads a page after the other, and would let their remains pile up if it could. Should a ledger need more, the thread
+// ends, which is said; the process goes on.
+const resourceLimits = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 512 }
+
 /**
  * Has a ledger checked, beside whoever writes it: all that is read is of one moment. LedgerCorrupt: something in it cannot
  * be read at all; LedgerUnavailable: it could not be checked; or the signal's reason: the thread ends by itself then.
@@ -15,6 +19,7 @@ export async function checkLedger(request: CheckRequest, signal: AbortSignal): P
     // PostgreSQL's client reads its variables from there, and nothing else is its business.
     env: { ...request.environment },
     execArgv: ['--disable-warning=ExperimentalWarning'],
+    resourceLimits,
   })
   const aborted = Promise.withResolvers<void>()
   const onAbort = (): void => {

@@ -19,7 +19,7 @@ function lastLine(ledger: LedgerView): string {
 }
 
 it('says when every claim about the ledger last held', () => {
-  expect(lastLine(well)).toBe('Ledger: every claim held 1m0s ago')
+  expect(lastLine(well)).toBe('Ledger: every claim held 1m00s ago')
 })
 
 it('says so when it has not been checked yet', () => {
