@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -10,6 +10,8 @@ import type { Config } from '../../src/config/load.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
+import { turnABit } from '../support/turn-a-bit.ts'
+import { until } from '../support/until.ts'
 import { lifeOf } from '../support/usage-events.ts'
 
 const never = new AbortController().signal
@@ -17,6 +19,12 @@ const world = { clock: systemClock, random: () => 0.5, environment: {}, log: cre
 
 function configOf(file: string): Pick<Config, 'ledger' | 'ledgerCheck'> {
   return { ledger: { kind: 'sqlite', file }, ledgerCheck: compileLedgerCheck() }
+}
+
+function backUp(file: string, copy: string): void {
+  const database = new DatabaseSync(file)
+  database.exec(`vacuum into '${copy}'`)
+  database.close()
 }
 
 describe('the ledger of a running Spillway', () => {
@@ -68,4 +76,40 @@ describe('the ledger of a running Spillway', () => {
     await ledger.close()
     await (await openSqliteLedger({ file })).close()
   })
+
+  it(
+    'finds a bit that turns in it, takes nothing more, and is well when a backup is in its place',
+    { timeout: 60_000 },
+    async () => {
+      const config = { ...configOf(file), ledgerCheck: { everyMs: 500, fullEveryMs: 500 } }
+      const over = new AbortController()
+      const begin = async () => {
+        const house = await openHouseLedger(config, world, 'cluster-1')
+        void house.selfCheck.run(over.signal)
+        const says = (reason: string) => Promise.resolve(house.ledgerHealth.finding.reason === reason)
+        return { ...house, says }
+      }
+      const { ledger, ledgerHealth, says } = await begin()
+      for (const pod of ['pod-1', 'pod-2', 'pod-3', 'pod-4', 'pod-5']) {
+        await ledger.append(lifeOf(pod, { startMs: fakeEpochMs }), never)
+      }
+      await until('it holds', () => says('EveryClaimHolds'), never)
+      backUp(file, join(folder, 'backup.db'))
+      await turnABit(file, 'pod-1')
+      await until('it is found damaged', () => says('LedgerCorrupt'), never)
+      expect(ledgerHealth.finding.message).toMatch(/event 1 \(INTENT of Pod pod-1\) was changed/)
+      const more = lifeOf('pod-6', { startMs: fakeEpochMs })
+      await expect(ledger.append(more, never)).rejects.toMatchObject({ code: 'LedgerCorrupt' })
+      expect(await ledger.openIntervals(never)).toHaveLength(5)
+      await ledger.close()
+      await rm(file)
+      await rename(join(folder, 'backup.db'), file)
+      const after = await begin()
+      await until('it holds', () => after.says('EveryClaimHolds'), never)
+      await after.ledger.append(more, never)
+      expect(await after.ledger.openIntervals(never)).toHaveLength(6)
+      over.abort()
+      await after.ledger.close()
+    },
+  )
 })

@@ -1,14 +1,13 @@
 /** A bit that the disk turns in the ledger of a Spillway that runs: it is said, nothing new starts, and a backup is the way out. */
 import { mkdirSync, readdirSync, renameSync } from 'node:fs'
-import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { askAdmin, readAdmin } from '../../src/cli/admin-client.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
 import { JourneyApp } from '../support/journey-app.ts'
 import { runSpillway } from '../support/run-spillway.ts'
 import { TroubleViews } from '../support/trouble-views.ts'
+import { turnABit } from '../support/turn-a-bit.ts'
 import { until } from '../support/until.ts'
 
 const ending = new AbortController()
@@ -104,30 +103,3 @@ test('a backup in its place makes it well: what waited starts, and every claim h
 function adminSocket(): string {
   return join(journey.folder, 'admin.sock')
 }
-
-/**
- * In the first event of a Pod, on the disk and past all of SQLite; wherever it stands, for SQLite leaves behind what it has
- * moved. The file stays the one that is open.
- */
-async function turnABit(file: string, podUid: string): Promise<void> {
-  const database = new DatabaseSync(file)
-  database.exec('pragma busy_timeout = 5000')
-  expect(database.prepare('pragma wal_checkpoint(truncate)').get()).toMatchObject({ busy: 0 })
-  database.close()
-  const bytes = await readFile(file)
-  const disk = await open(file, 'r+')
-  let turned = 0
-  for (let at = bytes.indexOf(intent); at >= 0; at = bytes.indexOf(intent, at + 1)) {
-    const next = bytes.indexOf('"kind":"', at + 1)
-    const body = bytes.subarray(at, next < 0 ? undefined : next)
-    const within = body.indexOf('"node":"burst-0"')
-    if (within < 0 || !body.includes(podUid)) continue
-    await disk.write(Buffer.from('B'), 0, 1, at + within + '"node":"'.length)
-    turned += 1
-  }
-  await disk.sync()
-  await disk.close()
-  expect(turned).toBeGreaterThan(0)
-}
-
-const intent = '"kind":"INTENT"'
