@@ -1,3 +1,4 @@
+import { hasCode } from '../model/errors.ts'
 import type { LedgerStore } from './ledger.ts'
 import { checkLink, type LedgerProblem } from './verify.ts'
 
@@ -44,7 +45,7 @@ export async function checkStillThere(
   return [{ claim: 'what was written is still there', message }]
 }
 
-/** The first event that cannot be read, by its number; undefined: all can. */
+/** The first event that cannot be read, by its number; undefined: all can, or nobody can say. */
 export async function firstUnreadable(
   ledger: Pick<LedgerStore, 'events'>,
   signal: AbortSignal,
@@ -55,8 +56,8 @@ export async function firstUnreadable(
       const page = await ledger.events({ afterSeq, limit }, signal)
       if (page.length === 0) return undefined
       afterSeq = page.at(-1)?.seq ?? afterSeq
-    } catch {
-      signal.throwIfAborted()
+    } catch (error) {
+      if (!hasCode(error, 'LedgerCorrupt')) return undefined
       if (limit === 1) return afterSeq + 1
       limit = 1
     }

@@ -6,7 +6,7 @@ import { checkNewEvents, checkStillThere, firstUnreadable } from '../new-events-
 import { verifyLedger, type LedgerProblem } from '../verify.ts'
 import type { CheckAnswer, CheckedLedger, CheckRequest } from './check-messages.ts'
 import { databaseKind, failureOf, type DatabaseKind } from './database-kind.ts'
-import type { OpenedLedger } from './opened-ledger.ts'
+import type { OpenedLedger, StillLedger } from './opened-ledger.ts'
 
 const never = new AbortController().signal
 
@@ -49,17 +49,31 @@ async function check(request: CheckRequest, breathe: () => void, kind: DatabaseK
   const { environment } = request
   const opened = await kind.open({ claimant: undefined, environment })
   try {
-    const problems = (await opened.holdStill(breathe)).map((message): LedgerProblem => {
+    const still = await opened.holdStill(breathe)
+    const problems = still.problems.map((message): LedgerProblem => {
       return { claim: 'the database finds its own pages whole', message }
     })
     const ledger = breathing(opened, kind, breathe)
     for (const position of [request.after, request.written]) {
       if (position) problems.push(...(await checkStillThere(ledger, position, never)))
     }
-    return await readAll(ledger, request, problems)
+    try {
+      const checked = await readAll(ledger, request, problems)
+      refuseIfMoved(still)
+      return checked
+    } catch (error) {
+      refuseIfMoved(still)
+      throw error
+    }
   } finally {
     await opened.close()
   }
+}
+
+/** What was read of two moments may contradict itself, and says nothing. */
+function refuseIfMoved(still: StillLedger): void {
+  if (still.isStill()) return
+  throw new SpillwayError('LedgerUnavailable', 'the connection was lost in the midst of the check')
 }
 
 /** Opened for reading, a database only says that it cannot be opened, whatever the reason. */

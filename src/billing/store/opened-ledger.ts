@@ -10,9 +10,16 @@ export interface OpenedLedger {
   /** Says that the writer lives. LedgerTakenOver: it is the writer no longer. */
   renew(): Promise<void>
   /**
-   * From now on all that is read is of one moment, however much is written meanwhile, and what the database itself finds
-   * wrong with its pages is answered. Of a ledger that is open for reading. `breathe` is called now and then; it may throw.
+   * From now on all that is read is of one moment, however much is written meanwhile. Of a ledger that is open for reading.
+   * `breathe` is called now and then; it may throw.
    */
-  holdStill(breathe: () => void): Promise<readonly string[]>
+  holdStill(breathe: () => void): Promise<StillLedger>
   close(): Promise<void>
+}
+
+export interface StillLedger {
+  /** What the database itself finds wrong with its pages. */
+  readonly problems: readonly string[]
+  /** False once the connection was lost: what was read since may be of another moment. */
+  isStill(): boolean
 }

@@ -1,7 +1,7 @@
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import { SpillwayError } from '../../model/errors.ts'
 import { Claim, refuseToWrite, type Claimant } from './claim.ts'
-import type { OpenedLedger } from './opened-ledger.ts'
+import type { OpenedLedger, StillLedger } from './opened-ledger.ts'
 import { isServerError } from './postgres-errors.ts'
 import { PostgresSession } from './postgres-session.ts'
 import { parsePostgresUrl } from '../../config/postgres-url.ts'
@@ -84,9 +84,13 @@ class PostgresPlace implements OpenedLedger {
   }
 
   /** Its pages are the server's affair: what it cannot read it says when it is read. */
-  async holdStill(): Promise<readonly string[]> {
-    await sql`begin isolation level repeatable read read only`.execute(this.#parts.db)
-    return []
+  async holdStill(): Promise<StillLedger> {
+    const { db, session } = this.#parts
+    // It holds up nobody who wants to take over, however long it thinks between two pages.
+    await sql`set idle_in_transaction_session_timeout to 0`.execute(db)
+    await sql`begin isolation level repeatable read read only`.execute(db)
+    const { generation } = session
+    return { problems: [], isStill: () => session.generation === generation }
   }
 
   async close(): Promise<void> {

@@ -42,7 +42,10 @@ export async function openSqlitePlace(options: SqlitePlaceOptions): Promise<Open
         return found
       },
       renew: async () => await claim?.renew(db, lock?.tryTake() ?? false),
-      holdStill: async (breathe) => (database ? await holdStill(database, breathe) : []),
+      holdStill: async (breathe) => {
+        const problems = database ? await holdStill(database, breathe) : []
+        return { problems, isStill: () => true }
+      },
       close: () => {
         database?.close()
         lock?.release()

@@ -6,6 +6,8 @@ import { createInterface } from 'node:readline'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { LedgerStore } from '../../../src/billing/ledger.ts'
 import { shippedPriceBooks } from '../../../src/billing/shipped-price-books.ts'
+import { checkPlace } from '../../../src/billing/store/check-place.ts'
+import { openPostgresPlace } from '../../../src/billing/store/postgres-place.ts'
 import { openPostgresLedger, type PostgresLedgerOptions } from '../../../src/billing/store/postgres.ts'
 import { verifyLedger } from '../../../src/billing/verify.ts'
 import { runCli } from '../../../src/cli/program.ts'
@@ -203,6 +205,32 @@ describe('the PostgreSQL ledger', { timeout: 60_000 }, () => {
     await expect(append(ledger, 'damaged')).rejects.toMatchObject({ code: 'LedgerCorrupt' })
     await append(ledger, 'fine')
     expect(await podsIn(ledger)).toEqual(['fine'])
+  })
+
+  it('is checked as of one moment, and by one connection', async () => {
+    const ledger = await open(place.url)
+    await ledger.keepPriceBooks(shippedPriceBooks, never)
+    await append(ledger, 'fine')
+    const location = { kind: 'postgres', url: place.url, passwordFile: undefined } as const
+    const whole = { nowMs: fakeEpochMs, after: undefined, written: await ledger.head(never), rests: false }
+    const answer = await checkPlace({ location, environment: {}, ...whole }, () => {})
+    expect(answer).toMatchObject({ ok: true, checked: { scope: 'all', report: { events: 3, problems: [] } } })
+
+    const reader = await openPostgresPlace({ ...location, claimant: undefined, environment: {} })
+    const still = await reader.holdStill(() => {})
+    expect((await reader.ledger.head()).seq).toBe(3)
+    await append(ledger, 'later')
+    expect([(await reader.ledger.head()).seq, still.isStill()]).toEqual([3, true])
+    await server.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction'`,
+    )
+    await until(
+      'it has connected again',
+      async () => (await reader.ledger.head().catch(() => undefined))?.seq === 6,
+      never,
+    )
+    expect(still.isStill()).toBe(false)
+    await reader.close()
   })
 
   it('is refused when a newer program wrote it', async () => {
