@@ -14,7 +14,6 @@ import { isLedgerOutage, type LedgerStore } from './ledger.ts'
 import { latestFactMs, ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
 import { priceTags, type PriceTags } from './price-tags.ts'
 import type { PodHistory, UsageInterval } from './projection.ts'
-import type { Resize } from './resizes.ts'
 import { resizeFacts } from './resize-facts.ts'
 import { SteadyTime } from './steady-time.ts'
 
@@ -102,11 +101,15 @@ export class LedgerMeter {
     this.#booksChecked = true
   }
 
-  /** To be awaited before the backend is asked to start the Pod. ConfigInvalid: the node's price book is unknown. */
+  /**
+   * To be awaited before the backend is asked to start the Pod, of which it has nothing then. ConfigInvalid: the node's price
+   * book is unknown.
+   */
   async intent(pod: Pod, node: MeteredNode, signal: AbortSignal): Promise<void> {
     const { uid } = podRef(pod)
     const history = await this.#history(uid, signal)
-    if (!history.intended) await this.#append(uid, [this.#intentFact(pod, node)], signal)
+    const facts = history.intended ? lostResizes(history) : [this.#intentFact(pod, node)]
+    await this.#append(uid, facts, signal)
   }
 
   /** What the backend's own times say was held and has ended. Without a Pod a sandbox is opened all the same. */
@@ -176,9 +179,7 @@ export class LedgerMeter {
     const history = await this.#history(uid, signal)
     const lost = history.intervals.filter(isOpen)
     if (lost.length === 0) return
-    // Should the Pod begin anew at that size, it has it from then on, and had it not before.
-    const resizes = history.resizes.filter(({ state }) => state === 'under way')
-    await this.#append(uid, [...resizes.map(lostResizeFact(lost)), ...lost.map(lostFact)], signal)
+    await this.#append(uid, [...lostResizes(history), ...lost.map(lostFact)], signal)
   }
 
   /** The Pod never started. If the ledger knows better, it is closed as lost instead: what was held is billed. */
@@ -315,14 +316,16 @@ function isOpen({ endMs }: UsageInterval): boolean {
   return endMs === undefined
 }
 
-function lostResizeFact([lost]: readonly UsageInterval[]): (resize: Resize) => NewFact {
+/** Should the Pod begin anew at that size, it has it from then on, and had it not before. */
+function lostResizes({ intervals, resizes }: PodHistory): NewFact[] {
   const reason = 'the backend lost the Pod before it was done'
-  return ({ generation, askedMs: atMs }) => ({
-    incarnation: lost?.incarnation ?? 0,
-    atMs,
-    source: 'spillway',
-    fact: { kind: 'VOIDED', reason, generation },
-  })
+  const incarnation = intervals.find(isOpen)?.incarnation ?? 0
+  return resizes
+    .filter(({ state }) => state === 'under way')
+    .map(({ generation, askedMs: atMs }) => {
+      const fact = { kind: 'VOIDED', reason, generation } as const
+      return { incarnation, atMs, source: 'spillway', fact }
+    })
 }
 
 function lostFact({ incarnation, observedUntilMs }: UsageInterval): NewFact {

@@ -65,20 +65,23 @@ function endProblems(life: PodLife, index: number, interval: UsageInterval): str
   if (startMs !== sandbox?.createdMs)
     return [`${sandboxId}: starts at ${startMs}, truly ${sandbox?.createdMs}`]
   if (endMs === undefined) return [`${sandboxId} is still open`]
+  const allowed = [expected]
+  const own = life.told.filter(({ observed }) => observed.sandbox?.id === sandbox.id)
   // By a clock that was set back under way, and wrong when it began or told old news, the meter says that it does not know.
-  const isConfused =
-    life.wasSetBack && (life.stale.length > 0 || life.mostSkewMs > 0 || isPaused(life, sandbox))
-  if (confidence === 'estimated' && isConfused) return []
-  // Told only of a later one than the next, the meter cannot know in which of the two a container ran.
-  if (confidence === 'estimated' && isFollowedUnseen(life, index)) {
-    const own = life.told.filter(({ observed }) => observed.sandbox?.id === sandbox.id)
-    const { fromMs, toMs } = estimated(life, sandbox, own)
-    return fromMs <= endMs && endMs <= toMs ? [] : [`${said}, truly from ${fromMs} to ${toMs}`]
+  if (life.wasSetBack && (life.stale.length > 0 || life.mostSkewMs > 0 || isPaused(life, sandbox)))
+    allowed.push(confused(life, sandbox))
+  // Told only of a later one than the next, it cannot know in which of the two a container ran.
+  if (isFollowedUnseen(life, index)) {
+    const end = estimated(life, sandbox, own)
+    // And told that this one was still there when it was not, it takes a container of the next for one of this.
+    const isMisled = life.stale.some(({ observed }) => observed.sandbox?.id === sandbox.id)
+    const toMs = Math.max(end.toMs, life.world.sandboxes[index + 1]?.lostMs ?? end.toMs)
+    allowed.push(end, ...(isMisled ? [{ ...end, toMs, confidence: 'exact' as const }] : []))
   }
-  if (confidence !== expected.confidence) return [`${said}, truly ${JSON.stringify(expected)}`]
-  return expected.fromMs <= endMs && endMs <= expected.toMs
-    ? []
-    : [`${said}, truly ${JSON.stringify(expected)}`]
+  const isAllowed = allowed.some(
+    (end) => end.confidence === confidence && end.fromMs <= endMs && endMs <= end.toMs,
+  )
+  return isAllowed ? [] : [`${said}, truly ${JSON.stringify(allowed)}`]
 }
 
 /** Without a container for longer than any back-off lasts: such a Pod looks as one whose backend's clock was set back. */
@@ -119,6 +122,17 @@ function recorded(life: PodLife, index: number, ended: readonly Told[]): TrueEnd
   const times = [...asked.map(({ atMs }) => atMs), ...ended.slice(0, 1).map(({ meterMs }) => meterMs)]
   const atMs = Math.max(startMs, times[0] ?? startMs)
   return { confidence: 'recorded', fromMs: atMs, toMs: atMs }
+}
+
+/** Not before the last thing that is known of it, nor after the last time that anybody told of it. */
+function confused(
+  { told, stale, stoppings, mostSkewMs }: PodLife,
+  { id, createdMs, runs }: TrueSandbox,
+): TrueEnd {
+  const own = [...told, ...stale].filter(({ observed: { sandbox } }) => sandbox?.id === id)
+  const times = [...own.map(({ trueMs }) => trueMs), ...stoppings.map(({ atMs }) => atMs)]
+  const fromMs = Math.max(createdMs, runs.at(-1)?.finishedMs ?? createdMs)
+  return { confidence: 'estimated', fromMs, toMs: Math.max(fromMs, ...times) + 2 * mostSkewMs }
 }
 
 /** By how much a clock was wrong that the meter began with, it may be wrong; no other step of it counts. */
