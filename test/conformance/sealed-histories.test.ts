@@ -18,7 +18,7 @@ import {
   theirBill,
   type ComparableBill,
 } from '../support/python-oracle.ts'
-import { deliver, eventsOf, SealedBills, type Delivery } from '../support/sealed-bills.ts'
+import { deliver, SealedBills, type Delivery } from '../support/sealed-bills.ts'
 
 const never = new AbortController().signal
 const runs = Number(process.env['SPILLWAY_LEDGER_HISTORIES'] ?? 60)
@@ -81,12 +81,7 @@ async function play({ history, delivery }: SealedHistory): Promise<[string[], Se
   const truth = { begun: history.spec, book: bookOf(history) }
   const ran = trueCost(life, intervals, truth)
   const problems = [...disagreements(life, intervals, truth), ...(await live.problems(nowMs, ran))]
-  const events = (await eventsOf(ledger)).map(({ event }) => event)
-  await deliver(
-    late,
-    events.filter(({ fact }) => !('corrects' in fact)),
-    delivery,
-  )
+  await deliver(late, live.told, delivery)
   problems.push(...(await late.problems(nowMs, ran)))
   if (encodeJson((await late.ledger.history(uid, never)).intervals) !== encodeJson(intervals))
     problems.push('in another order it comes to other intervals')

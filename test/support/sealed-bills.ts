@@ -11,15 +11,19 @@ import { walkSealedLog } from './sealed-oracle.ts'
 /** A ledger whose periods are sealed under way, and every promise about them. */
 export class SealedBills {
   readonly ledger: LedgerStore
+  /** All that it was told, in order; the log has neither repetitions nor most heartbeats. */
+  readonly told: UsageEvent[] = []
   /** What was printed of everything up to a seal, when it was made. */
   readonly #printed = new Map<number, string>()
 
   constructor(ledger: LedgerStore) {
-    this.ledger = ledger
-  }
-
-  get count(): number {
-    return this.#printed.size
+    const append = ledger.append.bind(ledger)
+    this.ledger = Object.assign(ledger, {
+      append: async (events: readonly UsageEvent[], signal: AbortSignal) => {
+        this.told.push(...events)
+        return await append(events, signal)
+      },
+    })
   }
 
   /** What is sealed already, or comes before anything, is left as it is. */
@@ -68,7 +72,7 @@ export class SealedBills {
   }
 }
 
-export async function eventsOf(ledger: LedgerStore): Promise<readonly StoredEvent[]> {
+async function eventsOf(ledger: LedgerStore): Promise<readonly StoredEvent[]> {
   return await ledger.events({ afterSeq: 0, limit: 1_000_000 }, never)
 }
 
