@@ -264,6 +264,30 @@ describe('the meter', () => {
     ])
   })
 
+  it('bills a size that was under way from the sandbox that begins at it, when the one before was lost', async () => {
+    await meter.intent(pod, node, never)
+    const nothingRan = { sandbox: first, state: waiting }
+    await meter.record(pod, observe(nothingRan), never)
+    const resources = { requests: { cpu: '4', memory: '8Gi' } }
+    const larger = {
+      metadata: { ...pod.metadata, generation: 2 },
+      spec: { containers: [{ name: 'web', resources }] },
+    }
+    await clock.advance(20_000)
+    await meter.resizing(larger, observe(nothingRan), never)
+    await clock.advance(20_000)
+    await meter.intent(larger, node, never)
+    const second = { id: 's1', createdAtMs: fakeEpochMs + 40_000 }
+    const allocation = {
+      generation: 2,
+      resources: { containers: { web: resources } },
+      inEffectAtMs: second.createdAtMs,
+    }
+    await meter.record(larger, { ...observe({ sandbox: second }), generation: 2, allocation }, never)
+    const { resizes } = await ledger.history(uid, never)
+    expect(resizes).toMatchObject([{ generation: 2, state: 'done', fromMs: second.createdAtMs }])
+  })
+
   it('does not take an earlier sandbox’s end for the end of one in which nothing ran', async () => {
     const second = { id: 's1', createdAtMs: fakeEpochMs + 30_000 }
     await meter.record(pod, observe({ sandbox: first }), never)
