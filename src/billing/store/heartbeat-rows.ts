@@ -127,11 +127,14 @@ export async function podsThatDoNotRun(
 export async function withLastSeen(
   db: Kysely<LedgerSchema>,
   accounts: readonly UsageInterval[],
-): Promise<UsageInterval[]> {
+): Promise<readonly UsageInterval[]> {
   const open = accounts.filter(({ endMs }) => endMs === undefined)
+  if (open.length === 0) return accounts
   const lastSeen = await readHeartbeats(db, [...new Set(open.map(({ podUid }) => podUid))])
   const byKey = Map.groupBy(lastSeen, sandboxKey)
-  return accounts.map((account) => asLastSeen(account, byKey.get(sandboxKey(account)) ?? []))
+  return accounts.map((account) =>
+    account.endMs === undefined ? asLastSeen(account, byKey.get(sandboxKey(account)) ?? []) : account,
+  )
 }
 
 function heartbeatOfRow(row: Selectable<LedgerSchema['heartbeat']>): Heartbeat {

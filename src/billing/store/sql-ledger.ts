@@ -74,12 +74,13 @@ export class SqlLedger {
   }
 
   async history(podUid: PodUid): Promise<PodHistory> {
+    // Before the log, which has by then what of them decides.
     const lastSeen = await readHeartbeats(this.#db, [podUid])
     const events = (await readPodEvents(this.#db, [podUid])).get(podUid) ?? []
     return projectPod(podUid, [...events.map(({ event }) => event), ...lastSeen.map(observedEvent)])
   }
 
-  async intervals({ fromMs, toMs }: Period): Promise<UsageInterval[]> {
+  async intervals({ fromMs, toMs }: Period): Promise<readonly UsageInterval[]> {
     const rows = await this.#db
       .selectFrom('account')
       .select('body')
@@ -95,7 +96,7 @@ export class SqlLedger {
     )
   }
 
-  async openIntervals(): Promise<UsageInterval[]> {
+  async openIntervals(): Promise<readonly UsageInterval[]> {
     return await withLastSeen(this.#db, await readOpenAccounts(this.#db))
   }
 
