@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LedgerStore } from '../../src/billing/ledger.ts'
+import { databaseKind } from '../../src/billing/store/database-kind.ts'
 import type { OpenLedgerOptions } from '../../src/billing/store/open-ledger.ts'
 import { flatDemo } from '../../src/billing/price-books/flat-demo.ts'
+import { parseLedgerPlace } from '../../src/config/ledger.ts'
 import { asPodUid } from '../../src/model/pod-key.ts'
 import type { UsageFact } from '../../src/model/usage.ts'
 import { fakeEpochMs } from '../support/fake-clock.ts'
@@ -109,6 +111,19 @@ export function testLedgerStore(
       const names = (await ledger.openIntervals(never)).map(({ podUid }) => podUid)
       expect(names).toEqual(['A', 'B', 'a', 'b', 'ä'])
       expect((await ledger.intervals(ever, never)).map(({ podUid }) => podUid)).toEqual(names)
+    })
+
+    it('shows whoever reads beside the writer one moment in one call, and the next in the next', async () => {
+      const kind = await databaseKind(parseLedgerPlace(place.url))
+      const beside = await kind.open({ claimant: undefined, besideWriter: true, environment: {} })
+      const told = await beside.snapshot(async () => {
+        const before = await beside.ledger.head()
+        await ledger.append(lifeOf('a', { startMs: start }), never)
+        return [before.seq, (await beside.ledger.head()).seq]
+      })
+      expect(told).toEqual([0, 0])
+      expect(await beside.snapshot(async () => (await beside.ledger.head()).seq)).toBe(2)
+      await beside.close()
     })
 
     it('knows nothing of a Pod that nobody told it of', async () => {
