@@ -10,6 +10,7 @@ import { events, nodes, pods } from '../../src/kube/resources.ts'
 import { parseTimeMs, systemClock } from '../../src/model/clock.ts'
 import { hasCode } from '../../src/model/errors.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
+import { ledgerReadyCondition, ledgerUnavailableTaintKey } from '../../src/model/words.ts'
 import { createNamespace } from '../support/furnished-namespace.ts'
 import { JourneyApp } from '../support/journey-app.ts'
 import { openLedger } from '../support/open-ledger.ts'
@@ -123,11 +124,25 @@ describe('while the PostgreSQL server is dead', () => {
     expect([status?.phase, status?.containerStatuses]).toEqual(['Pending', undefined])
   })
 
+  test('the node says so, and takes nothing new from the scheduler', async () => {
+    await until('it says so', async () => (await ledgerCondition()) === 'False LedgerUnavailable', signal)
+    const isTainted = async (): Promise<boolean> => {
+      const { spec } = await journey.api.get(nodes, { name: 'burst-0' }, signal)
+      return spec?.taints?.some(({ key }) => key === ledgerUnavailableTaintKey) ?? false
+    }
+    await until('it is tainted', isTainted, signal)
+  })
+
   test('and nothing is lost: once it is back, the ledger has all of it with the backend’s own times', async () => {
     const backMs = systemClock.wallMs()
     await server.start()
     await untilPhase('waits', 'Running')
     await until('what ended is closed', async () => (await openPods()).join() === 'stays,waits', signal)
+    await until(
+      'the node says so',
+      async () => (await ledgerCondition())?.startsWith('False') === false,
+      signal,
+    )
     for (const name of ['ends', 'leaves']) {
       const { confidence, endMs = 0 } = await intervalOf(name)
       expect({ name, confidence }).toEqual({ name, confidence: 'exact' })
@@ -196,6 +211,12 @@ describe('a second Spillway', () => {
     }
   }
 })
+
+async function ledgerCondition(): Promise<string | undefined> {
+  const { status } = await journey.api.get(nodes, { name: 'burst-0' }, signal)
+  const found = status?.conditions?.find(({ type }) => type === ledgerReadyCondition)
+  return found && `${found.status} ${found.reason}`
+}
 
 interface Task {
   /** Left out: it runs until it is deleted. */
