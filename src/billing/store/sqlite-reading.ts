@@ -37,11 +37,11 @@ const shortenMs = 100
  */
 export class ReadLog {
   readonly #file: string
-  readonly #database: DatabaseSync
+  readonly #database: Pick<DatabaseSync, 'exec'>
   readonly #longBytes: number
   #bound: number
 
-  constructor(file: string, database: DatabaseSync, longBytes = longLogBytes) {
+  constructor(file: string, database: Pick<DatabaseSync, 'exec'>, longBytes = longLogBytes) {
     this.#file = `${file}-wal`
     this.#database = database
     this.#longBytes = longBytes
@@ -51,10 +51,15 @@ export class ReadLog {
   /** To be called with no transaction open. The bulk is copied while the writer goes on; it waits for what is left of it. */
   shorten(): void {
     if (this.#bytes() < this.#bound) return
-    this.#database.exec('pragma wal_checkpoint(passive)')
-    this.#database.exec(`pragma busy_timeout = ${shortenMs}`)
-    this.#database.exec('pragma wal_checkpoint(truncate)')
-    this.#database.exec('pragma busy_timeout = 5000')
+    try {
+      this.#database.exec('pragma wal_checkpoint(passive)')
+      this.#database.exec(`pragma busy_timeout = ${shortenMs}`)
+      this.#database.exec('pragma wal_checkpoint(truncate)')
+    } catch {
+      // A full or failing disk: the writer meets it, too, and says so. What was read is right all the same.
+    } finally {
+      this.#database.exec('pragma busy_timeout = 5000')
+    }
     // Another process that reads keeps it long: not tried again at once.
     this.#bound = this.#bytes() + this.#longBytes
   }
