@@ -6,7 +6,7 @@ export type RunCommand = (command: string, args: readonly string[], signal: Abor
 
 interface Waiting {
   readonly what: string
-  readonly resolve: () => void
+  readonly resolve: (said: string) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -24,17 +24,38 @@ export class CommandShell {
   #output = ''
 
   /** What was asked for is done before this rejects with the signal's reason: no mount comes after the tidying up. */
-  readonly run: RunCommand = async (command, args, signal) => {
+  readonly run: RunCommand = async (command, args, signal) => void (await this.read(command, args, signal))
+
+  /** As `run`, and answers with what it said. */
+  async read(command: string, args: readonly string[], signal: AbortSignal): Promise<string> {
+    return await this.#carryOut([command, ...args], (line) => `${line} </dev/null`, signal)
+  }
+
+  /** As `run`, with a text for it to read. */
+  async feed(
+    {
+      command,
+      args,
+      input,
+    }: { readonly command: string; readonly args: readonly string[]; readonly input: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#carryOut([command, ...args], (line) => `printf %s ${quoted(input)} | ${line}`, signal)
+  }
+
+  async #carryOut(
+    words: readonly string[],
+    inShell: (line: string) => string,
+    signal: AbortSignal,
+  ): Promise<string> {
     signal.throwIfAborted()
     const shell = (this.#shell ??= this.#start())
-    const what = [command, ...args].join(' ')
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#waiting.push({ what, resolve, reject })
-    shell.stdin.write(
-      `${[command, ...args].map(quoted).join(' ')} </dev/null 2>&1; printf '${mark}%d\\n' $?\n`,
-    )
-    await promise
+    const { promise, resolve, reject } = Promise.withResolvers<string>()
+    this.#waiting.push({ what: words.join(' '), resolve, reject })
+    shell.stdin.write(`${inShell(words.map(quoted).join(' '))} 2>&1; printf '${mark}%d\\n' $?\n`)
+    const said = await promise
     signal.throwIfAborted()
+    return said
   }
 
   /** Ends the shell once the commands given so far are done. */
@@ -74,7 +95,7 @@ export class CommandShell {
       const [said = '', code = ''] = this.#output.slice(0, end).split(mark)
       this.#output = this.#output.slice(end + 1)
       const waiting = this.#waiting.shift()
-      if (code === '0') waiting?.resolve()
+      if (code === '0') waiting?.resolve(said)
       else {
         const message = `${waiting?.what}: ${said.trim() || `exit code ${code}`}`
         waiting?.reject(new SpillwayError('Unavailable', message))

@@ -32,3 +32,31 @@ it('starts anew when the shell has died', async () => {
   await shell.run('true', [], never)
   shell.close()
 })
+
+it('answers with what a command has said, of whatever length', async () => {
+  const shell = new CommandShell()
+  expect(await shell.read('printf', ['%s\\n', 'one', 'two'], never)).toBe('one\ntwo\n')
+  const long = 'x'.repeat(300_000)
+  await shell.feed({ command: 'cat', args: [], input: long }, never)
+  expect(await shell.read('true', [], never)).toBe('')
+  shell.close()
+})
+
+it('feeds a command a text as it is, and tells what it says of it', async () => {
+  const shell = new CommandShell()
+  const odd = `it's %s \\n "odd"\n$HOME`
+  const isOdd = `[ "$(cat)" = "$0" ]`
+  await shell.feed({ command: 'sh', args: ['-c', isOdd, odd], input: odd }, never)
+  const failing = { command: 'sh', args: ['-c', 'cat >&2; exit 3'], input: 'no such rule' }
+  await expect(shell.feed(failing, never)).rejects.toThrow('no such rule')
+  await expect(shell.feed({ command: 'no-such-program', args: [], input: long() }, never)).rejects.toThrow(
+    'not found',
+  )
+  await shell.run('true', [], never)
+  shell.close()
+})
+
+/** More than a pipe holds: nobody reads it. */
+function long(): string {
+  return 'y'.repeat(200_000)
+}
