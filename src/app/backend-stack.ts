@@ -7,6 +7,7 @@ import { BackendWatch } from '../node/backend-watch.ts'
 import { BackendPods } from '../pods/backend-pods.ts'
 import type { PodEventSink } from '../pods/pod-event.ts'
 import type { House } from './house.ts'
+import { nodeDoors } from './node-doors.ts'
 
 /** One backend, and all that stands on it. */
 export interface BackendStack {
@@ -29,6 +30,7 @@ export async function buildBackend(house: House, name: string, signal: AbortSign
     kind: settings?.kind ?? '',
     options: settings?.options,
     owner,
+    doors: nodeDoors(cluster.nodes),
     ...world,
   })
   ground.defer(() => backend.close())

@@ -1,5 +1,6 @@
 import { SpillwayError } from '../model/errors.ts'
 import type { Clock } from '../model/clock.ts'
+import type { KnownDoors } from '../model/node-door.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Backend } from './backend.ts'
 
@@ -14,6 +15,8 @@ export interface BackendSettings {
   /** In [0, 1). */
   readonly random: () => number
   readonly log: Log
+  /** Where the cluster's kubelets answer: nothing for Pods. */
+  readonly doors?: KnownDoors
 }
 
 /**

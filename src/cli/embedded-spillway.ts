@@ -92,6 +92,8 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
           // As the kubelet beside it: shares of a big disk would call it full while gigabytes are free.
           evictionHard: { 'nodefs.available': '1Gi', 'imagefs.available': '1Gi' },
           imageGc: { highThresholdPercent: 100 },
+          // Behind Services without being Pods: the API server and CoreDNS.
+          network: { hostPorts: [`${cluster.ports.apiServer}/TCP`, '53/UDP', '53/TCP'] },
         },
       },
     ],

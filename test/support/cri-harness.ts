@@ -22,6 +22,7 @@ export interface CriHarness extends BackendHarness {
 export async function criHarness(
   runtime: PrivateContainerd,
   options: Partial<CriOptions> = {},
+  more: Pick<CriBackendSettings, 'doors'> = {},
 ): Promise<CriHarness> {
   const instance = `test-${randomUUID().slice(0, 8)}`
   const stateDir = join(runtime.dir, instance)
@@ -33,7 +34,7 @@ export async function criHarness(
     owner: { clusterUid: 'test-cluster', instance },
   }
   const make = (): Promise<Backend> =>
-    createCriBackend({ ...settings, clock: systemClock, log: silentLog(), random: () => 0.5 })
+    createCriBackend({ ...settings, ...more, clock: systemClock, log: silentLog(), random: () => 0.5 })
   let backend = await make()
   return {
     stateDir,

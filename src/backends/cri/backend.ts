@@ -8,6 +8,7 @@ import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import { podRef, type PodUid } from '../../model/pod-key.ts'
 import type { PodObservation } from '../../model/pod-observation.ts'
+import { noDoors, type KnownDoors } from '../../model/node-door.ts'
 import type { BackendUsage, UsageOptions } from '../../model/pod-usage.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type {
@@ -37,6 +38,7 @@ import { keepLogs } from './logs/log-keeper.ts'
 import { loggedAttempt } from './logs/logged-attempt.ts'
 import { readLog } from './logs/read-log.ts'
 import { HostHealth } from './resources/host-health.ts'
+import { openGuard } from './network/open-guard.ts'
 import { hasAppArmor, hasSeLinux, machineCapacity, thisMachine } from './resources/machine.ts'
 import type { Owner } from './marks.ts'
 import { podIpsOf, type SeenContainer } from './pod/observe.ts'
@@ -65,6 +67,8 @@ export interface CriBackendSettings {
   readonly log: Log
   /** In [0, 1). */
   readonly random: () => number
+  /** From which Pods are kept; left out: none are known. */
+  readonly doors?: KnownDoors
 }
 
 /** Pods on a containerd. Rejects with ConfigInvalid; a containerd that is not there is no error until it is asked. */
@@ -81,6 +85,7 @@ export async function createCriBackend(settings: CriBackendSettings): Promise<Ba
   await userNamespaces.load()
   const runtime = new RuntimeInquiry(client)
   const machine = { kernelRelease: release(), hasAppArmor, hasSeLinux }
+  const hostResolvConf = await readOr(options.resolvConf ?? '/etc/resolv.conf', '')
   const tools: CriTools = {
     settings: { ...owner, name, options },
     client,
@@ -98,9 +103,17 @@ export async function createCriBackend(settings: CriBackendSettings): Promise<Ba
     userNamespaces,
     // Fewer leave the CPUs idle while runc and CNI wait; more make the first Pods of a burst wait for the last.
     sandboxGate: new Gate(options.parallelSandboxes ?? 4 * availableParallelism()),
+    network: await openGuard({
+      owner: { ...owner, backend: name },
+      options: options.network ?? {},
+      hostResolvConf,
+      doors: settings.doors ?? noDoors,
+      client,
+      log,
+    }),
     shell: new CommandShell(),
     machine: thisMachine(cgroups.version),
-    hostResolvConf: await readOr(options.resolvConf ?? '/etc/resolv.conf', ''),
+    hostResolvConf,
     clock,
     log,
     random,
@@ -298,6 +311,7 @@ class CriBackend implements Backend {
     await this.#running
     await Promise.all(this.#loops.all().map((loop) => loop.close()))
     await this.#forwarder.close()
+    await this.#tools.network.close()
     this.#tools.client.close()
     this.#tools.shell.close()
   }
@@ -308,10 +322,18 @@ class CriBackend implements Backend {
     this.#life.signal.throwIfAborted()
     if (this.#adopted) return
     // Not by the caller's signal: who asks meanwhile shares the answer.
-    await Promise.all([this.#loops.relist(this.#life.signal), this.#tools.runtime.ask(this.#life.signal)])
+    await Promise.all([this.#relist(this.#life.signal), this.#tools.runtime.ask(this.#life.signal)])
     signal.throwIfAborted()
     this.#adopted = true
     this.#running ??= this.#follow()
+  }
+
+  async #relist(signal: AbortSignal): Promise<void> {
+    await this.#loops.relist(signal)
+    await this.#tools.network.follow(
+      this.#loops.all().flatMap(({ picture }) => picture.sandboxes),
+      signal,
+    )
   }
 
   #follow(): Promise<unknown> {
@@ -323,7 +345,7 @@ class CriBackend implements Backend {
           log.warn({ id, error: errorMessage(error) }, 'what has ended could not be looked at')
       })
     }
-    const relist = (inner: AbortSignal): Promise<void> => this.#loops.relist(inner)
+    const relist = (inner: AbortSignal): Promise<void> => this.#relist(inner)
     return Promise.all([
       followRuntime({ client, clock, log, random, onEnded, relist, relistEveryMs: relistMs }, signal),
       keepLogs(this.#tools, () => this.#loops.all(), signal),

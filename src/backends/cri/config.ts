@@ -2,6 +2,7 @@ import { Type, type Static, type TString } from 'typebox'
 import { validate } from '../../config/validate.ts'
 import { sysctlNamespace } from '../../lifecycle/sysctls.ts'
 import type { Owner } from './marks.ts'
+import { networkOptionsSchema, networkProblems } from './network/network-options.ts'
 import { evictionSignals } from './resources/thresholds.ts'
 
 /** What a Pod can be let at of the machine and of the Pods beside it. Each breaks their isolation. */
@@ -146,6 +147,7 @@ export const criOptionsSchema = Type.Object(
         },
       ),
     ),
+    network: Type.Optional(networkOptionsSchema),
     resolvConf: Type.Optional(
       Type.String({ pattern: '^/', description: 'Default DNS settings of Pods. Default /etc/resolv.conf.' }),
     ),
@@ -162,7 +164,12 @@ export const defaultImageGc = { highThresholdPercent: 85, lowThresholdPercent: 8
 export function criOptionProblems(options: unknown, prefix: string): string[] {
   const problems = validate(criOptionsSchema, options, prefix)
   if (problems.length > 0) return problems
-  return [...imageGcProblems(options as CriOptions, prefix), ...sysctlProblems(options as CriOptions, prefix)]
+  const { network = {} } = options as CriOptions
+  return [
+    ...imageGcProblems(options as CriOptions, prefix),
+    ...sysctlProblems(options as CriOptions, prefix),
+    ...networkProblems(network, `${prefix}.network`),
+  ]
 }
 
 function imageGcProblems({ imageGc = {} }: CriOptions, prefix: string): string[] {

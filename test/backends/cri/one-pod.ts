@@ -7,6 +7,7 @@ import { DiskReserve } from '../../../src/backends/cri/disk-reserve.ts'
 import { Gate } from '../../../src/backends/cri/gate.ts'
 import { Images } from '../../../src/backends/cri/images/images.ts'
 import { PullRecords } from '../../../src/backends/cri/images/pull-records.ts'
+import { openNetwork } from '../../../src/backends/cri/network/network-guard.ts'
 import { podPaths } from '../../../src/backends/cri/paths.ts'
 import { AttemptNotes } from '../../../src/backends/cri/pod/attempt-notes.ts'
 import type { CriTools, PodHandle } from '../../../src/backends/cri/pod/pod-context.ts'
@@ -90,6 +91,7 @@ export class OnePod {
       store,
       reserve: new DiskReserve(stateDir),
       sandboxGate: new Gate(1),
+      network: openNetwork,
       userNamespaces: new UserNamespaces(store),
       shell: new CommandShell(),
       machine: thisMachine(2),

@@ -27,6 +27,7 @@ export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<v
       // Also one that is not ready: its making may have been broken off (its caller was killed), and then containerd
       // shows it so while its address is still taken, which the stop gives back. On a stopped one it does nothing.
       await tools.client.stopSandbox(id, signal)
+      tools.network.release(id)
       await picture.lookAtSandbox(id, signal)
     }),
   )

@@ -11,6 +11,7 @@ import type { CriSettings } from '../config.ts'
 import type { DiskReserve } from '../disk-reserve.ts'
 import type { Gate } from '../gate.ts'
 import type { Images } from '../images/images.ts'
+import type { NetworkGuard } from '../network/network-guard.ts'
 import type { Machine } from '../resources/machine.ts'
 import type { PodPaths } from '../paths.ts'
 import type { PodStore } from './pod-store.ts'
@@ -31,6 +32,7 @@ export interface CriTools {
   /** For the end of the Pod that fills the disk. */
   readonly reserve: DiskReserve
   readonly sandboxGate: Gate
+  readonly network: NetworkGuard
   readonly userNamespaces: UserNamespaces
   /** For mount and umount. */
   readonly shell: CommandShell

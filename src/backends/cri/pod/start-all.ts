@@ -1,4 +1,5 @@
 import type { ContainerStart } from '../../../lifecycle/pod-actions.ts'
+import { errorMessage, SpillwayError } from '../../../model/errors.ts'
 import type { PodHandle } from './pod-context.ts'
 import type { PodSupport } from './pod-support.ts'
 import { removeOldAttempts, startContainer } from './start-container.ts'
@@ -20,7 +21,7 @@ export interface StartAllInput extends PodHandle {
 export async function startAll(input: StartAllInput, signal: AbortSignal): Promise<void> {
   const { support, starts, waits, onStarted, onFailed } = input
   const { pod, sources } = support
-  const volumes = await support.volumes(waits)
+  const [volumes] = await Promise.all([support.volumes(waits), isolate(input, signal)])
   for (const { name, attempt, backoffMs } of starts) {
     if (waits.aborted) return
     const planned = plannedContainers(pod).find(({ plan }) => plan.name === name)
@@ -38,4 +39,19 @@ export async function startAll(input: StartAllInput, signal: AbortSignal): Promi
   }
   // Behind the hot path: what only keeps the disk tidy.
   for (const { name } of starts) await removeOldAttempts(input, name, signal)
+}
+
+/** Nothing of the Pod runs before what it sends is held to our rules. */
+async function isolate({ tools, picture }: StartAllInput, signal: AbortSignal): Promise<void> {
+  const sandbox = picture.current
+  // One that is lost meanwhile is told of by whoever makes the container.
+  if (sandbox?.state !== 'SANDBOX_READY') return
+  try {
+    await tools.network.admit(sandbox, signal)
+  } catch (error) {
+    if (signal.aborted || picture.current?.state !== 'SANDBOX_READY') throw error
+    const code = error instanceof SpillwayError ? error.code : 'Unavailable'
+    const message = `Failed to isolate pod sandbox: ${errorMessage(error)}`
+    throw new SpillwayError(code, message, { reason: 'FailedCreatePodSandBox', cause: error })
+  }
 }

@@ -69,6 +69,7 @@ async function makeSandbox(
   if (pod.spec?.hostUsers === false) await takeUserNamespace(start, handler)
   const config = configOfSandbox(start, attempt, tell)
   await Promise.all([
+    pod.spec?.hostNetwork ? undefined : tools.network.prepare(signal),
     mkdir(paths.logDir, { recursive: true, mode: 0o755 }),
     tools.cgroups.ensure(ref.uid, podCgroupLimits(pod)),
   ])

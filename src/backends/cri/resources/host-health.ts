@@ -5,7 +5,7 @@ import { bad, diskHealth, memoryHealth, pidHealth, runtimeHealth, type Disk } fr
 import { defaultThresholds, type Thresholds } from './thresholds.ts'
 
 export interface HostHealthOptions {
-  readonly tools: Pick<CriTools, 'runtime' | 'settings'>
+  readonly tools: Pick<CriTools, 'network' | 'runtime' | 'settings'>
   /** Of images; undefined when the runtime does not tell. */
   readonly imageDisk: (signal: AbortSignal) => Promise<string | undefined>
 }
@@ -39,11 +39,19 @@ export class HostHealth {
   async #ask(signal: AbortSignal): Promise<Pick<BackendHealth, 'runtime' | 'network' | 'runtimeVersion'>> {
     try {
       const { status, facts } = await this.#options.tools.runtime.ask(signal)
-      return { ...runtimeHealth(status), runtimeVersion: facts.version }
+      return { ...this.#withNetwork(runtimeHealth(status)), runtimeVersion: facts.version }
     } catch (error) {
       const lost = bad('RuntimeUnreachable', errorMessage(error))
       return { runtime: lost, network: lost, runtimeVersion: 'containerd://unknown' }
     }
+  }
+
+  /** The runtime's network may be ready where ours is not. */
+  #withNetwork(found: ReturnType<typeof runtimeHealth>): ReturnType<typeof runtimeHealth> {
+    const { trouble } = this.#options.tools.network
+    return trouble === undefined || !found.network.ok
+      ? found
+      : { ...found, network: bad('PodsNotIsolated', trouble) }
   }
 
   /** Where images lie is known once the runtime has been asked; a runtime that does not answer fills no disk. */

@@ -105,6 +105,12 @@ export class CriClient {
     return (await this.#call<{ status: SandboxStatus }>('PodSandboxStatus', { podSandboxId }, signal)).status
   }
 
+  /** What the runtime tells beyond the status, each as JSON: `info` of containerd has the result of its CNI plugins. */
+  async sandboxInfo(podSandboxId: string, signal: AbortSignal): Promise<StringMap> {
+    const request = { podSandboxId, verbose: true }
+    return (await this.#call<{ info: StringMap }>('PodSandboxStatus', request, signal)).info
+  }
+
   async listSandboxes(labelSelector: StringMap, signal: AbortSignal): Promise<readonly SandboxItem[]> {
     const request = { filter: { labelSelector } }
     return (await this.#call<{ items: SandboxItem[] }>('ListPodSandbox', request, signal)).items

@@ -33,10 +33,14 @@ export interface SandboxStatus {
   readonly annotations: StringMap
   /** Left out by runtimes of old: they have one. */
   readonly runtimeHandler?: string
+  /** Left out by what a test makes up; null from a runtime that does not tell. */
+  readonly linux?: {
+    readonly namespaces: { readonly options: Pick<NamespaceOptions, 'network'> | null } | null
+  } | null
 }
 
-/** What ListPodSandbox says: no addresses. */
-export type SandboxItem = Omit<SandboxStatus, 'network'>
+/** What ListPodSandbox says: no addresses, no namespaces. */
+export type SandboxItem = Omit<SandboxStatus, 'network' | 'linux'>
 
 export type ContainerStateName =
   'CONTAINER_CREATED' | 'CONTAINER_RUNNING' | 'CONTAINER_EXITED' | 'CONTAINER_UNKNOWN'

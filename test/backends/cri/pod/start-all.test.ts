@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openNetwork, type NetworkGuard } from '../../../../src/backends/cri/network/network-guard.ts'
 import { PodSupport } from '../../../../src/backends/cri/pod/pod-support.ts'
 import { startAll, type StartAllInput } from '../../../../src/backends/cri/pod/start-all.ts'
-import { errorMessage } from '../../../../src/model/errors.ts'
+import { errorMessage, SpillwayError } from '../../../../src/model/errors.ts'
 import type { Pod } from '../../../../src/model/kubernetes.ts'
 import { aContainer, aPod } from '../../../support/builders.ts'
 import { FakeSources } from '../fake-sources.ts'
@@ -31,8 +32,14 @@ afterEach(async () => {
   await pod.close()
 })
 
-async function start(of: Pod = ofThree, wanted: readonly string[] = names, attempt = 0): Promise<void> {
-  const input = { ...pod.handle, pod: of, sources, adopting: false, isStopping: () => false }
+async function start(
+  of: Pod = ofThree,
+  wanted: readonly string[] = names,
+  attempt = 0,
+  network: NetworkGuard = openNetwork,
+): Promise<void> {
+  const handle = { ...pod.handle, tools: { ...pod.handle.tools, network } }
+  const input = { ...handle, pod: of, sources, adopting: false, isStopping: () => false }
   support = new PodSupport({ ...input, onChange: () => {}, onSourceChange: () => {} })
   const starts: StartAllInput['starts'] = wanted.map((name) => ({
     name,
@@ -44,7 +51,7 @@ async function start(of: Pod = ofThree, wanted: readonly string[] = names, attem
     onStarted: (name: string) => void said.push(`${name} started`),
     onFailed: (name: string, error: unknown) => void said.push(`${name}: ${errorMessage(error)}`),
   }
-  await startAll({ ...pod.handle, support, starts, waits: waits.signal, ...steps }, signal)
+  await startAll({ ...handle, support, starts, waits: waits.signal, ...steps }, signal)
 }
 
 function started(): string[] {
@@ -52,6 +59,24 @@ function started(): string[] {
 }
 
 describe('the containers of a Pod', () => {
+  it('are not made before what their sandbox sends is held to our rules, and none where it cannot be', async () => {
+    const admitted: string[] = []
+    const network: NetworkGuard = { ...openNetwork, admit: async ({ id }) => void admitted.push(id) }
+    pod.runtime.before = (call) => void (call.startsWith('create') && expect(admitted).toEqual(['sandbox-0']))
+    await start(ofThree, names, 0, network)
+    expect(started()).toHaveLength(3)
+    support.close()
+    const refusing = {
+      ...openNetwork,
+      admit: () => Promise.reject(new SpillwayError('Unavailable', 'no nft')),
+    }
+    await expect(start(ofThree, names, 1, refusing)).rejects.toMatchObject({
+      message: 'Failed to isolate pod sandbox: no nft',
+      reason: 'FailedCreatePodSandBox',
+    })
+    expect(started()).toHaveLength(3)
+  })
+
   it('are started in their order, one after the other, and each is told of when it runs', async () => {
     pod.runtime.before = (call) => void (call.startsWith('create') && said.push(call))
     await start()

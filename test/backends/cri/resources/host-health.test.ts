@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { CriOptions } from '../../../../src/backends/cri/config.ts'
+import { openNetwork } from '../../../../src/backends/cri/network/network-guard.ts'
 import { HostHealth } from '../../../../src/backends/cri/resources/host-health.ts'
 import { RuntimeInquiry } from '../../../../src/backends/cri/runtime/runtime-facts.ts'
 import { FakeRuntime } from '../fake-runtime.ts'
@@ -35,19 +36,35 @@ const roomy = {
 interface Setting {
   readonly imageDisk?: () => Promise<string | undefined>
   readonly others?: CriOptions['evictionHard']
+  /** Of the guard of the network. */
+  readonly trouble?: string
 }
 
 function health(
   thresholds: CriOptions['evictionHard'],
-  { imageDisk = async () => undefined, others = roomy }: Setting = {},
+  { imageDisk = async () => undefined, others = roomy, trouble }: Setting = {},
 ): HostHealth {
   const evictionHard = { ...others, ...thresholds }
   const options = { socket: '/none', stateDir, cgroupParent: '/spillway', evictionHard }
   const settings = { name: 'cri', clusterUid: 'test-cluster', instance: 'test', options }
-  return new HostHealth({ tools: { settings, runtime: new RuntimeInquiry(runtime.client) }, imageDisk })
+  const tools = {
+    settings,
+    runtime: new RuntimeInquiry(runtime.client),
+    network: { ...openNetwork, trouble },
+  }
+  return new HostHealth({ tools, imageDisk })
 }
 
 describe('the health of a host', () => {
+  it('is bad of its network where Pods cannot be isolated, though the runtime’s is ready', async () => {
+    const trouble = 'Pods cannot be isolated: nft: not found'
+    expect((await health({}, { trouble }).check(signal)).network).toEqual({
+      ok: false,
+      reason: 'PodsNotIsolated',
+      message: trouble,
+    })
+  })
+
   it('is good where there is enough of everything', async () => {
     expect(await health({}).check(signal)).toMatchObject({
       runtime: { ok: true, reason: 'RuntimeReady' },

@@ -1,0 +1,70 @@
+import type { SandboxStatus, StringMap } from '../runtime/cri-types.ts'
+
+/** How a sandbox hangs on the machine's network: the end of its wire that the machine has, and who it is at that wire. */
+export interface SandboxLink {
+  readonly sandboxId: string
+  /** As in `vethd2f3a1`; on the machine. */
+  readonly hostInterface: string
+  /** Whether that is a port of a bridge, whose frames then pass the bridge before they are the machine's. */
+  readonly bridged: boolean
+  /** Of the sandbox's end. Left out: the CNI plugin does not tell. */
+  readonly mac?: string
+  readonly addresses: readonly string[]
+}
+
+/** What the machine has of an interface. `port` of a bridge; `captive` of something whose traffic our rules do not see. */
+export type InterfaceKind = 'bridge' | 'port' | 'captive' | 'free' | 'none'
+
+/** An interface in the result of the CNI plugins, as containerd keeps it. */
+interface CniInterface {
+  readonly Mac?: string
+  /** Of the network namespace that it is in; empty: the machine's. */
+  readonly Sandbox?: string
+}
+
+const podInterface = 'eth0'
+
+/** Whether the sandbox has the machine's own network, and so nothing of its own to be isolated. */
+export function isOnHostNetwork({ linux }: SandboxStatus): boolean {
+  return linux?.namespaces?.options?.network === 'NODE'
+}
+
+/**
+ * Read from the runtime's detailed answer about a sandbox; undefined while it names no interface, or none that is left.
+ * Of several on the machine the bridge is passed over: the plugin of that name lists it beside the Pod's own.
+ */
+export function sandboxLink(
+  status: SandboxStatus,
+  info: StringMap,
+  kinds: ReadonlyMap<string, InterfaceKind>,
+): SandboxLink | undefined {
+  const ends = hostInterfaces(info)
+    .map((name) => ({ name, kind: kinds.get(name) ?? 'none' }))
+    .filter(({ kind }) => kind !== 'bridge' && kind !== 'none')
+  const [end, ...others] = ends
+  if (!end || end.kind === 'captive' || others.length > 0) return undefined
+  const addresses = [status.network?.ip, ...(status.network?.additionalIps ?? []).map(({ ip }) => ip)]
+  const interfaces = cniInterfaces(info)
+  const mac = interfaces[podInterface]?.Mac?.toLowerCase()
+  return {
+    sandboxId: status.id,
+    hostInterface: end.name,
+    bridged: end.kind === 'port',
+    ...(mac && { mac }),
+    addresses: addresses.filter((address) => address !== undefined && address !== '') as string[],
+  }
+}
+
+/** Those that the CNI plugins have made, or used, on the machine. */
+export function hostInterfaces(info: StringMap): readonly string[] {
+  return Object.entries(cniInterfaces(info))
+    .filter(([, { Sandbox }]) => !Sandbox)
+    .map(([name]) => name)
+}
+
+function cniInterfaces(info: StringMap): Readonly<Record<string, CniInterface>> {
+  const parsed = JSON.parse(info['info'] ?? '{}') as {
+    readonly cniResult?: { readonly Interfaces?: Readonly<Record<string, CniInterface>> | null } | null
+  }
+  return parsed.cniResult?.Interfaces ?? {}
+}

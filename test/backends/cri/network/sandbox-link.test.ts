@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest'
+import {
+  hostInterfaces,
+  isOnHostNetwork,
+  sandboxLink,
+  type InterfaceKind,
+} from '../../../../src/backends/cri/network/sandbox-link.ts'
+import { sandbox } from '../seen.ts'
+
+const status = sandbox(0, { network: { ip: '10.245.0.11', additionalIps: [{ ip: 'fd00::11' }] } })
+
+function info(
+  interfaces: Readonly<Record<string, { readonly Mac?: string; readonly Sandbox?: string }>> | null,
+) {
+  return { info: JSON.stringify({ pid: 7, cniResult: { Interfaces: interfaces } }) }
+}
+
+function kinds(of: Readonly<Record<string, InterfaceKind>>): ReadonlyMap<string, InterfaceKind> {
+  return new Map(Object.entries(of))
+}
+
+const inPod = '/var/run/netns/cni-1'
+const ofBridgePlugin = info({
+  spill0: { Mac: '02:00:00:00:00:01' },
+  veth1: { Mac: '02:00:00:00:00:02', Sandbox: '' },
+  eth0: { Mac: 'AA:00:00:00:00:03', Sandbox: inPod },
+  lo: { Sandbox: inPod },
+})
+
+describe('how a sandbox hangs on the network', () => {
+  it('is by a port of a bridge with CNI’s bridge plugin', () => {
+    expect(hostInterfaces(ofBridgePlugin)).toEqual(['spill0', 'veth1'])
+    expect(sandboxLink(status, ofBridgePlugin, kinds({ spill0: 'bridge', veth1: 'port' }))).toEqual({
+      sandboxId: status.id,
+      hostInterface: 'veth1',
+      bridged: true,
+      mac: 'aa:00:00:00:00:03',
+      addresses: ['10.245.0.11', 'fd00::11'],
+    })
+  })
+
+  it('is by an interface of the machine with a plugin that routes, which may not tell the hardware address', () => {
+    const told = info({ cali1: {} })
+    expect(sandboxLink(status, told, kinds({ cali1: 'free' }))).toEqual({
+      sandboxId: status.id,
+      hostInterface: 'cali1',
+      bridged: false,
+      addresses: ['10.245.0.11', 'fd00::11'],
+    })
+  })
+
+  it.each([
+    ['the plugin names no interface', info({}), {}],
+    ['the plugin tells nothing', info(null), {}],
+    ['the runtime tells nothing', {}, {}],
+    ['it is gone', ofBridgePlugin, { spill0: 'bridge', veth1: 'none' }],
+    ['what it hangs on is unknown to our rules', ofBridgePlugin, { spill0: 'bridge', veth1: 'captive' }],
+    ['there are two', info({ veth1: {}, veth2: {} }), { veth1: 'free', veth2: 'free' }],
+  ] as const)('is not known where %s', (_why, told, of) => {
+    expect(sandboxLink(status, told, kinds(of))).toBeUndefined()
+  })
+
+  it('is the machine’s own network where the runtime says so', () => {
+    const on = (network: 'NODE' | 'POD') => ({ ...status, linux: { namespaces: { options: { network } } } })
+    expect(isOnHostNetwork(on('NODE'))).toBe(true)
+    expect(isOnHostNetwork(on('POD'))).toBe(false)
+    expect(isOnHostNetwork(status)).toBe(false)
+    expect(isOnHostNetwork({ ...status, linux: null })).toBe(false)
+  })
+})
