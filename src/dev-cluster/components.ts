@@ -26,6 +26,7 @@ export type BinaryName =
   | 'loopback'
   | 'host-local'
   | 'portmap'
+  | 'bandwidth'
   | 'registry'
   | 'coredns'
   | 'metrics-server'
@@ -204,6 +205,7 @@ const cniPlugins: Component = {
         { name: 'loopback', package: `${pluginsModule}/plugins/main/loopback` },
         { name: 'host-local', package: `${pluginsModule}/plugins/ipam/host-local` },
         { name: 'portmap', package: `${pluginsModule}/plugins/meta/portmap` },
+        { name: 'bandwidth', package: `${pluginsModule}/plugins/meta/bandwidth` },
       ],
     },
   ],

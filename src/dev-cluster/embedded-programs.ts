@@ -48,7 +48,7 @@ export interface EmbeddedPrograms {
 export const embeddedBinaries: readonly BinaryName[] = [
   ...controlPlaneComponents,
   ...(['kubelet', 'kube-proxy', 'containerd', 'ctr', 'containerd-shim-runc-v2'] as const),
-  ...(['bridge', 'loopback', 'host-local', 'portmap', 'registry', 'coredns'] as const),
+  ...(['bridge', 'loopback', 'host-local', 'portmap', 'bandwidth', 'registry', 'coredns'] as const),
 ]
 
 /** Writes certificates, kubeconfigs and configuration files of every component. */

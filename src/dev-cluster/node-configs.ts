@@ -69,7 +69,7 @@ ${gvisor ? gvisorRuntime(gvisor, `${runtime}.containerd`, gvisorConfigFile(conta
 
 /** Folders of the CNI plugins. */
 export function cniBinDirs(binaries: ReadonlyMap<BinaryName | 'runc', string>): readonly string[] {
-  const plugins = ['bridge', 'loopback', 'host-local', 'portmap'] as const
+  const plugins = ['bridge', 'loopback', 'host-local', 'portmap', 'bandwidth'] as const
   return [...new Set(plugins.map((name) => dirname(required(binaries, name))))]
 }
 
@@ -94,6 +94,8 @@ export function cniConflist(containerd: ContainerdLayout): object {
         },
       },
       { type: 'portmap', backend: 'nftables', capabilities: { portMappings: true } },
+      // By the annotations kubernetes.io/ingress-bandwidth and egress-bandwidth, which containerd passes on.
+      { type: 'bandwidth', capabilities: { bandwidth: true } },
     ],
   }
 }

@@ -87,6 +87,7 @@ describe('the build plan', () => {
       'loopback',
       'host-local',
       'portmap',
+      'bandwidth',
     ])
   })
 

@@ -66,7 +66,7 @@ async function nftTables(): Promise<string[]> {
   const { stdout } = await run('nft', ['list', 'tables'])
   return stdout
     .split('\n')
-    .filter((line) => / (spillway|kube-proxy|cni_hostport)$/.test(line))
+    .filter((line) => / (spillway(-\S+)?|kube-proxy|cni_hostport)$/.test(line))
     .map((line) => `nft ${line}`)
 }
 

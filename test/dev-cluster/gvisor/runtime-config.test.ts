@@ -6,7 +6,15 @@ import { containerdConfig } from '../../../src/dev-cluster/node-configs.ts'
 
 const { virtualContainerd: containerd } = clusterLayout('test', 1)
 const ours: readonly (BinaryName | 'runc')[] = [
-  ...(['runc', 'containerd-shim-runc-v2', 'bridge', 'loopback', 'host-local', 'portmap'] as const),
+  ...([
+    'runc',
+    'containerd-shim-runc-v2',
+    'bridge',
+    'loopback',
+    'host-local',
+    'portmap',
+    'bandwidth',
+  ] as const),
 ]
 const gvisors: readonly BinaryName[] = ['runsc', 'containerd-shim-runsc-v1']
 
