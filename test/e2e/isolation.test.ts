@@ -92,6 +92,30 @@ describe.skipIf(missingForContainerd().length > 0)('rules of isolation, in the k
     })
   })
 
+  it('is heard under no other address where CNI’s bandwidth plugin redirects what it sends, either', async () => {
+    await begin(podNames)
+    // What that plugin does for the annotation kubernetes.io/egress-bandwidth; such packets pass no hook of family netdev.
+    await network.run(
+      'machine',
+      `ip link add ifb-one type ifb; ip link set ifb-one up; tc qdisc add dev wire-one ingress
+       tc filter add dev wire-one parent ffff: protocol all u32 match u32 0 0 action mirred egress redirect dev ifb-one`,
+    )
+    const { address } = network.pod('two')
+    const [own, foreign] = [
+      await network.received('two', network.pod('one').address),
+      await network.received('two', stranger),
+    ]
+    await network.run(
+      'one',
+      `ip address add ${stranger}/32 dev eth0; busybox ping -c 1 -W 1 -I ${stranger} ${address} || true
+       ip address delete ${stranger}/32 dev eth0; busybox ping -c 1 -W 2 ${address}`,
+    )
+    expect(await network.received('two', network.pod('one').address)).toBe(own + 1)
+    expect(await network.received('two', stranger)).toBe(foreign)
+    expect(await network.run('machine', 'tc -s qdisc show dev ifb-one')).not.toContain('Sent 0 bytes')
+    await network.run('machine', 'tc qdisc delete dev wire-one ingress; ip link delete ifb-one')
+  })
+
   it('is told at once what it may not reach, and does not wait', async () => {
     await begin(podNames)
     for (const [address, port] of [
