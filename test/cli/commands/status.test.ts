@@ -13,6 +13,7 @@ function lastLine(ledger: LedgerView): string {
     nodes: [],
     pods: [],
     spendPerHour: [],
+    ledgerTrouble: '',
     ledger,
   }
   return formatStatus(status).trimEnd().split('\n').at(-1) ?? ''
