@@ -61,8 +61,12 @@ async function starts(watch: PodWatch, client: CriClient, signal: AbortSignal) {
       const [timeline] = await watch.until([name], ({ readyMs }) => readyMs !== undefined, signal)
       await watch.remove([name], signal)
       const floor = await floorMs({ client, handler, name, clock: systemClock }, signal)
+      const ready = (timeline?.readyMs ?? NaN) - (timeline?.boundMs ?? NaN)
+      process.stderr.write(
+        `round ${round}, ${handler}: floor ${floor.toFixed(0)} ms, Ready ${ready.toFixed(0)} ms\n`,
+      )
       if (round === 0) continue
-      readies.get(handler)?.push((timeline?.readyMs ?? NaN) - (timeline?.boundMs ?? NaN))
+      readies.get(handler)?.push(ready)
       floors.get(handler)?.push(floor)
     }
   }

@@ -2,7 +2,7 @@ import { assertNever } from './assert.ts'
 import type { Container, Pod, ResourceRequirements } from './kubernetes.ts'
 import type { DemandRule, Size, SteppedSpecs } from './price-book.ts'
 import { parseBytes, parseCpuMillis } from './quantity.ts'
-import { isSidecar, podRequests, type Resources } from './resources.ts'
+import { isSidecar, parseResources, podRequests, type Resources } from './resources.ts'
 import type { Demand } from './spec.ts'
 
 /** What a Pod asks for, and how that was found. */
@@ -118,22 +118,38 @@ export function statedSize(
 /**
  * Per resource the larger of the sum of requests and the largest single limit; init containers by themselves in the
  * same way, "the larger value is used": per resource here, which the page leaves open. Sidecars run with the
- * containers, so they count with them; what the Pod states as a whole takes the place of the sum.
+ * containers, so they count with them; what the Pod states as a whole takes the place of the sum. The overhead of its
+ * RuntimeClass, of which the page says nothing, comes on top, as in all that Kubernetes counts.
  */
 function tencentDemand(pod: Pod): FoundDemand {
-  const { containers = [], initContainers = [], resources } = pod.spec ?? {}
+  const { containers = [], initContainers = [], resources, overhead } = pod.spec ?? {}
+  const sandbox = parseResources(overhead)
   const running = groupDemand([...containers, ...initContainers.filter(isSidecar)])
   const init = groupDemand(initContainers.filter((container) => !isSidecar(container)))
   const whole = resources ? groupDemand([{ name: '', resources }]) : undefined
   return {
     demand: {
-      cpuMillis: whole?.cpuMillis || larger(running.cpuMillis, init.cpuMillis),
-      memoryMiB: toMiB(whole?.memoryBytes || larger(running.memoryBytes, init.memoryBytes)),
+      cpuMillis: onTop(whole?.cpuMillis || larger(running.cpuMillis, init.cpuMillis), sandbox.cpuMillis),
+      memoryMiB: toMiB(
+        onTop(whole?.memoryBytes || larger(running.memoryBytes, init.memoryBytes), sandbox.memoryBytes),
+      ),
       gpus: larger(running.gpus, init.gpus),
     },
-    notes: [],
+    notes: overhead ? [`with the overhead of its RuntimeClass: ${listOf(overhead)}`] : [],
     says: 'asked for, as the larger of all requests together and the largest limit: ',
   }
+}
+
+/** Of what is not asked for the table has a size of its own, which is more than a sandbox takes. */
+function onTop(asked: bigint, extra: bigint): bigint {
+  return asked === 0n ? 0n : asked + extra
+}
+
+/** `cpu 10m, memory 48Mi`. */
+function listOf(resources: Readonly<Record<string, string>>): string {
+  return Object.entries(resources)
+    .map(([name, amount]) => `${name} ${amount}`)
+    .join(', ')
 }
 
 function groupDemand(containers: readonly Container[]): {

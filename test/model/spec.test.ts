@@ -40,6 +40,18 @@ describe('sizes by Tencent’s rules', () => {
     expect(tencent(podOf([half, half]))).toBe('36 cores, 160 GiB, 4 × V100')
   })
 
+  it('counts the overhead of a RuntimeClass, but not in place of what is not asked for', () => {
+    const overhead = { cpu: '10m', memory: '48Mi' }
+    const asks = container({ cpu: '500m', memory: '1Gi' })
+    expect(tencent(podOf([asks]))).toBe('0.5 cores, 1 GiB')
+    expect(tencent(podOf([asks], { overhead }))).toBe('1 core, 2 GiB')
+    expect(tencent(podOf([container({})], { overhead }))).toBe('1 core, 2 GiB')
+    expect(chooseSpec(podOf([asks], { overhead }), tencentEksIntl).steps.slice(0, 2)).toEqual([
+      'with the overhead of its RuntimeClass: cpu 10m, memory 48Mi',
+      'asked for, as the larger of all requests together and the largest limit: 0.51 cores, 1072 MiB',
+    ])
+  })
+
   it.each([
     ['100m', '128Mi', '0.25 cores, 512 MiB', '0.0082098'],
     ['250m', '3Gi', '0.5 cores, 3 GiB', '0.0313452'],

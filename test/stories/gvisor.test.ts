@@ -43,7 +43,9 @@ test('its sandbox is counted in what it asks for, and in the size that it is bil
   const billed = async () =>
     (await readBill(told.current)).pods?.find(({ podUid }) => podUid === sealedPod?.metadata?.uid)
   await until('it is on the bill', async () => (await billed())?.steps.length !== undefined)
-  expect((await billed())?.steps[0]).toContain('0.81 cores')
+  const steps = (await billed())?.steps.join('\n') ?? ''
+  expect(steps).toContain('with the overhead of its RuntimeClass: cpu 10m, memory 48Mi')
+  expect(steps).toContain('0.81 cores, 176 MiB')
 })
 
 test('what it uses is told without figures that nobody measured', async () => {

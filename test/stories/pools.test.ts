@@ -6,6 +6,7 @@ import type { Pod, PodSpec } from '../../src/model/kubernetes.ts'
 import type { VirtualNodePool } from '../../src/model/virtual-node-pool.ts'
 import { CriWitness } from '../support/cri-witness.ts'
 import { runSpillway, type SpillwayResult } from '../support/run-spillway.ts'
+import { storyHandler } from '../support/shared-cluster.ts'
 import { isReady, story } from '../support/story.ts'
 import { readBill } from '../support/true-times.ts'
 import { outByHand, scriptPod } from '../support/story-manifests.ts'
@@ -25,7 +26,13 @@ afterAll(async () => {
 describe('a pool that people make while Spillway runs', () => {
   test('has nodes on which Pods run and are reached, with certificates of their own', async () => {
     const { api, signal, until, kubectl } = told.current
-    const spec = { backend: 'local', replicas: 2, priceBook: 'flat-demo', labels: { tale: 'yes' } }
+    const spec = {
+      backend: 'local',
+      replicas: 2,
+      priceBook: 'flat-demo',
+      labels: { tale: 'yes' },
+      sandboxHandler: storyHandler,
+    }
     const object = {
       apiVersion: 'spillway.dev/v1alpha1',
       kind: 'VirtualNodePool',

@@ -34,7 +34,8 @@ const never = new AbortController().signal
  * Stories are mostly about something else than sandboxes, and quicker on runc. With `SPILLWAY_STORY_HANDLER=runsc` all of
  * them are played on gVisor: docs/sandboxes.md lists what then differs.
  */
-export const storySandbox = process.env['SPILLWAY_STORY_HANDLER'] === 'runsc' ? 'gvisor' : 'runc'
+export const storyHandler = process.env['SPILLWAY_STORY_HANDLER'] === 'runsc' ? 'runsc' : 'runc'
+export const storySandbox = storyHandler === 'runsc' ? 'gvisor' : 'runc'
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   // Given by hand, a cluster that is running is used and left.

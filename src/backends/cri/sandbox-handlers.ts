@@ -1,7 +1,8 @@
 import { sealedHandler } from '../../lifecycle/pod-sandbox.ts'
 import { lacksOf } from '../../lifecycle/sandbox-lacks.ts'
-import type { DefaultHandler, SandboxHandler } from '../../model/capability.ts'
+import type { DefaultHandler, SandboxHandler, SandboxKind } from '../../model/capability.ts'
 import type { CriOptions } from './config.ts'
+import type { SandboxStatus } from './runtime/cri-types.ts'
 import type { RuntimeFacts } from './runtime/runtime-facts.ts'
 
 /** All that the runtime has, by its own names. Which of them a RuntimeClass may name is for the options to say. */
@@ -33,4 +34,12 @@ export function defaultHandler(
   return {
     none: `${field}: found "${runtimeHandler}", which ${runtime.version} does not have; allowed: ${names}`,
   }
+}
+
+/** Of a sandbox as it was made, whatever its pool says by now; undefined where the runtime does not tell. */
+export function kindOfSandbox(
+  { runtimeHandler }: Pick<SandboxStatus, 'runtimeHandler'>,
+  runtime: RuntimeFacts | undefined,
+): SandboxKind | undefined {
+  return runtime?.handlers.find(({ name }) => name === runtimeHandler)?.kind
 }

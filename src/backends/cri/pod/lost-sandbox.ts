@@ -1,11 +1,33 @@
 import { errorMessage } from '../../../model/errors.ts'
+import { kindOfSandbox } from '../sandbox-handlers.ts'
 import type { PodHandle } from './pod-context.ts'
 
 // runsc's words where the one process that is the sandbox has ended; containerd hears of it by an event of its own.
 const gone = /cannot load sandbox|connecting to control server/
 
-export function saysSandboxIsGone(error: unknown): boolean {
-  return gone.test(errorMessage(error))
+const patienceMs = 1_000
+const lookAgainMs = 50
+
+/**
+ * Whether a start failed because its sandbox has ended. A sandbox that ends says so in many ways to who is just talking to
+ * it; of a restart, which often follows an end of both, the runtime's own word is waited for.
+ */
+export async function isForLostSandbox(
+  { tools, picture }: PodHandle,
+  { error, attempt }: { readonly error: unknown; readonly attempt: number },
+  signal: AbortSignal,
+): Promise<boolean> {
+  const sandbox = picture.current
+  if (!sandbox) return true
+  if (gone.test(errorMessage(error))) return true
+  if (attempt === 0 || kindOfSandbox(sandbox, tools.runtime.facts) !== 'gvisor') return false
+  const untilMs = tools.clock.monotonicMs() + patienceMs
+  for (;;) {
+    await picture.lookAtSandbox(sandbox.id, signal)
+    if (picture.current?.state !== 'SANDBOX_READY') return true
+    if (tools.clock.monotonicMs() >= untilMs) return false
+    await tools.clock.sleep(lookAgainMs, signal)
+  }
 }
 
 /**

@@ -9,7 +9,7 @@ import type { CriImage, ImageSpec } from '../runtime/cri-types.ts'
 import { containerEnvironment } from '../translate/environment.ts'
 import { runtimeSentence } from '../runtime/errors.ts'
 import { attemptsOf, isCancelledStart, podAddresses } from './observe.ts'
-import { dropStartInLostSandbox, saysSandboxIsGone } from './lost-sandbox.ts'
+import { dropStartInLostSandbox, isForLostSandbox } from './lost-sandbox.ts'
 import { removeLog } from '../logs/rotate-log.ts'
 import { fieldPathOf } from '../marks.ts'
 import { logPath, terminationFile } from '../paths.ts'
@@ -57,7 +57,7 @@ export async function startContainer(input: ContainerStartInput, signal: AbortSi
   try {
     await tools.client.startContainer(id, signal)
   } catch (error) {
-    if (saysSandboxIsGone(error)) {
+    if (await isForLostSandbox(input, { error, attempt: input.attempt }, signal)) {
       await dropStartInLostSandbox(input, { containerId: id, sandboxId: sandbox.id }, signal)
       throw new SpillwayError('Busy', 'the sandbox is lost', {
         afterMs: 1,
