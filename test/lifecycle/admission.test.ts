@@ -24,6 +24,20 @@ describe('the door of a node', () => {
     expect(verdictOf(asking('8'))).toEqual({ kind: 'admit' })
   })
 
+  it('holds who could get no sandbox before the pool is changed, and counts nobody against a budget for it', () => {
+    const asked: string[] = []
+    const budget = () => void asked.push('budget')
+    const noSandbox = 'nothing says what sandboxes are made by'
+    expect(verdictOf({}, { noSandbox, budget })).toEqual({
+      kind: 'hold',
+      reason: 'NoSandboxHandler',
+      message: noSandbox,
+    })
+    expect(asked).toEqual([])
+    // What runs has its sandbox.
+    expect(verdictOf({}, { noSandbox, isResize: true })).toEqual({ kind: 'admit' })
+  })
+
   it('counts the Pods that are in already, in the words of kubelet', () => {
     const others = [aPod({ name: 'other', spec: asking('7') })]
     expect(verdictOf(asking('2'), { others })).toEqual({

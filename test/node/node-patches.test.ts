@@ -103,6 +103,14 @@ describe('objectPatch', () => {
     expect(objectPatch(node, wanted, fine)).toMatchObject({ spec: { taints: wanted.spec?.taints } })
   })
 
+  it('keeps new Pods off while there is nothing to make sandboxes by', () => {
+    const none = { key: 'spillway.dev/no-sandbox-handler', effect: 'NoSchedule' }
+    const taints = [...(wanted.spec?.taints ?? []), none]
+    expect(objectPatch(stored(), wanted, { ...fine, noSandbox: true })).toMatchObject({ spec: { taints } })
+    const node = stored(({ spec }) => spec!.taints!.push(none))
+    expect(objectPatch(node, wanted, fine)).toMatchObject({ spec: { taints: wanted.spec?.taints } })
+  })
+
   it('touches nothing of others when our annotation is broken', () => {
     const node = stored(({ metadata }) => {
       metadata!.annotations!['spillway.dev/applied'] = '{"labels":'

@@ -29,6 +29,20 @@ function readyOf(more: Partial<PoolFacts>) {
   return `${status} ${reason}: ${message}`
 }
 
+const noSandbox = { status: 'False', reason: 'NoSandboxHandler', message: 'no gVisor' } as const
+const sealed = { status: 'True', reason: 'HandlerOffered', message: 'made by runsc' } as const
+
+test('whether there are sandboxes is what its nodes say, and the bad word counts', () => {
+  const sandboxReady = (...sandboxes: readonly (typeof noSandbox | typeof sealed)[]) => {
+    const nodes = sandboxes.map((sandbox, index) => node(`burst-${index}`, { sandbox }))
+    const { conditions } = poolStatus(object, facts({ nodes }), nowMs)
+    return conditions?.find(({ type }) => type === 'SandboxReady')
+  }
+  expect(sandboxReady()).toBeUndefined()
+  expect(sandboxReady(sealed)).toMatchObject(sealed)
+  expect(sandboxReady(sealed, noSandbox)).toMatchObject(noSandbox)
+})
+
 describe('the state of a pool', () => {
   const blocked = ['Pod shop/db: the disruption budget needs 2', 'Pod shop/web: the same']
   test.each<[string, Partial<PoolFacts>]>([
@@ -55,6 +69,10 @@ describe('the state of a pool', () => {
     [
       'False Terminating: left: nodes 2, Pods 4; the Pods are being evicted; in the way: Pod shop/db: the disruption budget needs 2 (and 1 more)',
       { wanted: 0, deletion: 'by force', blocked },
+    ],
+    [
+      'False NoSandboxHandler: see condition SandboxReady',
+      { nodes: [node('burst-0', { sandbox: noSandbox }), node('burst-1')] },
     ],
     ['False NotAccepted: see condition Accepted', { problems: ['backend: found "x"; allowed: local'] }],
   ])('%s', (told, more) => {
