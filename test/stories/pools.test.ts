@@ -74,7 +74,7 @@ describe('a pool that people make while Spillway runs', () => {
       await until('elsewhere it is told why not', async () => {
         const fieldSelector = 'involvedObject.name=elsewhere,reason=FailedCreatePodSandBox'
         const { items } = await api.list(events, { namespace, fieldSelector }, signal)
-        return items.some(({ message }) => message?.includes('no runtime for "kata" is offered here'))
+        return items.some(({ message }) => message?.includes('handler "kata" for RuntimeClass'))
       })
     } finally {
       for (const name of ['sealed', 'elsewhere']) {

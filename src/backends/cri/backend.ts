@@ -53,7 +53,7 @@ import { RuntimeInquiry } from './runtime/runtime-facts.ts'
 import { PortForwarder } from './streaming/port-forwarder.ts'
 import { withSandboxRoom } from './resources/sandbox-room.ts'
 import { refuseUnsupported } from './resources/update-rules.ts'
-import { kindOfSandbox } from './sandbox-handlers.ts'
+import { handlerOfSandbox } from './sandbox-handlers.ts'
 import { sandboxTerms, type SandboxTerms } from './sandbox-terms.ts'
 import { UsageMeter } from './usage/usage-meter.ts'
 import { UserNamespaces } from './translate/user-namespaces.ts'
@@ -370,7 +370,7 @@ class CriBackend implements Backend {
 
   /** Of the sandbox as it was made, whatever the pool says by now. */
   #kindIn({ picture }: PodLoop): SandboxKind | undefined {
-    return picture.current && kindOfSandbox(picture.current, this.#tools.runtime.facts)
+    return handlerOfSandbox(picture.current, this.#tools.runtime.facts)?.kind
   }
 
   async #stream(

@@ -1,7 +1,8 @@
 import { sealedHandler } from '../../lifecycle/pod-sandbox.ts'
 import { lacksOf } from '../../lifecycle/sandbox-lacks.ts'
-import type { DefaultHandler, SandboxHandler, SandboxKind } from '../../model/capability.ts'
+import type { DefaultHandler, SandboxHandler } from '../../model/capability.ts'
 import type { CriOptions } from './config.ts'
+import type { RuntimeHandlerFacts } from './runtime/runtime-handlers.ts'
 import type { SandboxStatus } from './runtime/cri-types.ts'
 import type { RuntimeFacts } from './runtime/runtime-facts.ts'
 
@@ -36,10 +37,10 @@ export function defaultHandler(
   }
 }
 
-/** Of a sandbox as it was made, whatever its pool says by now; undefined where the runtime does not tell. */
-export function kindOfSandbox(
-  { runtimeHandler }: Pick<SandboxStatus, 'runtimeHandler'>,
+/** That a sandbox was made by, whatever its pool says by now; undefined where the runtime does not tell. */
+export function handlerOfSandbox(
+  sandbox: Pick<SandboxStatus, 'runtimeHandler'> | undefined,
   runtime: RuntimeFacts | undefined,
-): SandboxKind | undefined {
-  return runtime?.handlers.find(({ name }) => name === runtimeHandler)?.kind
+): RuntimeHandlerFacts | undefined {
+  return runtime?.handlers.find(({ name }) => name === sandbox?.runtimeHandler)
 }

@@ -1,5 +1,5 @@
 import { errorMessage } from '../../../model/errors.ts'
-import { kindOfSandbox } from '../sandbox-handlers.ts'
+import { handlerOfSandbox } from '../sandbox-handlers.ts'
 import type { PodHandle } from './pod-context.ts'
 
 // runsc's words where the one process that is the sandbox has ended; containerd hears of it by an event of its own.
@@ -20,7 +20,7 @@ export async function isForLostSandbox(
   const sandbox = picture.current
   if (!sandbox) return true
   if (gone.test(errorMessage(error))) return true
-  if (attempt === 0 || kindOfSandbox(sandbox, tools.runtime.facts) !== 'gvisor') return false
+  if (attempt === 0 || handlerOfSandbox(sandbox, tools.runtime.facts)?.kind !== 'gvisor') return false
   const untilMs = tools.clock.monotonicMs() + patienceMs
   for (;;) {
     await picture.lookAtSandbox(sandbox.id, signal)

@@ -7,6 +7,7 @@ import { fieldPathOf } from '../marks.ts'
 import { currentSandbox, owesPostStart, podAddresses } from './observe.ts'
 import { EarliestTimer } from './earliest-timer.ts'
 import type { PodHandle } from './pod-context.ts'
+import { handlerOfSandbox } from '../sandbox-handlers.ts'
 import { sandboxHandler } from '../translate/sandbox-handler.ts'
 import { ProbeBoard, type FollowedContainer } from '../probes/probe-board.ts'
 import { plannedContainers, type PlannedContainer } from '../translate/translate.ts'
@@ -107,10 +108,11 @@ export class PodSupport {
     { container }: PlannedContainer,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, ImageSpec>> {
-    const { tools, tell } = this.#input
+    const { tools, tell, picture } = this.#input
     const ensure: VolumeImagesInput['ensure'] = (wanted, waits) =>
       tools.images.ensure({ pod: this.#pod, container: wanted, sources: this.sources, tell }, waits)
-    const handler = await sandboxHandler({ tools, pod: this.#pod, sources: this.sources }, signal)
+    const made = handlerOfSandbox(picture.current, tools.runtime.facts)
+    const handler = made ?? (await sandboxHandler({ tools, pod: this.#pod, sources: this.sources }, signal))
     return await volumeImages({ pod: this.#pod, container, runtimeHandler: handler.name, ensure }, signal)
   }
 

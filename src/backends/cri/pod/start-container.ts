@@ -16,6 +16,7 @@ import { logPath, terminationFile } from '../paths.ts'
 import { writeEtcHosts } from '../translate/pod-files.ts'
 import { refuseLateContainer } from './late-container.ts'
 import type { PodHandle } from './pod-context.ts'
+import { handlerOfSandbox } from '../sandbox-handlers.ts'
 import { sandboxHandler } from '../translate/sandbox-handler.ts'
 import { configOfSandbox, lookUp, type PodStart } from './start-sandbox.ts'
 import { containerConfig, type PlannedContainer } from '../translate/translate.ts'
@@ -161,8 +162,10 @@ async function variablesAndMounts(
 }
 
 /** Whether the Pod's runtime can make read-only mounts read-only all the way down, by its own word. */
-async function canRecurse({ tools, pod, sources, waits }: ContainerStartInput): Promise<boolean> {
-  return (await sandboxHandler({ tools, pod, sources }, waits)).recursiveReadOnlyMounts
+async function canRecurse({ tools, pod, sources, picture, waits }: ContainerStartInput): Promise<boolean> {
+  // A pool that says something else by now, or nothing any more, keeps no container of a running sandbox from starting.
+  const made = handlerOfSandbox(picture.current, tools.runtime.facts)
+  return (made ?? (await sandboxHandler({ tools, pod, sources }, waits))).recursiveReadOnlyMounts
 }
 
 /** Frees their names: what never ran must not count as a restart. */

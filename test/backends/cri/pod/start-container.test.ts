@@ -120,6 +120,14 @@ describe('an attempt of a container', () => {
     })
   })
 
+  it('starts in the sandbox that is there, whatever its pool says by now', async () => {
+    pod.runtime.handlers = [{ name: 'runc', features: null }]
+    await pod.handle.tools.runtime.ask(signal)
+    await pod.put(sandbox(1, { runtimeHandler: 'runc' }))
+    await start()
+    expect(pod.handle.picture.running).toHaveLength(1)
+  })
+
   it('asks the runtime what it can when nobody has yet', async () => {
     pod.runtime.handlers = [
       { name: 'runsc', features: { recursiveReadOnlyMounts: true, userNamespaces: false } },
