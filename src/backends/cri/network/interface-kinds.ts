@@ -39,7 +39,9 @@ async function kindOf(
 export function interfaceKind(said: string): InterfaceKind {
   const [link] = JSON.parse(said) as readonly IpLink[]
   if (link === undefined) return 'none'
-  if (link.linkinfo?.info_kind === 'bridge') return 'bridge'
+  const made = link.linkinfo?.info_kind
+  if (made === 'bridge' || made === 'ifb') return made
+  if (made === undefined) return 'device'
   if (link.master === undefined) return 'free'
   return link.linkinfo?.info_slave_kind === 'bridge' ? 'port' : 'captive'
 }

@@ -12,8 +12,11 @@ export interface SandboxLink {
   readonly addresses: readonly string[]
 }
 
-/** What the machine has of an interface. `port` of a bridge; `captive` of something whose traffic our rules do not see. */
-export type InterfaceKind = 'bridge' | 'port' | 'captive' | 'free' | 'none'
+/**
+ * What the machine has of an interface. `ifb` is where the bandwidth plugin sends what a Pod sends; `port` of a bridge; `captive` of something whose traffic our rules do not see;
+ * `device`: not made by software, and so nobody's end of a wire.
+ */
+export type InterfaceKind = 'bridge' | 'ifb' | 'port' | 'captive' | 'device' | 'free' | 'none'
 
 /** An interface in the result of the CNI plugins, as containerd keeps it. */
 interface CniInterface {
@@ -31,7 +34,7 @@ export function isOnHostNetwork({ linux }: SandboxStatus): boolean {
 
 /**
  * Read from the runtime's detailed answer about a sandbox; undefined while it names no interface, or none that is left.
- * Of several on the machine the bridge is passed over: the plugin of that name lists it beside the Pod's own.
+ * What plugins list beside the Pod's own end is passed over: the bridge, the bandwidth plugin's device.
  */
 export function sandboxLink(
   status: SandboxStatus,
@@ -40,9 +43,9 @@ export function sandboxLink(
 ): SandboxLink | undefined {
   const ends = hostInterfaces(info)
     .map((name) => ({ name, kind: kinds.get(name) ?? 'none' }))
-    .filter(({ kind }) => kind !== 'bridge' && kind !== 'none')
+    .filter(({ kind }) => kind !== 'bridge' && kind !== 'ifb' && kind !== 'none')
   const [end, ...others] = ends
-  if (!end || end.kind === 'captive' || others.length > 0) return undefined
+  if (!end || others.length > 0 || (end.kind !== 'port' && end.kind !== 'free')) return undefined
   const addresses = [status.network?.ip, ...(status.network?.additionalIps ?? []).map(({ ip }) => ip)]
   const interfaces = cniInterfaces(info)
   const mac = interfaces[podInterface]?.Mac?.toLowerCase()
@@ -57,9 +60,12 @@ export function sandboxLink(
 
 /** Those that the CNI plugins have made, or used, on the machine. */
 export function hostInterfaces(info: StringMap): readonly string[] {
-  return Object.entries(cniInterfaces(info))
-    .filter(([, { Sandbox }]) => !Sandbox)
-    .map(([name]) => name)
+  return (
+    Object.entries(cniInterfaces(info))
+      // Where no plugin tells of the Pod's own end, containerd makes it up without a place: it is not the machine's eth0.
+      .filter(([name, { Sandbox }]) => !Sandbox && name !== podInterface)
+      .map(([name]) => name)
+  )
 }
 
 function cniInterfaces(info: StringMap): Readonly<Record<string, CniInterface>> {

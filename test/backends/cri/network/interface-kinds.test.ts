@@ -16,7 +16,8 @@ it.each([
     '[{"ifname":"veth1","master":"ovs-system","linkinfo":{"info_kind":"veth","info_slave_kind":"openvswitch"}}]',
   ],
   ['free', '[{"ifname":"veth1","linkinfo":{"info_kind":"veth"}}]'],
-  ['free', '[{"ifname":"eth0"}]'],
+  ['ifb', '[{"ifname":"bwp0123456789a","linkinfo":{"info_kind":"ifb"}}]'],
+  ['device', '[{"ifname":"eth0"}]'],
   ['none', '[]'],
 ])('an interface is known as: %s', (kind, said) => {
   expect(interfaceKind(said)).toBe(kind)

@@ -26,9 +26,7 @@ class FakeMachine {
   read(command: string, args: readonly string[]): Promise<string> {
     if (command === 'ip') {
       const bridge = args.at(-1) === 'spill0'
-      return Promise.resolve(
-        JSON.stringify([bridge ? { linkinfo: { info_kind: 'bridge' } } : { ifname: args.at(-1) }]),
-      )
+      return Promise.resolve(JSON.stringify([{ linkinfo: { info_kind: bridge ? 'bridge' : 'veth' } }]))
     }
     return this.tablesAreThere ? Promise.resolve('') : Promise.reject(new Error('No such file or directory'))
   }

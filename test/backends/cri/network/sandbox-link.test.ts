@@ -39,9 +39,16 @@ describe('how a sandbox hangs on the network', () => {
     })
   })
 
+  it('is the same where the bandwidth plugin has put a device of its own beside', () => {
+    const told = info({ spill0: {}, veth1: {}, bwp1: { Mac: '02:00:00:00:00:09' } })
+    const link = sandboxLink(status, told, kinds({ spill0: 'bridge', veth1: 'port', bwp1: 'ifb' }))
+    expect(link?.hostInterface).toBe('veth1')
+  })
+
   it('is by an interface of the machine with a plugin that routes, which may not tell the hardware address', () => {
-    const told = info({ cali1: {} })
-    expect(sandboxLink(status, told, kinds({ cali1: 'free' }))).toEqual({
+    // containerd makes up the Pod's own end where the plugin does not tell of it.
+    const told = info({ cali1: {}, eth0: {} })
+    expect(sandboxLink(status, told, kinds({ cali1: 'free', eth0: 'device' }))).toEqual({
       sandboxId: status.id,
       hostInterface: 'cali1',
       bridged: false,
@@ -55,6 +62,7 @@ describe('how a sandbox hangs on the network', () => {
     ['the runtime tells nothing', {}, {}],
     ['it is gone', ofBridgePlugin, { spill0: 'bridge', veth1: 'none' }],
     ['what it hangs on is unknown to our rules', ofBridgePlugin, { spill0: 'bridge', veth1: 'captive' }],
+    ['it is a device of the machine', info({ eno1: {} }), { eno1: 'device' }],
     ['there are two', info({ veth1: {}, veth2: {} }), { veth1: 'free', veth2: 'free' }],
   ] as const)('is not known where %s', (_why, told, of) => {
     expect(sandboxLink(status, told, kinds(of))).toBeUndefined()
