@@ -62,6 +62,15 @@ async function areServing(
   return statuses.every((status) => status === 401)
 }
 
+/**
+ * The API server and CoreDNS, behind their Services; without a server also the nodes' own: metrics-server, if there is one,
+ * is a Pod on a virtual node then.
+ */
+function portsForPods({ ports, serverNode, virtualNodes }: EmbeddedCluster): readonly string[] {
+  const nodePorts = serverNode === undefined ? virtualNodes.map(({ kubeletPort }) => kubeletPort) : []
+  return ['53/UDP', ...[53, ports.apiServer, ...nodePorts].map((port) => `${port}/TCP`)]
+}
+
 /** The same file that a user would write (docs/reference/config.md). */
 export function embeddedConfig(cluster: EmbeddedCluster): object {
   return {
@@ -92,8 +101,8 @@ export function embeddedConfig(cluster: EmbeddedCluster): object {
           // As the kubelet beside it: shares of a big disk would call it full while gigabytes are free.
           evictionHard: { 'nodefs.available': '1Gi', 'imagefs.available': '1Gi' },
           imageGc: { highThresholdPercent: 100 },
-          // Behind Services without being Pods: the API server and CoreDNS.
-          network: { hostPorts: [`${cluster.ports.apiServer}/TCP`, '53/UDP', '53/TCP'] },
+          // What is no Pod, but is there for Pods.
+          network: { hostPorts: portsForPods(cluster) },
         },
       },
     ],
