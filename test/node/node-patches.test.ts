@@ -106,7 +106,7 @@ describe('objectPatch', () => {
   it('keeps new Pods off while there is nothing to make sandboxes by', () => {
     const none = { key: 'spillway.dev/no-sandbox-handler', effect: 'NoSchedule' }
     const taints = [...(wanted.spec?.taints ?? []), none]
-    expect(objectPatch(stored(), wanted, { ...fine, noSandbox: true })).toMatchObject({ spec: { taints } })
+    expect(objectPatch(stored(), wanted, { ...fine, sandbox: true })).toMatchObject({ spec: { taints } })
     const node = stored(({ spec }) => spec!.taints!.push(none))
     expect(objectPatch(node, wanted, fine)).toMatchObject({ spec: { taints: wanted.spec?.taints } })
   })

@@ -28,7 +28,7 @@ import { criCapabilities } from './capabilities.ts'
 import { Cgroups } from './resources/cgroups.ts'
 import { CriClient } from './runtime/client.ts'
 import { CommandShell } from './command-shell.ts'
-import { criOptionProblems, relistMs, type CriOptions } from './config.ts'
+import { criOptionProblems, defaultPodPidsLimit, relistMs, type CriOptions } from './config.ts'
 import { DiskReserve, keepReserve } from './disk-reserve.ts'
 import { Gate } from './gate.ts'
 import { ImageCollector } from './images/image-collector.ts'
@@ -80,7 +80,7 @@ export async function createCriBackend(settings: CriBackendSettings): Promise<Ba
   const options = settings.options as CriOptions
   await mkdir(options.stateDir, { recursive: true, mode: 0o755 })
   const client = new CriClient({ socket: options.socket, clock })
-  const cgroups = await Cgroups.open(options.cgroupParent)
+  const cgroups = await Cgroups.open(options.cgroupParent, options.podPidsLimit ?? defaultPodPidsLimit)
   const store = new PodStore(options.stateDir)
   const userNamespaces = new UserNamespaces(store, options.firstUserNamespaceId)
   await userNamespaces.load()

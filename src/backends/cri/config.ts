@@ -10,6 +10,9 @@ export const allowances = ['hostIPC', 'hostNetwork', 'hostPath', 'hostPID', 'hos
 
 export type Allowance = (typeof allowances)[number]
 
+/** Kubelet has none by default; a Pod among strangers must not take all process ids of the machine. */
+export const defaultPodPidsLimit = 4096
+
 /** `backends[].options` of a backend of kind `cri`. */
 export const criOptionsSchema = Type.Object(
   {
@@ -83,6 +86,13 @@ export const criOptionsSchema = Type.Object(
       }),
     ),
     pods: Type.Optional(Type.Integer({ minimum: 1, description: 'Most Pods at a time. Default 250.' })),
+    podPidsLimit: Type.Optional(
+      Type.Integer({
+        minimum: 64,
+        maximum: 4_194_304,
+        description: `Most processes and threads of a Pod at a time; more fail in it, and in no other. Default ${defaultPodPidsLimit}.`,
+      }),
+    ),
     parallelSandboxes: Type.Optional(
       Type.Integer({
         minimum: 1,

@@ -24,6 +24,17 @@ export async function writeLimits(
   await writeFile(join(cpu, 'cpu.cfs_quota_us'), String(cpuQuotaUs))
 }
 
+/** Of all processes and threads below `path` together. A kernel without the controller has no such limit to give. */
+export async function writePidsLimit(layout: CgroupLayout, path: string, most: number): Promise<void> {
+  if (layout.version === 1 && !layout.controllers.has('pids')) return
+  try {
+    // Never made: the kernel makes the file with the folder, and a tree whose parents hand no pids down has none.
+    await writeFile(join(folderOf(layout, 'pids', path), 'pids.max'), String(most), { flag: 'r+' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
 /**
  * What the kernel has. Shares are told apart by v1 alone: where the weight of v2 is that of the `wanted` ones, they are
  * those. Rejects when there is no such cgroup.

@@ -1,6 +1,6 @@
 import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { readLimits, readMemoryUsage, writeLimits } from './cgroup-files.ts'
+import { readLimits, readMemoryUsage, writeLimits, writePidsLimit } from './cgroup-files.ts'
 import { cgroupLayout, type CgroupLayout } from './cgroup-layout.ts'
 import type { CpuMemory } from './linux-resources.ts'
 
@@ -11,18 +11,21 @@ import type { CpuMemory } from './linux-resources.ts'
 export class Cgroups {
   readonly #layout: CgroupLayout
   readonly #parent: string
+  readonly #pidsLimit: number | undefined
 
-  constructor(layout: CgroupLayout, parent: string) {
+  /** `pidsLimit`: most processes and threads of each Pod; left out: no limit of ours. */
+  constructor(layout: CgroupLayout, parent: string, pidsLimit?: number) {
     this.#layout = layout
     this.#parent = parent
+    this.#pidsLimit = pidsLimit
   }
 
   get #roots(): readonly string[] {
     return this.#layout.version === 2 ? [this.#layout.root] : this.#layout.roots
   }
 
-  static async open(parent: string): Promise<Cgroups> {
-    return new Cgroups(cgroupLayout(await readFile('/proc/self/mountinfo', 'utf8')), parent)
+  static async open(parent: string, pidsLimit?: number): Promise<Cgroups> {
+    return new Cgroups(cgroupLayout(await readFile('/proc/self/mountinfo', 'utf8')), parent, pidsLimit)
   }
 
   get version(): 1 | 2 {
@@ -42,6 +45,7 @@ export class Cgroups {
       await this.#delegate(this.#layout.root, dirname(join(this.#layout.root, path)))
     }
     await writeLimits(this.#layout, path, limits)
+    if (this.#pidsLimit !== undefined) await writePidsLimit(this.#layout, path, this.#pidsLimit)
   }
 
   /** Changes what is given. */

@@ -43,4 +43,16 @@ describe('the cgroup of a Pod in v2', () => {
     }
     expect(await cgroups.list()).toEqual(['uid-1'])
   })
+
+  it('has no more processes than it may have, where the kernel counts them', async () => {
+    const cgroups = new Cgroups({ version: 2, root }, '/spillway/pods', 4096)
+    const limits = { cpuShares: 1024 }
+    await cgroups.ensure('uncounted', limits)
+    const counted = join(root, 'spillway/pods/podcounted')
+    await mkdir(counted)
+    await writeFile(join(counted, 'pids.max'), 'max')
+    await cgroups.ensure('counted', limits)
+    expect(await readFile(join(counted, 'pids.max'), 'utf8')).toMatch(/^4096/)
+    await expect(readFile(join(root, 'spillway/pods/poduncounted/pids.max'))).rejects.toThrow('ENOENT')
+  })
 })
