@@ -109,9 +109,9 @@ async function measure(bench: BenchCluster, signal: AbortSignal): Promise<readon
   }
 }
 
-/** Written so that a missing number (NaN) is a miss. */
-function isMissed({ floorMs: floor, readyMs }: Row): boolean {
-  return !(readyMs - floor <= mostOverFloorMs)
+/** Of gVisor; runc has its target beside kubelet (`bench:pod-start`). Written so that a missing number (NaN) is a miss. */
+function isMissed({ handler, floorMs: floor, readyMs }: Row): boolean {
+  return handler === 'runsc' && !(readyMs - floor <= mostOverFloorMs)
 }
 
 function print(rows: readonly Row[]): void {
@@ -132,7 +132,7 @@ function print(rows: readonly Row[]): void {
     row.floorMs.toFixed(0),
     row.readyMs.toFixed(0),
     (row.readyMs - row.floorMs).toFixed(0),
-    isMissed(row) ? `MISSED (≤ ${mostOverFloorMs})` : 'ok',
+    row.handler === 'runc' ? '' : isMissed(row) ? `MISSED (≤ ${mostOverFloorMs})` : 'ok',
     row.cost.memoryMiB.toFixed(1),
     row.cost.mostMemoryMiB.toFixed(1),
     row.cost.shimMiB.toFixed(1),
