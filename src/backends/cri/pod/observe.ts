@@ -324,7 +324,7 @@ function terminated({ status, message = '' }: SeenContainer): TerminatedState {
   const finishedAtMs = nanosToMs(status.finishedAt)
   return {
     kind: 'terminated',
-    exitCode: status.exitCode,
+    exitCode: exitCodeOf(status),
     reason: status.reason || (status.exitCode === 0 ? 'Completed' : 'Error'),
     ...(text !== '' && { message: text }),
     // Of one that could not be started CRI gives no start; it held its resources from its creation.
@@ -332,6 +332,14 @@ function terminated({ status, message = '' }: SeenContainer): TerminatedState {
     finishedAtMs,
     containerId: containerUrl(status.id),
   }
+}
+
+/**
+ * gVisor's shim says 128 of a container whose sandbox is gone. When that was for memory, the kernel has killed it: what rules
+ * for exit codes, and Jobs, know as 137.
+ */
+function exitCodeOf({ reason, exitCode }: ContainerStatus): number {
+  return reason === 'OOMKilled' && exitCode === 128 ? 137 : exitCode
 }
 
 export function containerUrl(id: string): string {

@@ -73,6 +73,16 @@ describe('what is seen of a Pod', () => {
     expect(of('exec: "nope": not found')).toMatchObject({ kind: 'terminated', exitCode: 128 })
   })
 
+  it('that the kernel ended for memory has the exit code of that, also where all of its sandbox went', () => {
+    const of = (exitCode: number, reason: string) =>
+      observePod(
+        input({ view: { sandboxes: [sandbox()], containers: [attempt(0, { ...ended, exitCode, reason })] } }),
+      ).containers[0]?.state
+    expect(of(128, 'OOMKilled')).toMatchObject({ exitCode: 137, reason: 'OOMKilled' })
+    expect(of(137, 'OOMKilled')).toMatchObject({ exitCode: 137 })
+    expect(of(128, 'Error')).toMatchObject({ exitCode: 128 })
+  })
+
   it('adds last words to what the runtime says', () => {
     const view = {
       sandboxes: [sandbox()],
