@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import type { NodeDoor } from '../../../model/node-door.ts'
 import { familyOf, ip6Number, linkLocalAddress, ofFamily, parseNetwork, type IpFamily } from './ip-network.ts'
 import type { SandboxLink } from './sandbox-link.ts'
@@ -115,8 +116,8 @@ const inetChains = `  chain prerouting {
 
 /** From one state to another, in one transaction; '' when nothing differs. */
 export function changeScript(table: string, before: LiveFacts, after: LiveFacts): string {
-  const gone = before.links.filter((link) => !after.links.some((other) => isSameLink(link, other)))
-  const come = after.links.filter((link) => !before.links.some((other) => isSameLink(link, other)))
+  const gone = missingFrom(after.links, before.links)
+  const come = missingFrom(before.links, after.links)
   const lines = [
     ...gone.flatMap((link) => removeLink(table, link)),
     ...come.flatMap((link) => addLink(table, link)),
@@ -193,8 +194,10 @@ function wire(link: SandboxLink): string {
   return `"${link.hostInterface}" : jump ${chainOf(link)}`
 }
 
-function isSameLink(one: SandboxLink, other: SandboxLink): boolean {
-  return one === other || JSON.stringify(one) === JSON.stringify(other)
+/** Those of the others that the list has not, or has otherwise. */
+function missingFrom(list: readonly SandboxLink[], others: readonly SandboxLink[]): readonly SandboxLink[] {
+  const known = new Map(list.map((link) => [link.sandboxId, link]))
+  return others.filter((link) => !isDeepStrictEqual(known.get(link.sandboxId), link))
 }
 
 function addressesOf(links: readonly SandboxLink[]): readonly SetElement[] {
