@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -41,8 +40,6 @@ describe.skipIf(missing.length > 0)('what Pods reach, on a real containerd with 
   let closedPort: number
   let openPort: number
   let servers: readonly Server[]
-  let datagrams: Socket
-  const senders: string[] = []
   let harness: CriHarness
   let backend: Backend
   let follower: Follower
@@ -59,14 +56,11 @@ describe.skipIf(missing.length > 0)('what Pods reach, on a real containerd with 
     const [closed, open] = [await listen(), await listen()]
     servers = [closed, open]
     ;[closedPort, openPort] = [portOf(closed), portOf(open)]
-    datagrams = createSocket('udp4').on('message', (_text, { address }) => void senders.push(address))
-    datagrams.bind(openPort)
-    await once(datagrams, 'listening')
   })
 
   afterAll(async () => {
     servers?.forEach((server) => server.close())
-    datagrams?.close()
+    await forgetWitness()
     await farSide?.remove()
     await runtime?.destroy()
   })
@@ -126,7 +120,8 @@ describe.skipIf(missing.length > 0)('what Pods reach, on a real containerd with 
     return String((await backend.run(uidOf(pod), 'main', ['sh', '-c', script], signal)).stdout).trim()
   }
 
-  const ask = (address: string, port: number) => `wget -T 5 -qO- http://${address}:${port} || echo refused`
+  const ask = (address: string, port: number) =>
+    `timeout 5 wget -qO- http://${address}:${port} || echo refused`
   const rules = async () => (await run('nft', ['list', 'ruleset'])).stdout
   const table = () => tableName({ ...harness.settings.owner, backend: harness.settings.name })
 
@@ -152,13 +147,13 @@ describe.skipIf(missing.length > 0)('what Pods reach, on a real containerd with 
   it('drops what a Pod sends under an address that is not its own', async () => {
     for (const isolation of ['Off', 'On'] as const) {
       await reopen(isolation)
-      senders.length = 0
       const pod = await running()
       const own = follower.last(uidOf(pod))?.sandbox?.podIps[0] ?? ''
-      const send = (from: string) => `echo hello | nc -u -w 1 -s ${from} ${gateway} ${openPort}`
-      await inside(pod, `ip address add ${stranger}/32 dev eth0; ${send(stranger)}; ${send(own)}`)
-      await until(harness, 'its own came', () => senders.includes(own))
-      expect(senders.includes(stranger)).toBe(isolation === 'Off')
+      await witness(own)
+      const say = (from: string) => `ping -c 1 -W 1 -I ${from} ${gateway}`
+      await inside(pod, `ip address add ${stranger}/32 dev eth0; ${say(stranger)}; ${say(own)}`)
+      await until(harness, 'its own came', async () => (await witnessed('own')) > 0)
+      expect(await witnessed('foreign')).toBe(isolation === 'Off' ? 1 : 0)
     }
   })
 
@@ -204,6 +199,28 @@ describe.skipIf(missing.length > 0)('what Pods reach, on a real containerd with 
     await open('On')
   })
 })
+
+const witnessTable = 'inet swwitness5'
+
+/** Counts what this machine gets from a Pod, under its own address and under the stranger's. */
+async function witness(own: string): Promise<void> {
+  await forgetWitness()
+  const counter = (from: string, name: string): string =>
+    `icmp type echo-request ip saddr ${from} counter name ${name}`
+  const chain = `type filter hook prerouting priority mangle; ${counter(own, 'own')}; ${counter(stranger, 'foreign')};`
+  await run('nft', [
+    `table ${witnessTable} { counter own { }; counter foreign { }; chain prerouting { ${chain} }; }`,
+  ])
+}
+
+async function witnessed(name: 'own' | 'foreign'): Promise<number> {
+  const { stdout } = await run('nft', [`list counter ${witnessTable} ${name}`])
+  return Number(/packets (\d+)/.exec(stdout)?.[1])
+}
+
+async function forgetWitness(): Promise<void> {
+  await run('nft', [`add table ${witnessTable}; delete table ${witnessTable}`])
+}
 
 /** A folder with these programs and no others. */
 async function folderOf(...programs: readonly string[]): Promise<string> {

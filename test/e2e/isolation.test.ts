@@ -220,6 +220,19 @@ describe.skipIf(missingForContainerd().length > 0)('rules of isolation, in the k
     expect(await network.connects('one', machineAddress, closedPort)).toBe(false)
   })
 
+  it('leaves them as they are when nobody has touched them', async () => {
+    await begin(podNames)
+    await network.run('machine', `nft 'add chain inet ${table} untouched'`)
+    const all = podNames.map((name) => network.sandbox(name))
+    await isolation.follow(all, signal)
+    expect(await rules()).toContain('chain untouched')
+    for (const family of ['bridge', 'inet']) {
+      await network.run('machine', `nft delete table ${family} ${table}`)
+      await isolation.follow(all, signal)
+      expect(await network.succeeds('machine', `nft list table ${family} ${table}`)).toBe(true)
+    }
+  })
+
   it('gives a Pod that comes when the rules were flushed its rules, and the others theirs', async () => {
     await begin(['one'])
     await network.run('machine', 'nft flush ruleset')

@@ -39,6 +39,8 @@ export async function openFarSide(options: FarSideOptions): Promise<FarSide> {
     await ip('link', 'delete', name).catch(() => undefined)
   }
   try {
+    // Of a run that was killed.
+    await remove()
     await ip('netns', 'add', name)
     await ip('link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name)
     await ip('address', 'add', near, 'dev', name)

@@ -179,12 +179,15 @@ export class Isolation implements NetworkGuard {
 
   async #areThere(signal: AbortSignal): Promise<boolean> {
     const { shell, facts } = this.#options
-    const { table } = facts
-    const question = `list chain bridge ${table} prerouting; list chain inet ${table} forward`
-    return await shell.read('nft', [question], signal).then(
-      () => true,
-      () => false,
+    // One by one: nft 1.0.6 does not find what the second of two questions is about.
+    const questions = [
+      `list chain bridge ${facts.table} prerouting`,
+      `list chain inet ${facts.table} forward`,
+    ]
+    const answers = await Promise.allSettled(
+      questions.map((question) => shell.read('nft', [question], signal)),
     )
+    return answers.every(({ status }) => status === 'fulfilled')
   }
 
   async #remove(): Promise<void> {
