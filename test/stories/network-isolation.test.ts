@@ -72,14 +72,16 @@ describe.each(virtual)('a virtual Pod, %s,', (name) => {
     expect(await machineReaches(ipOf(name), 8080)).toBe(true)
     expect(await reaches('on-server', ipOf(name), 8080)).toBe(true)
   })
+})
 
+// By these commands nothing comes out of gVisor's own network at all, not even under its own address; the rules are the same.
+describe.each(['on-runc', 'limited'])('a virtual Pod that may change its interface, %s,', (name) => {
   test('is heard by others under its own address only', async () => {
     await witness(name)
-    const say = (from: string) =>
-      `echo hello | timeout 5 busybox nc -u -w 1 -s ${from} ${ipOf('on-server')} 8081 >/dev/null 2>&1`
+    const say = (from: string) => `ping -c 1 -W 1 -I ${from} ${ipOf('on-server')}`
     await run(name, `ip address add ${stranger}/32 dev eth0`)
     await run(name, `${say(stranger)}; ${say(ipOf(name))}`)
-    await told.current.until('its own datagram is seen', async () => (await seen()).own > 0)
+    await told.current.until('its own packet is seen', async () => (await seen()).own > 0)
     expect((await seen()).foreign).toBe(0)
     await machine('nft delete table inet witness')
   })
@@ -104,7 +106,7 @@ async function witness(name: string): Promise<void> {
       counter foreign { }
       chain prerouting {
         type filter hook prerouting priority mangle; policy accept;
-        udp dport 8081 ip saddr ${ipOf(name)} counter name own
+        icmp type echo-request ip saddr ${ipOf(name)} counter name own
         ip saddr ${stranger} counter name foreign
       }
     }
@@ -131,7 +133,7 @@ async function listeningPorts(): Promise<number[]> {
 }
 
 async function machineReaches(address: string, port: number): Promise<boolean> {
-  const script = `busybox nc -w 3 ${address} ${port} </dev/null >/dev/null 2>&1`
+  const script = `timeout 3 bash -c "exec 3<>/dev/tcp/${address}/${port}"`
   const { exitCode } = await told.current.running.exec(['sh', '-c', script], told.current.signal)
   return exitCode === 0
 }
