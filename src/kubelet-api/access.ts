@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
-import { errorMessage } from '../model/errors.ts'
+import { errorMessage, hasCode } from '../model/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Authenticator, Authorizer, Credentials, User } from './auth.ts'
+import { peerOf } from './peer.ts'
 import { requestAttributes } from './request-attributes.ts'
 
 export interface AccessOptions {
@@ -13,7 +14,7 @@ export interface AccessOptions {
 }
 
 /** Undefined: allowed. Else kubelet's answer. */
-export type Refusal = { readonly status: 401 | 403 | 500; readonly message: string } | undefined
+export type Refusal = { readonly status: 401 | 403 | 429 | 500; readonly message: string } | undefined
 
 /** Whether a request may go on: nobody without a name, and only who may do it to this Node. */
 export async function checkAccess(
@@ -27,6 +28,8 @@ export async function checkAccess(
   try {
     user = await authenticator.authenticate(credentials(request), signal)
   } catch (error) {
+    // Not logged: a flood of tokens would be one of lines. The metric tells.
+    if (hasCode(error, 'Busy')) return { status: 429, message: errorMessage(error) }
     log.error({ error: errorMessage(error) }, 'node API request not authenticated')
   }
   if (!user) return { status: 401, message: 'Unauthorized' }
@@ -58,7 +61,8 @@ async function authorize(
 function credentials(request: IncomingMessage): Credentials {
   const bearerToken = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
   const certificate = clientCertificate(request)
-  return { ...(certificate && { certificate }), ...(bearerToken && { bearerToken }) }
+  const peer = peerOf(request.socket.remoteAddress)
+  return { peer, ...(certificate && { certificate }), ...(bearerToken && { bearerToken }) }
 }
 
 function clientCertificate({ socket }: IncomingMessage): Credentials['certificate'] {

@@ -3,6 +3,7 @@ import type { KubeApi } from '../kube/api.ts'
 import { subjectAccessReviews, tokenReviews } from '../kube/resources.ts'
 import type { Clock } from '../model/clock.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
+import type { ReviewBudget } from './review-budget.ts'
 import { ReviewCache } from './review-cache.ts'
 
 /** Who asks, as the API server's reviews have it. */
@@ -17,10 +18,12 @@ export interface User {
 export interface Credentials {
   readonly certificate?: { readonly commonName: string; readonly organizations: readonly string[] }
   readonly bearerToken?: string
+  /** Whose connection it is, as `peerOf` has it. */
+  readonly peer: string
 }
 
 export interface Authenticator {
-  /** Undefined: nobody that is known. Rejects when that cannot be found out now. */
+  /** Undefined: nobody that is known. Rejects when that cannot be found out now; Busy: the peer asks too often. */
   authenticate(credentials: Credentials, signal: AbortSignal): Promise<User | undefined>
 }
 
@@ -56,15 +59,20 @@ const minuteMs = 60_000
 
 /**
  * By client certificate (CN is the user, each O a group), else by bearer token and TokenReview. Kubelet's defaults: a
- * token's answer is kept for 2 minutes. Refusals are kept for 10 s only: a token may become valid.
+ * token's answer is kept for 2 minutes. Refusals are kept for 10 s only: a token may become valid. A token that was good
+ * the last time is asked about again whatever the peer's other tokens have cost.
  */
-export function reviewAuthenticator({ api, clock }: ReviewOptions): Authenticator {
+export function reviewAuthenticator({
+  api,
+  clock,
+  budget,
+}: ReviewOptions & { readonly budget: ReviewBudget }): Authenticator {
   const cache = new ReviewCache<User | undefined>({
     clock,
     keepMs: (user) => (user ? 2 * minuteMs : 10_000),
   })
   return {
-    authenticate: async ({ certificate, bearerToken }, signal) => {
+    authenticate: async ({ certificate, bearerToken, peer }, signal) => {
       if (certificate) {
         const { commonName, organizations } = certificate
         return { username: commonName, groups: [...organizations, 'system:authenticated'] }
@@ -72,7 +80,8 @@ export function reviewAuthenticator({ api, clock }: ReviewOptions): Authenticato
       if (!bearerToken) return undefined
       // The digest, so that tokens do not lie around in memory.
       const key = createHash('sha256').update(bearerToken).digest('base64')
-      return await cache.get(key, () => reviewToken(api, bearerToken, signal))
+      const review = (): Promise<User | undefined> => reviewToken(api, bearerToken, signal)
+      return await cache.get(key, (last) => (last ? review() : budget.ask(peer, review)))
     },
   }
 }

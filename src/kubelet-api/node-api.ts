@@ -1,22 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { AddressInfo } from 'node:net'
+import type { Duplex, Writable } from 'node:stream'
 import type { Backend } from '../backends/backend.ts'
 import type { Clock } from '../model/clock.ts'
 import { errorMessage, SpillwayError } from '../model/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { NodeMetrics } from '../telemetry/node-metrics.ts'
-import { checkAccess } from './access.ts'
+import { checkAccess, type Refusal } from './access.ts'
 import { answerRoute, notFound, type AnswerOptions, type NodeSize } from './answer-route.ts'
 import { answerStatus } from './answer-status.ts'
 import { endWithText, sendText } from './answers.ts'
 import type { Authenticator, Authorizer } from './auth.ts'
 import type { NodeSettings } from './configz.ts'
+import type { ConnectionGate } from './connection-gate.ts'
 import type { HealthCheck } from './health.ts'
 import { runningCounts, type NodePods } from './node-pods.ts'
 import { NodeUsage } from './node-usage.ts'
-import { matchRoute } from './route.ts'
+import { OpenConnections } from './open-connections.ts'
+import { isStream, matchRoute } from './route.ts'
 import type { ServingCertificate } from './serving-certificate.ts'
 import { streamTarget } from './stream-requests.ts'
 import { proxyUpgrade, type UpgradeRequest } from './upgrade-proxy.ts'
@@ -30,6 +32,8 @@ export interface NodeApiOptions {
   readonly clientCa?: string
   readonly authenticator: Authenticator
   readonly authorizer: Authorizer
+  /** Shared by all virtual nodes of the process. */
+  readonly connections: ConnectionGate
   readonly backend: Backend
   readonly pods: NodePods
   /** Of now, and so are the settings. */
@@ -59,22 +63,35 @@ export async function startNodeApi(options: NodeApiOptions, signal: AbortSignal)
 
 const defaultStreamIdleMs = 4 * 60 * 60_000
 
-// Kubelet's. Node's own 5 s would close connections that the API server is about to use again, and its 16 KiB of
-// header are too few for an exec whose command is long: it stands in the query.
+// The first two are kubelet's. Node's own 5 s would close connections that the API server is about to use again, and its
+// 16 KiB of header are too few for an exec whose command is long: it stands in the query. The others are for who has been
+// allowed something once, and then sends slowly; strangers have less time (connection-gate.ts). No request has a body that
+// is read: kubelet's four hours for one would only keep the connection.
 const serverLimits = {
   keepAliveTimeout: 90_000,
   maxHeaderSize: 1 << 20,
   keepAlive: true,
   keepAliveInitialDelay: 30_000,
+  headersTimeout: 30_000,
+  requestTimeout: 60_000,
+  connectionsCheckingInterval: 10_000,
 } as const
+
+// Logs, exec, attach, port-forward of one node under way at once: each holds two file descriptors or more. Kubelet has no
+// such limit; 110 Pods may have four each.
+const mostStreams = 440
+
+// How long a refused upgrade may take to read its answer.
+const lingerMs = 5_000
 
 class NodeApiServer {
   readonly #options: NodeApiOptions
   readonly #answering: AnswerOptions
   readonly #signal: AbortSignal
   readonly #server: Server
-  readonly #sockets = new Set<Duplex>()
+  readonly #connections: OpenConnections
   readonly #metrics: NodeMetrics
+  #streams = 0
 
   constructor(options: NodeApiOptions, signal: AbortSignal) {
     const { nodeName, backend, clock, pods, size } = options
@@ -88,19 +105,22 @@ class NodeApiServer {
     ])
     const usage = new NodeUsage({ nodeName, memoryBytes: () => size().memoryBytes, backend, clock })
     this.#answering = { ...options, checks, usage, metrics: this.#metrics, startedAtMs: clock.wallMs() }
+    this.#connections = new OpenConnections(options.connections, (why) => this.#metrics.countRefusal(why))
     this.#server = createServer({ ...serverLimits, ...this.#tlsOptions() }, (request, response) => {
       const served = this.#count(request, { longRunning: false })
-      response.once('close', served)
-      void this.#answer(request, response)
+      response.once('close', () => {
+        served()
+        this.#connections.answered(request)
+      })
+      // Node would read a body of any length to its end, only to get at the next request.
+      if (hasBody(request)) response.shouldKeepAlive = false
+      if (this.#connections.begins(request)) void this.#answer(request, response)
     })
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.once('close', this.#count(request, { longRunning: true }))
       void this.#upgrade({ request, socket, head })
     })
-    this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket)
-      socket.once('close', () => this.#sockets.delete(socket))
-    })
+    this.#connections.watch(this.#server)
     // Scanners and clients that hang up in the middle of the handshake.
     this.#server.on('tlsClientError', (error) =>
       options.log.debug({ error: error.message }, 'TLS handshake failed'),
@@ -126,7 +146,7 @@ class NodeApiServer {
     const close = (): void => {
       unsubscribe()
       this.#server.close()
-      for (const socket of this.#sockets) socket.destroy()
+      this.#connections.close()
     }
     if (this.#signal.aborted) close()
     else this.#signal.addEventListener('abort', close, { once: true })
@@ -154,10 +174,11 @@ class NodeApiServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const url = requestUrl(request)
-      const refusal = await checkAccess(request, decodedPath(url), this.#options, this.#signal)
+      const refusal = await this.#refusal(request, url)
       if (refusal) return sendText(response, refusal.status, refusal.message)
       const route = matchRoute(url.pathname)
       if (!route) return notFound(response)
+      if (isStream(route) && !this.#takeStream(response)) return sendText(response, 429, tooManyStreams)
       await answerRoute(route, { request, url, response }, this.#answering, this.#signal)
     } catch (error) {
       if (response.headersSent) response.destroy()
@@ -171,25 +192,63 @@ class NodeApiServer {
     socket.on('error', (error) =>
       this.#options.log.debug({ error: error.message }, 'upgraded connection broke off'),
     )
+    const refuse = (status: number, text: string): void => this.#endWithText(socket, status, text)
     try {
       const url = requestUrl(request)
-      const refusal = await checkAccess(request, decodedPath(url), this.#options, this.#signal)
-      if (refusal) return endWithText(socket, refusal.status, refusal.message)
+      const refusal = await this.#refusal(request, url)
+      if (refusal) return refuse(refusal.status, refusal.message)
       const route = matchRoute(url.pathname)
-      if (!route) return endWithText(socket, 404, '404 page not found\n')
+      if (!route) return refuse(404, '404 page not found\n')
       if (route.kind !== 'exec' && route.kind !== 'attach' && route.kind !== 'portForward') {
-        return endWithText(socket, 400, 'this path does not change protocol')
+        return refuse(400, 'this path does not change protocol')
       }
-      if (request.method !== 'GET' && request.method !== 'POST')
-        return endWithText(socket, 405, 'Method Not Allowed')
+      if (request.method !== 'GET' && request.method !== 'POST') return refuse(405, 'Method Not Allowed')
+      if (!this.#takeStream(socket)) return refuse(429, tooManyStreams)
       const { backend, pods, clock, streamIdleMs = defaultStreamIdleMs } = this.#options
       const answer = await streamTarget({ route, query: url.searchParams }, { backend, pods }, this.#signal)
-      if (!answer.ok) return endWithText(socket, answer.status, answer.message)
+      if (!answer.ok) return refuse(answer.status, answer.message)
       await proxyUpgrade(client, { target: answer.target, idleMs: streamIdleMs, clock }, this.#signal)
     } catch (error) {
-      endWithText(socket, answerStatus(error), errorMessage(error))
+      refuse(answerStatus(error), errorMessage(error))
     }
   }
+
+  async #refusal(request: IncomingMessage, url: URL): Promise<Refusal> {
+    const refusal = await checkAccess(request, decodedPath(url), this.#options, this.#signal)
+    if (refusal?.status === 429) this.#metrics.countRefusal('reviews')
+    if (refusal || this.#connections.allowed(request)) return refusal
+    return { status: 429, message: 'too many connections' }
+  }
+
+  /** False: there are too many. The place is given back when the stream is closed. */
+  #takeStream(stream: Writable): boolean {
+    if (this.#streams >= mostStreams) {
+      this.#metrics.countRefusal('streams')
+      return false
+    }
+    // Its end would never be told.
+    if (stream.destroyed) return true
+    this.#streams += 1
+    stream.once('close', () => (this.#streams -= 1))
+    return true
+  }
+
+  /** Reads on until the other side has ended, too: it is half-open, and nobody else would ever see that end. */
+  #endWithText(socket: Duplex, status: number, text: string): void {
+    endWithText(socket, status, text)
+    if (socket.destroyed) return
+    socket.resume()
+    socket.once(
+      'close',
+      this.#options.clock.timer(lingerMs, () => socket.destroy()),
+    )
+  }
+}
+
+const tooManyStreams = `too many logs, exec, attach and port-forward at once: at most ${mostStreams} on a node`
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return 'transfer-encoding' in headers || (headers['content-length'] ?? '0') !== '0'
 }
 
 /** Never throws: what is no path (`*`, a proxy's absolute form) is the root, where nothing is. */

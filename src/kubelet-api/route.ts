@@ -108,6 +108,11 @@ export function allowedMethods({ kind }: Route): readonly string[] | undefined {
   }
 }
 
+/** May last as long as its client wants. Pure. */
+export function isStream({ kind }: Route): boolean {
+  return kind === 'containerLogs' || kind === 'exec' || kind === 'attach' || kind === 'portForward'
+}
+
 function containerRoute(
   kind: 'containerLogs' | 'exec' | 'attach' | 'run',
   rest: readonly string[],

@@ -23,6 +23,18 @@ const methods: ReadonlySet<string> = new Set([
   'CONNECT',
 ])
 
+const refusalReasons = [
+  'handshake_timeout',
+  'unknown_timeout',
+  'crowded_out',
+  'full',
+  'pipelined',
+  'reviews',
+  'streams',
+] as const
+
+export type RefusalReason = (typeof refusalReasons)[number]
+
 /**
  * What `/metrics` of a virtual node tells, under kubelet's names. The process serves many nodes: its own figures are
  * Spillway's (`metrics.ts`), and would be counted once for each node here.
@@ -32,6 +44,7 @@ export class NodeMetrics {
   readonly #requests: Counter
   readonly #inFlight: Gauge
   readonly #durations: Histogram
+  readonly #refused: Counter
 
   constructor({ nodeName, running }: NodeMetricSources) {
     const registers = [this.#registry]
@@ -71,6 +84,13 @@ export class NodeMetrics {
       labelNames,
       registers,
     })
+    this.#refused = new Counter({
+      name: 'spillway_node_api_refused_total',
+      help: 'Number of connections closed and requests refused because there were too many or they took too long',
+      labelNames: ['reason'],
+      registers,
+    })
+    for (const reason of refusalReasons) this.#refused.inc({ reason }, 0)
     this.#durations = new Histogram({
       name: 'kubelet_http_requests_duration_seconds',
       help: 'Duration in seconds to serve http requests',
@@ -94,6 +114,10 @@ export class NodeMetrics {
       this.#inFlight.dec(labels)
       observe()
     }
+  }
+
+  countRefusal(reason: RefusalReason): void {
+    this.#refused.inc({ reason })
   }
 
   /** In Prometheus' text format. */

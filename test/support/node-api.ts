@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream'
 import { BasicConstraintsExtension, X509CertificateGenerator } from '@peculiar/x509'
 import type { Backend, CommandResult, ExecOptions, LogOptions } from '../../src/backends/backend.ts'
 import { reviewAuthenticator, reviewAuthorizer } from '../../src/kubelet-api/auth.ts'
+import { createNodeDoor, type NodeDoor } from '../../src/kubelet-api/node-door.ts'
 import { startNodeApi, type NodeApiOptions } from '../../src/kubelet-api/node-api.ts'
 import { selfSignedCertificate } from '../../src/kubelet-api/self-signed.ts'
 import { ChangingCertificate } from '../../src/kubelet-api/serving-certificate.ts'
@@ -125,6 +126,7 @@ export interface NodeApiBench extends AsyncDisposable {
   readonly backend: ScriptedBackend
   readonly certificate: ChangingCertificate
   readonly clock: FakeClock
+  readonly door: NodeDoor
   readonly port: number
   /** What the listener began with. */
   readonly serving: PemPair
@@ -140,12 +142,14 @@ export function nodeApiOptions(
   more: Partial<NodeApiOptions> & Pick<NodeApiOptions, 'certificate' | 'clock'>,
 ): NodeApiOptions {
   const { clock } = more
+  const { connections, reviews: budget } = createNodeDoor({ clock })
   const review = { api: new Reviews().api, clock }
   return {
     nodeName: 'burst-0',
     listen: { address: '127.0.0.1', port: 0 },
-    authenticator: reviewAuthenticator(review),
+    authenticator: reviewAuthenticator({ ...review, budget }),
     authorizer: reviewAuthorizer(review),
+    connections,
     backend: new ScriptedBackend().backend,
     pods: {
       find: (namespace, name) => (namespace === 'shop' && name === 'web' ? podOfBench : undefined),
@@ -168,8 +172,10 @@ export function nodeApiOptions(
   }
 }
 
+export type NodeApiBenchOptions = Partial<NodeApiOptions> & { readonly door?: (clock: FakeClock) => NodeDoor }
+
 /** The node API of `burst-0` on loopback, over a scripted backend and scripted reviews. */
-export async function openNodeApi(more: Partial<NodeApiOptions> = {}): Promise<NodeApiBench> {
+export async function openNodeApi({ door, ...more }: NodeApiBenchOptions = {}): Promise<NodeApiBench> {
   const nowMs = new Date('2026-01-01').getTime()
   const identity = { nodeName: 'burst-0', addresses: ['127.0.0.1'] }
   const serving = await selfSignedCertificate({ ...identity, nowMs, lifeMs: 1e12 })
@@ -177,14 +183,16 @@ export async function openNodeApi(more: Partial<NodeApiOptions> = {}): Promise<N
   const [reviews, backend, stop] = [new Reviews(), new ScriptedBackend(), new AbortController()]
   const certificate = new ChangingCertificate(serving)
   const clock = new FakeClock()
+  const opened = door?.(clock) ?? createNodeDoor({ clock })
   const review = { api: reviews.api, clock }
   const bench = { syncProblem: undefined as string | undefined }
   const { port } = await startNodeApi(
     nodeApiOptions({
       certificate,
       clientCa,
-      authenticator: reviewAuthenticator(review),
+      authenticator: reviewAuthenticator({ ...review, budget: opened.reviews }),
       authorizer: reviewAuthorizer(review),
+      connections: opened.connections,
       backend: backend.backend,
       syncLoop: () => bench.syncProblem,
       clock,
@@ -213,6 +221,7 @@ export async function openNodeApi(more: Partial<NodeApiOptions> = {}): Promise<N
     backend,
     certificate,
     clock,
+    door: opened,
     port,
     serving,
     client,

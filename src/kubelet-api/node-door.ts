@@ -1,0 +1,24 @@
+import type { Clock } from '../model/clock.ts'
+import { ConnectionGate, type ConnectionLimits } from './connection-gate.ts'
+import { ReviewBudget, type ReviewLimits } from './review-budget.ts'
+
+export interface NodeDoor {
+  readonly connections: ConnectionGate
+  readonly reviews: ReviewBudget
+}
+
+/** What strangers may take of a process and of its API server, all of its virtual nodes together. */
+export function createNodeDoor({
+  clock,
+  connectionLimits,
+  reviewLimits,
+}: {
+  readonly clock: Clock
+  readonly connectionLimits?: ConnectionLimits
+  readonly reviewLimits?: ReviewLimits
+}): NodeDoor {
+  return {
+    connections: new ConnectionGate({ clock, ...(connectionLimits && { limits: connectionLimits }) }),
+    reviews: new ReviewBudget({ clock, ...(reviewLimits && { limits: reviewLimits }) }),
+  }
+}
