@@ -1,5 +1,5 @@
 /**
- * `npm run check`, `test`, `soak`, `properties` and `ledger:…`: runs every suite in order, says how long each took, and
+ * `npm run check`, `test`, `soak`, `properties`, `security` and `ledger:…`: runs every suite in order, says how long each took, and
  * closes with one line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as
  * failed.
  */
@@ -219,6 +219,21 @@ function properties(): Outcome[] {
   })
 }
 
+/** What hostile Pods do, one after the other, and what the network keeps from them. */
+function security(): Outcome[] {
+  const prepared = prepare('--all')
+  if (prepared.failed > 0) return [prepared]
+  if (process.getuid?.() !== 0) {
+    return [prepared, missing('security', 'the embedded cluster needs root: run "sudo npm run security"')]
+  }
+  process.env['SPILLWAY_ABUSE_ONE_BY_ONE'] ??= '1'
+  process.env['SPILLWAY_SECURITY'] = '1'
+  const stories = ['abuse', 'refused', 'network-isolation', 'network-policy'].map(
+    (name) => `test/stories/${name}.test.ts`,
+  )
+  return [prepared, suite('hostile Pods on the embedded cluster', 'stories', stories)]
+}
+
 /** Ten thousand true lives beside what the ledger says of them, and as many with seals. */
 function histories(): Outcome[] {
   process.env['SPILLWAY_LEDGER_HISTORIES'] ??= '10000'
@@ -271,7 +286,7 @@ function report(outcomes: readonly Outcome[]): number {
   return sum('failed')
 }
 
-const suites = { check, all, soak, properties, histories, crashes, churn }
+const suites = { check, all, soak, properties, security, histories, crashes, churn }
 const wanted = process.argv[2] ?? 'all'
 if (!(wanted in suites)) {
   say(`test/run.ts: found "${wanted}"; allowed: ${Object.keys(suites).join(', ')}`)

@@ -120,6 +120,8 @@ class LocalServer implements PostgresServer {
       unix_socket_directories: this.folder,
       // The default has nothing to keep in it here, and takes memory that the tests beside it need.
       shared_buffers: '16MB',
+      // In its own folder, which goes with it, also when it is killed; else it stays in /dev/shm.
+      dynamic_shared_memory_type: 'mmap',
       ...settings,
     }
     const args = [
