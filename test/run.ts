@@ -1,7 +1,7 @@
 /**
- * `npm run check`, `test`, `soak`, `properties`, `security` and `ledger:…`: runs every suite in order, says how long each took, and
- * closes with one line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and counts as
- * failed.
+ * `npm run check`, `test`, `soak`, `properties`, `security`, `ledger:…` and `security:…`: runs every suite in order, says how long each
+ * took, and closes with one line `N passed, N failed`. A suite that cannot run on this machine is named with the reason and
+ * counts as failed.
  */
 import { spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
@@ -268,6 +268,15 @@ function churn(): Outcome[] {
   return [prepared, suite(name, 'stories', ['test/stories/churn.test.ts'])]
 }
 
+/** The node API under garbage and floods, with a table of what came back. */
+function nodeApi(): Outcome[] {
+  process.env['SPILLWAY_HOSTILE_REQUESTS'] ??= '10000'
+  process.env['SPILLWAY_HOSTILE_CONNECTIONS'] ??= '10000'
+  const { SPILLWAY_HOSTILE_REQUESTS: requests, SPILLWAY_HOSTILE_CONNECTIONS: connections } = process.env
+  const name = `the node API under ${requests} hostile requests and ${connections} connections`
+  return [suite(name, 'check', ['test/conformance/node-api-floods.test.ts'])]
+}
+
 const linesOfFailure = 6
 
 function report(outcomes: readonly Outcome[]): number {
@@ -286,7 +295,17 @@ function report(outcomes: readonly Outcome[]): number {
   return sum('failed')
 }
 
-const suites = { check, all, soak, properties, security, histories, crashes, churn }
+const suites = {
+  check,
+  all,
+  soak,
+  properties,
+  security,
+  histories,
+  crashes,
+  churn,
+  'node-api': nodeApi,
+}
 const wanted = process.argv[2] ?? 'all'
 if (!(wanted in suites)) {
   say(`test/run.ts: found "${wanted}"; allowed: ${Object.keys(suites).join(', ')}`)

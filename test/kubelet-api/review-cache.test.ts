@@ -23,4 +23,29 @@ describe('ReviewCache', () => {
     await cache.get('c', async () => 1)
     expect(await cache.get('a', async () => 2)).toBe(2)
   })
+
+  it('tells what the answer was before it got old, also after a failure', async () => {
+    const clock = new FakeClock()
+    const cache = new ReviewCache<number>({ clock, keepMs: () => 1000 })
+    const told: unknown[] = []
+    const ask = async (last: number | undefined): Promise<number> => {
+      told.push(last)
+      return 7
+    }
+    await cache.get('a', ask)
+    await clock.advance(1000)
+    await expect(cache.get('a', () => Promise.reject(new Error('down')))).rejects.toThrow('down')
+    await cache.get('a', ask)
+    expect(told).toEqual([undefined, 7])
+  })
+
+  it('forgets nothing for a question that cannot be asked', async () => {
+    const cache = new ReviewCache<number>({ clock: new FakeClock(), keepMs: () => 1000, mostEntries: 1 })
+    await cache.get('a', async () => 1)
+    const refuse = (): Promise<number> => {
+      throw new Error('too many')
+    }
+    await expect(cache.get('b', refuse)).rejects.toThrow('too many')
+    expect(await cache.get('a', async () => 2)).toBe(1)
+  })
 })
