@@ -5,7 +5,7 @@ import { peerOf } from './peer.ts'
 export interface ConnectionLimits {
   /** Until the TLS handshake is done. */
   readonly handshakeMs: number
-  /** From the first byte until a request has been allowed: header, body and answer of all before that included. */
+  /** From its beginning until a request has been allowed: header, body and answer of all before that included. */
   readonly unknownMs: number
   readonly mostUnknownPerPeer: number
   readonly mostUnknown: number

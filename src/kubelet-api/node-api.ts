@@ -45,6 +45,8 @@ export interface NodeApiOptions {
   readonly clock: Clock
   /** How long an upgraded connection may be silent. Default 4 h, as kubelet's streamingConnectionIdleTimeout. */
   readonly streamIdleMs?: number
+  /** How many logs, exec, attach and port-forward may be under way at once. */
+  readonly mostStreams?: number
 }
 
 export interface NodeApi {
@@ -79,7 +81,7 @@ const serverLimits = {
 
 // Logs, exec, attach, port-forward of one node under way at once: each holds two file descriptors or more. Kubelet has no
 // such limit; 110 Pods may have four each.
-const mostStreams = 440
+const defaultMostStreams = 440
 
 // How long a refused upgrade may take to read its answer.
 const lingerMs = 5_000
@@ -222,7 +224,7 @@ class NodeApiServer {
 
   /** False: there are too many. The place is given back when the stream is closed. */
   #takeStream(stream: Writable): boolean {
-    if (this.#streams >= mostStreams) {
+    if (this.#streams >= (this.#options.mostStreams ?? defaultMostStreams)) {
       this.#metrics.countRefusal('streams')
       return false
     }
@@ -245,7 +247,7 @@ class NodeApiServer {
   }
 }
 
-const tooManyStreams = `too many logs, exec, attach and port-forward at once: at most ${mostStreams} on a node`
+const tooManyStreams = 'too many logs, exec, attach and port-forward at once on this node; try again later'
 
 function hasBody({ headers }: IncomingMessage): boolean {
   return 'transfer-encoding' in headers || (headers['content-length'] ?? '0') !== '0'

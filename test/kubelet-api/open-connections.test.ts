@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { connectionLimits } from '../../src/kubelet-api/connection-gate.ts'
 import { reviewLimits } from '../../src/kubelet-api/review-budget.ts'
@@ -143,5 +144,32 @@ describe('a refused change of protocol leaves no connection behind', () => {
     await bench.clock.advance(5_000)
     await known(0)
     socket.destroy()
+  })
+})
+
+describe('streams', () => {
+  const follow = 'GET /containerLogs/shop/web/app?follow=true HTTP/1.1\r\nHost: node\r\n\r\n'
+  const exec =
+    'POST /exec/shop/web/app?command=sh&output=1 HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n'
+
+  async function ask(text: string): Promise<{ status: string; end: () => void }> {
+    const socket = await dialTls(door, { identity: bench.client })
+    socket.write(text)
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    return { status: answer.toString('latin1', 9, 12), end: () => void socket.destroy() }
+  }
+
+  it('are so many at once; the place of one that has ended is free again', async () => {
+    bench.stop()
+    bench = await openNodeApi({ mostStreams: 1 })
+    door = { port: bench.port, ca: bench.serving.cert }
+    bench.backend.log = () => new PassThrough()
+    const first = await ask(follow)
+    expect(first.status).toBe('200')
+    expect((await ask(follow)).status).toBe('429')
+    expect((await ask(exec)).status).toBe('429')
+    expect(await refusals('streams')).toBe(2)
+    first.end()
+    await until('room', async () => (await ask(follow)).status === '200', signal)
   })
 })
