@@ -277,6 +277,13 @@ function nodeApi(): Outcome[] {
   return [suite(name, 'check', ['test/conformance/node-api-floods.test.ts'])]
 }
 
+/** Pods that nobody would write, through the pure part of their way to containerd. */
+function fuzzedPods(): Outcome[] {
+  process.env['SPILLWAY_FUZZED_PODS'] ??= '10000'
+  const name = `${process.env['SPILLWAY_FUZZED_PODS']} fuzzed Pods`
+  return [suite(name, 'check', ['test/conformance/fuzzed-pods.test.ts'])]
+}
+
 const linesOfFailure = 6
 
 function report(outcomes: readonly Outcome[]): number {
@@ -305,6 +312,7 @@ const suites = {
   crashes,
   churn,
   'node-api': nodeApi,
+  'fuzzed-pods': fuzzedPods,
 }
 const wanted = process.argv[2] ?? 'all'
 if (!(wanted in suites)) {
