@@ -114,12 +114,8 @@ test('whoever may debug a Pod cannot make it privileged: that container waits an
   await until('the container is refused', () => isRefused() ?? false)
   expect(waits()?.reason).toBe('CreateContainerConfigError')
   // A Spillway that finds it there must not take it for something that was let in.
-  const before = await running.componentPid('spillway')
-  if (before !== undefined) process.kill(before, 'SIGKILL')
-  await until('Spillway is back', async () => {
-    const pid = await running.componentPid('spillway')
-    return pid !== undefined && pid !== before
-  })
+  await running.killComponent('spillway', signal)
+  await running.startComponent('spillway', signal)
   const change = { type: 'merge', body: { spec: { activeDeadlineSeconds: 86_400 } } } as const
   await api.patch(pods, { namespace, name: 'neighbour' }, change, signal)
   await until('the Pod is looked after', async () => {

@@ -67,7 +67,6 @@ export const abuses: readonly Abuse[] = [
       rewrite('/sys/kernel/mm/transparent_hugepage/enabled'),
       attempt('sysrq', 'echo h > /proc/sysrq-trigger'),
       attempt('caches', 'echo 1 > /proc/sys/vm/drop_caches'),
-      attempt('cgroup', 'mkdir /sys/fs/cgroup/mine || mkdir /sys/fs/cgroup/memory/mine'),
       'echo over',
     ].join('\n'),
     contained: /over/,
@@ -93,7 +92,8 @@ export const abuses: readonly Abuse[] = [
       attempt('remount', 'mount -o remount,rw /sys'),
       attempt('module', 'insmod /bin/busybox'),
       attempt('other processes', 'ls -d /proc/[0-9]*/ | wc -l | grep -qE "[0-9]{3}"'),
-      attempt('clock', 'date -s "$(date "+%Y-%m-%d %H:%M:%S")"'),
+      // Busybox says that it cannot, and ends well.
+      attempt('clock', '! date -s "@$(date +%s)" 2>&1 | grep -q "set date"'),
       attempt('hostname', 'hostname other'),
       attempt('network', 'ip link set lo down'),
       attempt('root of the machine', 'chroot /proc/1/root test -e /var/lib/spillway'),
