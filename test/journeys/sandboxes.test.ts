@@ -23,7 +23,12 @@ beforeAll(async () => {
       options: { ...quick, sandboxHandlers: { runc: 'runc', runsc: 'gvisor' } },
     },
   ]
-  const pools = ['bare', 'full'].map((name) => ({ name, backend: name, replicas: 1 }))
+  const pools = ['bare', 'full'].map((name) => ({
+    name,
+    backend: name,
+    replicas: 1,
+    security: { allow: ['hostNetwork'] },
+  }))
   journey = await JourneyApp.start({ clusterName: 'sandboxes', backends, pools }, signal)
   await createNamespace(journey.api, { name: namespace }, signal)
 })
