@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pods } from '../../src/kube/resources.ts'
 import type { Pod, PodSpec } from '../../src/model/kubernetes.ts'
+import { allowInPool } from '../support/allow-in-pool.ts'
 import { isReady, story } from '../support/story.ts'
 import { onServer, outByHand } from '../support/story-manifests.ts'
 
 const namespace = 'story-network-isolation'
 const told = story(namespace)
+allowInPool(told, { allow: [], capabilities: ['NET_ADMIN'] })
 const agnhost = 'registry.k8s.io/e2e-test-images/agnhost:2.66.1'
 const metadata = '169.254.169.254'
 /** Nobody's: virtual Pods have addresses up to 10.245.7.254. */
