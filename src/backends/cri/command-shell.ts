@@ -52,6 +52,7 @@ export class CommandShell {
     const shell = (this.#shell ??= this.#start())
     const { promise, resolve, reject } = Promise.withResolvers<string>()
     this.#waiting.push({ what: words.join(' '), resolve, reject })
+    this.#hold(shell)
     shell.stdin.write(`${inShell(words.map(quoted).join(' '))} 2>&1; printf '${mark}%d\\n' $?\n`)
     const said = await promise
     signal.throwIfAborted()
@@ -87,6 +88,13 @@ export class CommandShell {
     return shell
   }
 
+  /** A process that has nothing else to do lives for as long as somebody waits for an answer, and no longer. */
+  #hold({ stdout }: ChildProcessWithoutNullStreams): void {
+    const pipe = stdout as unknown as { ref(): void; unref(): void }
+    if (this.#waiting.length > 0) pipe.ref()
+    else pipe.unref()
+  }
+
   #read(text: string): void {
     this.#output += text
     for (;;) {
@@ -95,6 +103,7 @@ export class CommandShell {
       const [said = '', code = ''] = this.#output.slice(0, end).split(mark)
       this.#output = this.#output.slice(end + 1)
       const waiting = this.#waiting.shift()
+      if (this.#shell) this.#hold(this.#shell)
       if (code === '0') waiting?.resolve(said)
       else {
         const message = `${waiting?.what}: ${said.trim() || `exit code ${code}`}`

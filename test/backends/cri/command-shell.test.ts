@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 import { CommandShell } from '../../../src/backends/cri/command-shell.ts'
 
@@ -60,3 +62,14 @@ it('feeds a command a text as it is, and tells what it says of it', async () => 
 function long(): string {
   return 'y'.repeat(200_000)
 }
+
+it('keeps a process that has nothing else to do until the answer is there, and then no longer', async () => {
+  const url = new URL('../../../src/backends/cri/command-shell.ts', import.meta.url).href
+  const program = `
+    const { CommandShell } = await import(${JSON.stringify(url)})
+    const never = new AbortController().signal
+    console.log(await new CommandShell().read('sh', ['-c', 'sleep 0.2; echo answered'], never))`
+  const args = ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  expect(stdout.trim()).toBe('answered')
+})
