@@ -23,7 +23,7 @@ export async function findTraces(options: TracesOptions): Promise<string[]> {
     processes(options),
     mounts(options),
     links(options),
-    nftTables(),
+    nftTables(options),
     cgroups(options),
     sockets(options),
     files(options),
@@ -61,12 +61,18 @@ async function links({ hostLink }: TracesOptions): Promise<string[]> {
   return all.filter(({ ifname }) => ifname === hostLink).map(({ ifname }) => `link ${ifname}`)
 }
 
-// On the host nothing makes tables of these names but a cluster whose namespace leaks.
-async function nftTables(): Promise<string[]> {
+// On the host nothing makes tables of these names but a cluster whose namespace leaks; tests of backends make others.
+async function nftTables({ clusterName }: TracesOptions): Promise<string[]> {
   const { stdout } = await run('nft', ['list', 'tables'])
   return stdout
     .split('\n')
-    .filter((line) => / (spillway(-\S+)?|kube-proxy|cni_hostport)$/.test(line))
+    .filter((line) => {
+      const name = line.split(' ').at(-1) ?? ''
+      return (
+        ['spillway', 'kube-proxy', 'cni_hostport'].includes(name) ||
+        name.startsWith(`spillway-${clusterName}-`)
+      )
+    })
     .map((line) => `nft ${line}`)
 }
 
