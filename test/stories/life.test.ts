@@ -2,12 +2,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { events, pods } from '../../src/kube/resources.ts'
 import type { Container, ContainerStatus, Pod, PodSpec } from '../../src/model/kubernetes.ts'
+import { allowInPool } from '../support/allow-in-pool.ts'
 import { comparableStatus } from '../support/comparable-status.ts'
 import { isReady, story } from '../support/story.ts'
 import { onServer, outByHand, scriptPod } from '../support/story-manifests.ts'
 
 const namespace = 'story-life'
 const told = story(namespace)
+// What kubectl debug adds by its usual profile.
+allowInPool(told, { allow: [], capabilities: ['SYS_PTRACE'] })
 
 const forever = 'trap "exit 0" TERM; while true; do sleep 0.1; done'
 /** On a busy machine a command may take its time; that one does is not what these tell. */
