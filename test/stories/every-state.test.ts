@@ -11,11 +11,14 @@ import { CriWitness, type WitnessedPod } from '../support/cri-witness.ts'
 import { startExtraRegistry, type ExtraRegistry } from '../support/extra-registry.ts'
 import { lives as livesWith, podOf, ranOf, type Life } from '../support/lives.ts'
 import { backendsReady, killSpillway, startSpillway } from '../support/spillway-process.ts'
+import { allowInPool } from '../support/allow-in-pool.ts'
 import { isReady, story } from '../support/story.ts'
 import { readBill, trueTimes } from '../support/true-times.ts'
 
 const namespace = 'story-every-state'
 const told = story(namespace)
+// What kubectl debug adds by its usual profile.
+allowInPool(told, { allow: [], capabilities: ['SYS_PTRACE'] })
 const watched: { witness?: CriWitness; registry?: ExtraRegistry } = {}
 
 beforeAll(async () => {
