@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
 import { SpillwayError } from '../../model/errors.ts'
 import type { CheckAnswer, CheckedLedger, CheckRequest, CheckThreadData } from './check-messages.ts'
+import { startThread } from './start-thread.ts'
 
 // It reads a page after the other, and would let their remains pile up if it could. Should a ledger need more, the thread
 // ends, which is said; the process goes on.
@@ -14,13 +14,10 @@ const resourceLimits = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 5
 export async function checkLedger(request: CheckRequest, signal: AbortSignal): Promise<CheckedLedger> {
   signal.throwIfAborted()
   const stop = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
-  const worker = new Worker(threadUrl(), {
-    workerData: { request, stop } satisfies CheckThreadData,
-    // PostgreSQL's client reads its variables from there, and nothing else is its business.
-    env: { ...request.environment },
-    execArgv: ['--disable-warning=ExperimentalWarning'],
-    resourceLimits,
-  })
+  const data: CheckThreadData = { request, stop }
+  const { environment } = request
+  const source = new URL('./check-thread.ts', import.meta.url)
+  const worker = startThread({ source, data, environment, resourceLimits })
   const aborted = Promise.withResolvers<void>()
   const onAbort = (): void => {
     // It may be in the midst of a statement over a large table: nobody waits for that.
@@ -45,10 +42,4 @@ export async function checkLedger(request: CheckRequest, signal: AbortSignal): P
   const { code = 'LedgerUnavailable', message = failure?.message ?? 'the thread that checks it has ended' } =
     answer ?? {}
   throw new SpillwayError(code, message)
-}
-
-/** A release is built JavaScript, where the thread's file lies under the same name with the other ending. */
-function threadUrl(): URL {
-  const url = new URL('./check-thread.ts', import.meta.url)
-  return import.meta.url.endsWith('.js') ? new URL(url.href.replace(/\.ts$/, '.js')) : url
 }

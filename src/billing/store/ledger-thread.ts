@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { systemClock } from '../../model/clock.ts'
 import { SpillwayError } from '../../model/errors.ts'
 import {
@@ -10,6 +10,7 @@ import {
   type WorkerRequest,
 } from './ledger-messages.ts'
 import type { SqlLedger } from './sql-ledger.ts'
+import { startThread } from './start-thread.ts'
 
 export interface LedgerThreadOptions {
   /** How errors call the place. */
@@ -110,12 +111,9 @@ class WorkerConnection {
 
   static async open(options: ConnectionOptions): Promise<WorkerConnection> {
     const { request, name, onOpen, onLost } = options
-    const worker = new Worker(workerUrl(), {
-      workerData: request,
-      // PostgreSQL's client reads its variables from there, and nothing else is its business.
-      env: { ...request.environment },
-      execArgv: ['--disable-warning=ExperimentalWarning'],
-    })
+    const { environment } = request
+    const source = new URL('./ledger-worker.ts', import.meta.url)
+    const worker = startThread({ source, data: request, environment })
     const connection = new WorkerConnection(worker, options)
     const lost = (what: string): void => {
       onLost()
@@ -195,10 +193,4 @@ class WorkerConnection {
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
   }
-}
-
-/** A release is built JavaScript, where the worker lies under the same name with the other ending. */
-function workerUrl(): URL {
-  const url = new URL('./ledger-worker.ts', import.meta.url)
-  return import.meta.url.endsWith('.js') ? new URL(url.href.replace(/\.ts$/, '.js')) : url
 }
