@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net'
+import { ip6Groups } from '../model/ip-groups.ts'
 
 /**
  * Who a connection is counted for: an IPv4 address, or the /64 of an IPv6 address, which one machine has all of. Pure.
@@ -8,9 +9,7 @@ export function peerOf(address: string | undefined): string {
   if (address === undefined) return ''
   const mapped = address.replace(/^::ffff:/i, '')
   if (isIPv4(mapped)) return mapped
-  const [head = '', tail = ''] = (address.split('%')[0] ?? '').split('::')
-  const groups = head.split(':').filter((group) => group !== '')
-  const after = tail.split(':').filter((group) => group !== '')
-  const zeros = Array.from({ length: Math.max(8 - groups.length - after.length, 0) }, () => '0')
-  return [...groups, ...zeros, ...after].slice(0, 4).join(':')
+  return ip6Groups(address.split('%')[0] ?? '')
+    .slice(0, 4)
+    .join(':')
 }

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { ip6Groups } from '../../../model/ip-groups.ts'
 
 export type IpFamily = 4 | 6
 
@@ -46,10 +47,7 @@ export function linkLocalAddress(mac: string): string | undefined {
 
 /** An IPv6 address as one number in hexadecimal, as rules compare raw bytes of a packet. */
 export function ip6Number(address: string): string {
-  const [head = '', tail] = address.split('::')
-  const groups = (text: string): string[] => (text === '' ? [] : text.split(':'))
-  const left = groups(head)
-  const right = groups(tail ?? '')
-  const zeros = Array<string>(tail === undefined ? 0 : 8 - left.length - right.length).fill('0')
-  return `0x${[...left, ...zeros, ...right].map((group) => group.padStart(4, '0')).join('')}`
+  return `0x${ip6Groups(address)
+    .map((group) => group.padStart(4, '0'))
+    .join('')}`
 }
