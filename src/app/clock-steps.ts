@@ -1,10 +1,7 @@
-import type { Clock } from '../model/clock.ts'
+import { clockStepMs, wallOffsetMs, type Clock } from '../model/clock.ts'
 import type { Log } from '../telemetry/log.ts'
 
 const lookMs = 5_000
-
-// Less is what NTP corrects in small steps, and what two readings of two clocks are apart.
-const noticedMs = 1_000
 
 /**
  * Notices that the wall clock was set while the monotonic one went on. No bill of a Pod that runs follows it
@@ -34,7 +31,7 @@ export class ClockSteps {
 
   /** Until the signal is aborted, then resolves. */
   async run(signal: AbortSignal): Promise<void> {
-    let offsetMs = this.#offsetMs()
+    let offsetMs = wallOffsetMs(this.#clock)
     while (!signal.aborted) {
       try {
         await this.#clock.sleep(lookMs, signal)
@@ -42,19 +39,15 @@ export class ClockSteps {
         if (signal.aborted) return
         throw error
       }
-      const nowMs = this.#offsetMs()
+      const nowMs = wallOffsetMs(this.#clock)
       this.#look(Math.round(nowMs - offsetMs))
       // What is slewed is no step, however far it goes in the end.
       offsetMs = nowMs
     }
   }
 
-  #offsetMs(): number {
-    return this.#clock.wallMs() - this.#clock.monotonicMs()
-  }
-
   #look(byMs: number): void {
-    if (Math.abs(byMs) < noticedMs) return
+    if (Math.abs(byMs) < clockStepMs) return
     this.#count += 1
     this.#log.warn({ byMs }, 'the wall clock was set: Pods that run go on being billed as if it were not')
     for (const listener of this.#listeners) listener(byMs)

@@ -1,8 +1,5 @@
-import type { Clock } from '../model/clock.ts'
+import { clockStepMs, wallOffsetMs, type Clock } from '../model/clock.ts'
 import type { PodUid } from '../model/pod-key.ts'
-
-// Less is what NTP corrects in small steps, and what two readings of two clocks are apart.
-const noticedMs = 1_000
 
 // A number a Pod. One that is dropped begins anew, by the wall clock as it stands then.
 const rememberedPods = 100_000
@@ -34,26 +31,22 @@ export class SteadyTime {
 
   /** Whether the wall clock was set back since we first dealt with the Pod. */
   wasSetBack(uid: PodUid): boolean {
-    return this.#offsetMs() - this.#ofPod(uid) < -noticedMs
+    return wallOffsetMs(this.#clock) - this.#ofPod(uid) < -clockStepMs
   }
 
   /** By how much the wall clock is ahead of the Pod's; 0: by nothing that is worth a word. */
   aheadMs(uid: PodUid): number {
-    const byMs = Math.round(this.#offsetMs() - this.#ofPod(uid))
-    return byMs > noticedMs ? byMs : 0
+    const byMs = Math.round(wallOffsetMs(this.#clock) - this.#ofPod(uid))
+    return byMs > clockStepMs ? byMs : 0
   }
 
   #ofPod(uid: PodUid): number {
     const known = this.#offsetsMs.get(uid)
     if (known !== undefined) return known
-    const offsetMs = this.#offsetMs()
+    const offsetMs = wallOffsetMs(this.#clock)
     this.#offsetsMs.set(uid, offsetMs)
     const [oldest] = this.#offsetsMs.keys()
     if (oldest !== undefined && this.#offsetsMs.size > rememberedPods) this.#offsetsMs.delete(oldest)
     return offsetMs
-  }
-
-  #offsetMs(): number {
-    return this.#clock.wallMs() - this.#clock.monotonicMs()
   }
 }

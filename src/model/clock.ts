@@ -38,6 +38,14 @@ export const systemClock: Clock = {
   },
 }
 
+/** Less is what NTP corrects in small steps, and what two readings of two clocks are apart. */
+export const clockStepMs = 1_000
+
+/** By how much the wall clock is ahead of the monotonic one: it changes when somebody sets the wall clock. */
+export function wallOffsetMs(clock: Pick<Clock, 'wallMs' | 'monotonicMs'>): number {
+  return clock.wallMs() - clock.monotonicMs()
+}
+
 /** RFC 3339 with whole seconds, the resolution that `metav1.Time` keeps. */
 export function kubeTime(wallMs: number): string {
   return new Date(Math.floor(wallMs / 1000) * 1000).toISOString().replace('.000Z', 'Z')
