@@ -1,6 +1,7 @@
 import type { Kysely, Selectable } from 'kysely'
 import { asPodUid, type PodUid } from '../../model/pod-key.ts'
 import type { UsageEvent, UsageFact } from '../../model/usage.ts'
+import type { Heartbeat } from '../heartbeats.ts'
 import type { SequencedEvent } from '../ledger.ts'
 import { chainHash, decodeJson, encodeJson, genesisHash } from '../ledger-json.ts'
 import type { LedgerSchema } from './schema.ts'
@@ -9,15 +10,29 @@ import type { LedgerSchema } from './schema.ts'
 export const rowsPerInsert = 500
 
 export function eventOf(row: Selectable<LedgerSchema['event']>): UsageEvent {
+  return { id: row.event_id, ...heartbeatOfRow(row), fact: decodeJson(row.body) as UsageFact }
+}
+
+/** Of either table: what an event and a heartbeat have in common. */
+export function heartbeatOfRow(row: Selectable<LedgerSchema['heartbeat']>): Heartbeat {
   return {
-    id: row.event_id,
     clusterUid: row.cluster_uid,
     podUid: asPodUid(row.pod_uid),
     incarnation: Number(row.incarnation),
     atMs: Number(row.at_ms),
     observedMs: Number(row.observed_ms),
     source: row.source as UsageEvent['source'],
-    fact: decodeJson(row.body) as UsageFact,
+  }
+}
+
+export function heartbeatRow({ clusterUid, podUid, incarnation, atMs, observedMs, source }: Heartbeat) {
+  return {
+    cluster_uid: clusterUid,
+    pod_uid: podUid,
+    incarnation,
+    at_ms: atMs,
+    observed_ms: observedMs,
+    source,
   }
 }
 
@@ -42,13 +57,8 @@ export async function insertEvents(db: Kysely<LedgerSchema>, events: readonly Us
     const row = {
       seq,
       event_id: event.id,
-      cluster_uid: event.clusterUid,
-      pod_uid: event.podUid,
-      incarnation: event.incarnation,
+      ...heartbeatRow(event),
       kind: event.fact.kind,
-      at_ms: event.atMs,
-      observed_ms: event.observedMs,
-      source: event.source,
       body,
       prev_hash: prevHash,
       hash,

@@ -1,9 +1,8 @@
-import type { Kysely, Selectable } from 'kysely'
+import type { Kysely } from 'kysely'
 import { asPodUid, type PodUid } from '../../model/pod-key.ts'
-import type { UsageEvent } from '../../model/usage.ts'
 import { asLastSeen, sandboxKey, type Heartbeat } from '../heartbeats.ts'
 import type { UsageInterval } from '../projection.ts'
-import { chunks, rowsPerInsert } from './event-rows.ts'
+import { chunks, heartbeatOfRow, heartbeatRow, rowsPerInsert } from './event-rows.ts'
 import type { Int64, LedgerSchema } from './schema.ts'
 import { orderedText, type SqlDialect } from './sql-dialect.ts'
 
@@ -77,14 +76,7 @@ export async function keepHeartbeats(
   db: Kysely<LedgerSchema>,
   heartbeats: readonly Heartbeat[],
 ): Promise<void> {
-  const rows = heartbeats.map(({ podUid, incarnation, clusterUid, atMs, observedMs, source }) => ({
-    pod_uid: podUid,
-    incarnation,
-    cluster_uid: clusterUid,
-    at_ms: atMs,
-    observed_ms: observedMs,
-    source,
-  }))
+  const rows = heartbeats.map(heartbeatRow)
   for (const part of chunks(rows, rowsPerInsert)) {
     await db
       .insertInto('heartbeat')
@@ -135,15 +127,4 @@ export async function withLastSeen(
   return accounts.map((account) =>
     account.endMs === undefined ? asLastSeen(account, byKey.get(sandboxKey(account)) ?? []) : account,
   )
-}
-
-function heartbeatOfRow(row: Selectable<LedgerSchema['heartbeat']>): Heartbeat {
-  return {
-    clusterUid: row.cluster_uid,
-    podUid: asPodUid(row.pod_uid),
-    incarnation: Number(row.incarnation),
-    atMs: Number(row.at_ms),
-    observedMs: Number(row.observed_ms),
-    source: row.source as UsageEvent['source'],
-  }
 }
