@@ -14,6 +14,7 @@ import {
   type LiveFacts,
 } from './isolation-rules.ts'
 import type { NetworkGuard } from './network-guard.ts'
+import { setRules } from './set-rules.ts'
 import { hostInterfaces, isOnHostNetwork, sandboxLink, type SandboxLink } from './sandbox-link.ts'
 
 export interface IsolationOptions {
@@ -151,7 +152,7 @@ export class Isolation implements NetworkGuard {
   }
 
   async #setWanted(): Promise<void> {
-    const { facts, doors } = this.#options
+    const { facts, doors, shell } = this.#options
     // All is set anew from what is known; rules of an earlier life may be guarding what is not known yet.
     if (!this.#hasFollowed) {
       throw new SpillwayError('Unavailable', this.#trouble ?? 'it is not known yet which sandboxes there are')
@@ -159,8 +160,11 @@ export class Isolation implements NetworkGuard {
     const wanted = { doors: doors.list(), links: [...this.#wanted.values()] }
     if (this.#set !== undefined && isDeepStrictEqual(this.#set, wanted)) return
     try {
-      if (this.#set === undefined) await this.#feed(wholeScript({ ...facts, ...wanted }))
-      else await this.#feed(changeScript(facts.table, this.#set, wanted))
+      const script =
+        this.#set === undefined
+          ? wholeScript({ ...facts, ...wanted })
+          : changeScript(facts.table, this.#set, wanted)
+      await setRules(shell, script, this.#life.signal)
     } catch (error) {
       const wasKnown = this.#set !== undefined
       this.#set = undefined
@@ -171,10 +175,6 @@ export class Isolation implements NetworkGuard {
     }
     this.#set = wanted
     this.#trouble = undefined
-  }
-
-  async #feed(input: string): Promise<void> {
-    await this.#options.shell.feed({ command: 'nft', args: ['-f', '-'], input }, this.#life.signal)
   }
 
   async #areThere(signal: AbortSignal): Promise<boolean> {
@@ -192,9 +192,8 @@ export class Isolation implements NetworkGuard {
 
   async #remove(): Promise<void> {
     const { shell, facts, log } = this.#options
-    const input = removalScript(facts.table)
     try {
-      await shell.feed({ command: 'nft', args: ['-f', '-'], input }, new AbortController().signal)
+      await setRules(shell, removalScript(facts.table), new AbortController().signal)
     } catch (error) {
       log.warn({ error: errorMessage(error) }, 'the rules of isolation are left behind')
     }

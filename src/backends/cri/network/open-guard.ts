@@ -7,6 +7,7 @@ import { parseResolvConf } from '../translate/dns-config.ts'
 import { Isolation } from './isolation.ts'
 import { removalScript, tableName } from './isolation-rules.ts'
 import { openNetwork, type NetworkGuard } from './network-guard.ts'
+import { setRules } from './set-rules.ts'
 import { defaultBlockedAddresses, type NetworkOptions } from './network-options.ts'
 
 export interface GuardSettings {
@@ -26,11 +27,8 @@ export async function openGuard(settings: GuardSettings): Promise<NetworkGuard> 
   const shell = new CommandShell()
   if (options.isolation === 'Off') {
     log.warn({}, 'options.network.isolation is Off: Pods reach this machine, kubelets and metadata addresses')
-    const input = removalScript(table)
     // Where there is no nft there are no tables of ours.
-    await shell
-      .feed({ command: 'nft', args: ['-f', '-'], input }, new AbortController().signal)
-      .catch(() => undefined)
+    await setRules(shell, removalScript(table), new AbortController().signal).catch(() => undefined)
     shell.close()
     return openNetwork
   }
