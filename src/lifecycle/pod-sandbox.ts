@@ -85,7 +85,10 @@ export function sealedHandler(handlers: readonly SandboxHandler[], whose: string
 }
 
 /** What Pods may use in such a sandbox: what the backend offers, without what the handler lacks. Pure. */
-export function capabilitiesIn({ lacks }: SandboxHandler, capabilities: Capabilities): Capabilities {
+export function capabilitiesIn(
+  { lacks }: Pick<SandboxHandler, 'lacks'>,
+  capabilities: Capabilities,
+): Capabilities {
   if (lacks.size === 0) return capabilities
   const features = new Set([...capabilities.features].filter((feature) => !lacks.has(feature)))
   // What the backend does not offer at all has its own reason.

@@ -1,8 +1,8 @@
 import type { PodFeature, SandboxHandler, SandboxKind } from '../model/capability.ts'
 
 /**
- * What a Pod cannot have in a sandbox of that kind: seen on runsc release-20260701 (docs/sandboxes.md), and in Kata's own
- * list of limitations. Each is passed over in silence there, or fails long after the Pod was let in.
+ * What a Pod cannot have in a sandbox of that kind: seen on runsc release-20260701 (docs/sandboxes.md); Kata's,
+ * untested here, stands in its list of limitations. Each is passed over in silence there, or fails long after the Pod was let in.
  */
 const lacksOfKind: Partial<Readonly<Record<SandboxKind, readonly (readonly [PodFeature, string])[]>>> = {
   gvisor: [

@@ -1,6 +1,7 @@
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { capabilitiesIn } from '../../../lifecycle/pod-sandbox.ts'
+import { lacksOf } from '../../../lifecycle/sandbox-lacks.ts'
 import type { Capabilities } from '../../../model/capability.ts'
 import { errorMessage, hasCode, SpillwayError } from '../../../model/errors.ts'
 import type { EphemeralContainer } from '../../../model/kubernetes.ts'
@@ -130,8 +131,17 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
   }
 }
 
-async function capabilitiesOf({ tools, pod, sources, waits }: ContainerStartInput): Promise<Capabilities> {
-  return capabilitiesIn(await sandboxHandler({ tools, pod, sources }, waits), tools.capabilities())
+async function capabilitiesOf(input: ContainerStartInput): Promise<Capabilities> {
+  return capabilitiesIn(await handlerOf(input), input.tools.capabilities())
+}
+
+/**
+ * That the sandbox was made by: a pool that says something else by now, or nothing any more, keeps no container of a
+ * running sandbox from starting.
+ */
+async function handlerOf({ tools, pod, sources, picture, waits }: ContainerStartInput) {
+  const made = handlerOfSandbox(picture.current, tools.runtime.facts)
+  return made ? { ...made, lacks: lacksOf(made) } : await sandboxHandler({ tools, pod, sources }, waits)
 }
 
 /** The container whose processes an ephemeral one is to see; undefined when it names none. */
@@ -152,20 +162,13 @@ async function variablesAndMounts(
 ) {
   const { pod, paths, sources, planned, volumes, waits } = input
   const { container } = planned
-  const [variables, recursiveReadOnly] = await Promise.all([
+  const [variables, { recursiveReadOnlyMounts: recursiveReadOnly }] = await Promise.all([
     containerEnvironment({ pod, podDir: paths.podDir, container, podIps, sources }, waits),
-    canRecurse(input),
+    handlerOf(input),
   ])
   const environment = new Map(variables.map(({ key, value }) => [key, value]))
   const options = { environment, images, recursiveReadOnly }
   return [variables, await volumes.mountsFor(container, options, waits)] as const
-}
-
-/** Whether the Pod's runtime can make read-only mounts read-only all the way down, by its own word. */
-async function canRecurse({ tools, pod, sources, picture, waits }: ContainerStartInput): Promise<boolean> {
-  // A pool that says something else by now, or nothing any more, keeps no container of a running sandbox from starting.
-  const made = handlerOfSandbox(picture.current, tools.runtime.facts)
-  return (made ?? (await sandboxHandler({ tools, pod, sources }, waits))).recursiveReadOnlyMounts
 }
 
 /** Frees their names: what never ran must not count as a restart. */

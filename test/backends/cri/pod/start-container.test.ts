@@ -157,6 +157,14 @@ describe('an ephemeral container', () => {
     ])
   })
 
+  it('starts in the sandbox that is there, whatever its pool says by now', async () => {
+    pod.runtime.handlers = [{ name: 'runc', features: null }]
+    await pod.handle.tools.runtime.ask(signal)
+    await pod.put(sandbox(1, { runtimeHandler: 'runc' }), containerNamed('main', 0))
+    await start(ofPod)
+    expect(pod.runtime.containerConfigs).toHaveLength(1)
+  })
+
   it('waits for a target that has not started', async () => {
     await expect(start(ofPod)).rejects.toMatchObject({
       reason: 'CreateContainerConfigError',
