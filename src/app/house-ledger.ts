@@ -5,7 +5,7 @@ import { checkLedger } from '../billing/store/check-ledger.ts'
 import { openLedger } from '../billing/store/open-ledger.ts'
 import { WatchedLedger } from '../billing/watched-ledger.ts'
 import type { Config } from '../config/load.ts'
-import type { Task } from '../control/tasks.ts'
+import { untilAborted, type Task } from '../control/tasks.ts'
 import type { SpillwayError } from '../model/errors.ts'
 import type { World } from './house.ts'
 
@@ -45,13 +45,6 @@ export async function openHouseLedger(
     ...ledgerCheck,
     ...world,
   })
-  const whileOurs: Task = async (signal) => await Promise.race([takenOver.promise, aborted(signal)])
+  const whileOurs: Task = async (signal) => await Promise.race([takenOver.promise, untilAborted(signal)])
   return { ledger, ledgerHealth, selfCheck, whileOurs }
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

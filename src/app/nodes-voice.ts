@@ -1,4 +1,4 @@
-import type { Task } from '../control/tasks.ts'
+import { untilAborted, type Task } from '../control/tasks.ts'
 import type { LedgerFinding } from '../model/ledger-finding.ts'
 import type { House } from './house.ts'
 import type { VirtualNodes } from './virtual-nodes.ts'
@@ -52,10 +52,7 @@ export function nodesVoice(
       clockSteps.subscribe(tellClock),
     ]
     tellLedger()
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve()
-      signal.addEventListener('abort', () => resolve(), { once: true })
-    })
+    await untilAborted(signal)
     for (const end of ends) end()
   }
 }

@@ -1,5 +1,5 @@
 import type { PoolConfig } from '../config/pool.ts'
-import { superviseTask } from '../control/tasks.ts'
+import { superviseTask, untilAborted } from '../control/tasks.ts'
 import { byNode } from '../kube/cluster.ts'
 import { isTerminal } from '../lifecycle/decide.ts'
 import { errorMessage } from '../model/errors.ts'
@@ -125,10 +125,7 @@ export class VirtualNodes implements NodeHost {
         this.#changed(node)
       }),
     ]
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve()
-      signal.addEventListener('abort', () => resolve(), { once: true })
-    })
+    await untilAborted(signal)
     for (const end of ends) end()
     this.#over = true
     for (const { ending } of this.#hosted.values()) ending.abort()

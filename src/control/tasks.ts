@@ -6,6 +6,14 @@ import { backoffMs, defaultBackoff, type BackoffPolicy } from './backoff.ts'
 /** Runs until its signal is aborted; then it resolves, or rejects with the signal's reason. */
 export type Task = (signal: AbortSignal) => Promise<void>
 
+/** Resolves once the signal is aborted. */
+export async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
 /**
  * Runs named tasks together until the signal is aborted and all have ended. The first that fails aborts the others;
  * when all have ended, its error is thrown, saying which task it was. A task that ends by itself is done.
