@@ -20,7 +20,7 @@ import { runTasks } from './control/tasks.ts'
 import { connectCluster, type Cluster } from './kube/cluster.ts'
 import { controllerCredentials } from './kube/controller-credentials.ts'
 import { EventRecorder } from './kube/events.ts'
-import { createNodeDoor } from './kubelet-api/node-door.ts'
+import { createStrangerLimits } from './kubelet-api/stranger-limits.ts'
 import { version } from './model/version.ts'
 import { ClockSteps } from './app/clock-steps.ts'
 import { LiveVolumes } from './scheduling/live-volumes.ts'
@@ -66,8 +66,8 @@ export async function runApp(config: Config, world: World, signal: AbortSignal):
   const volumes = new LiveVolumes({ api: cluster.api, backoff, ...world })
   const shared = { meter, books, events, pools, bursts, volumes, ground }
   const clockSteps = new ClockSteps(world)
-  const nodeDoor = createNodeDoor(world)
-  const house: House = { config, world, cluster, clockSteps, nodeDoor, ...ledgers, ...shared }
+  const strangerLimits = createStrangerLimits(world)
+  const house: House = { config, world, cluster, clockSteps, strangerLimits, ...ledgers, ...shared }
   const stacks: BackendStack[] = []
   for (const backend of config.backends) stacks.push(await buildBackend(house, backend.name, signal))
   const budgets = budgetDesk(house, stacks)

@@ -3,7 +3,7 @@ import type { LedgerHealth } from '../billing/ledger-health.ts'
 import type { LedgerMeter } from '../billing/meter.ts'
 import type { SelfCheck } from '../billing/self-check.ts'
 import type { Config } from '../config/load.ts'
-import type { NodeDoor } from '../kubelet-api/node-door.ts'
+import type { StrangerLimits } from '../kubelet-api/stranger-limits.ts'
 import type { Cluster } from '../kube/cluster.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { KnownPools } from '../pools/known-pools.ts'
@@ -39,7 +39,7 @@ export interface House {
   readonly pools: KnownPools
   readonly bursts: LiveBursts
   readonly volumes: LiveVolumes
-  readonly nodeDoor: NodeDoor
+  readonly strangerLimits: StrangerLimits
   /** Closed in reverse when the house comes down. */
   readonly ground: AsyncDisposableStack
 }

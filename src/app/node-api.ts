@@ -24,7 +24,7 @@ const silentTooLongMs = 5 * 60_000
 
 /** What the API server asks of one virtual node is answered from here on, until the signal is aborted. */
 export async function serveNodeApi(
-  { config, world, cluster, nodeDoor }: House,
+  { config, world, cluster, strangerLimits }: House,
   { name, address, port, capacity, certificate, backend, backendPods }: ServedNode,
   signal: AbortSignal,
 ): Promise<void> {
@@ -36,9 +36,9 @@ export async function serveNodeApi(
       listen: { address, port },
       certificate,
       ...(clientCa !== undefined && { clientCa: await readFile(clientCa, 'utf8') }),
-      authenticator: reviewAuthenticator({ api: cluster.api, clock, budget: nodeDoor.reviews }),
+      authenticator: reviewAuthenticator({ api: cluster.api, clock, budget: strangerLimits.reviews }),
       authorizer: reviewAuthorizer({ api: cluster.api, clock }),
-      connections: nodeDoor.connections,
+      connections: strangerLimits.connections,
       backend,
       pods: {
         find: (namespace, pod) => backendPods.podsOn(name).find(isNamed(namespace, pod)),

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { reviewAuthenticator, reviewAuthorizer } from '../../src/kubelet-api/auth.ts'
 import { startNodeApi } from '../../src/kubelet-api/node-api.ts'
-import { createNodeDoor } from '../../src/kubelet-api/node-door.ts'
+import { createStrangerLimits } from '../../src/kubelet-api/stranger-limits.ts'
 import { selfSignedCertificate } from '../../src/kubelet-api/self-signed.ts'
 import { ChangingCertificate } from '../../src/kubelet-api/serving-certificate.ts'
 import { systemClock } from '../../src/model/clock.ts'
@@ -35,7 +35,7 @@ const serving = await selfSignedCertificate({
 const { client, clientCa } = await clientIdentity()
 const reviews = new Reviews()
 const review = { api: reviews.api, clock }
-const door = createNodeDoor({ clock })
+const door = createStrangerLimits({ clock })
 const { port } = await startNodeApi(
   nodeApiOptions({
     certificate: new ChangingCertificate(serving),

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { BasicConstraintsExtension, X509CertificateGenerator } from '@peculiar/x509'
 import type { Backend, CommandResult, ExecOptions, LogOptions } from '../../src/backends/backend.ts'
 import { reviewAuthenticator, reviewAuthorizer } from '../../src/kubelet-api/auth.ts'
-import { createNodeDoor, type NodeDoor } from '../../src/kubelet-api/node-door.ts'
+import { createStrangerLimits, type StrangerLimits } from '../../src/kubelet-api/stranger-limits.ts'
 import { startNodeApi, type NodeApiOptions } from '../../src/kubelet-api/node-api.ts'
 import { selfSignedCertificate } from '../../src/kubelet-api/self-signed.ts'
 import { ChangingCertificate } from '../../src/kubelet-api/serving-certificate.ts'
@@ -126,7 +126,7 @@ export interface NodeApiBench extends AsyncDisposable {
   readonly backend: ScriptedBackend
   readonly certificate: ChangingCertificate
   readonly clock: FakeClock
-  readonly door: NodeDoor
+  readonly door: StrangerLimits
   readonly port: number
   /** What the listener began with. */
   readonly serving: PemPair
@@ -142,7 +142,7 @@ export function nodeApiOptions(
   more: Partial<NodeApiOptions> & Pick<NodeApiOptions, 'certificate' | 'clock'>,
 ): NodeApiOptions {
   const { clock } = more
-  const { connections, reviews: budget } = createNodeDoor({ clock })
+  const { connections, reviews: budget } = createStrangerLimits({ clock })
   const review = { api: new Reviews().api, clock }
   return {
     nodeName: 'burst-0',
@@ -172,7 +172,9 @@ export function nodeApiOptions(
   }
 }
 
-export type NodeApiBenchOptions = Partial<NodeApiOptions> & { readonly door?: (clock: FakeClock) => NodeDoor }
+export type NodeApiBenchOptions = Partial<NodeApiOptions> & {
+  readonly door?: (clock: FakeClock) => StrangerLimits
+}
 
 /** The node API of `burst-0` on loopback, over a scripted backend and scripted reviews. */
 export async function openNodeApi({ door, ...more }: NodeApiBenchOptions = {}): Promise<NodeApiBench> {
@@ -183,7 +185,7 @@ export async function openNodeApi({ door, ...more }: NodeApiBenchOptions = {}): 
   const [reviews, backend, stop] = [new Reviews(), new ScriptedBackend(), new AbortController()]
   const certificate = new ChangingCertificate(serving)
   const clock = new FakeClock()
-  const opened = door?.(clock) ?? createNodeDoor({ clock })
+  const opened = door?.(clock) ?? createStrangerLimits({ clock })
   const review = { api: reviews.api, clock }
   const bench = { syncProblem: undefined as string | undefined }
   const { port } = await startNodeApi(

@@ -2,13 +2,13 @@ import type { Clock } from '../model/clock.ts'
 import { ConnectionGate, type ConnectionLimits } from './connection-gate.ts'
 import { ReviewBudget, type ReviewLimits } from './review-budget.ts'
 
-export interface NodeDoor {
+export interface StrangerLimits {
   readonly connections: ConnectionGate
   readonly reviews: ReviewBudget
 }
 
 /** What strangers may take of a process and of its API server, all of its virtual nodes together. */
-export function createNodeDoor({
+export function createStrangerLimits({
   clock,
   connectionLimits,
   reviewLimits,
@@ -16,7 +16,7 @@ export function createNodeDoor({
   readonly clock: Clock
   readonly connectionLimits?: ConnectionLimits
   readonly reviewLimits?: ReviewLimits
-}): NodeDoor {
+}): StrangerLimits {
   return {
     connections: new ConnectionGate({ clock, ...(connectionLimits && { limits: connectionLimits }) }),
     reviews: new ReviewBudget({ clock, ...(reviewLimits && { limits: reviewLimits }) }),
