@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { onEvenClock } from '../../src/billing/even-clock.ts'
 import type { ContainerObservation, PodObservation } from '../../src/model/pod-observation.ts'
-import { asPodUid } from '../../src/model/pod-key.ts'
+import { observed as anObservation } from '../lifecycle/observations.ts'
 import { fakeEpochMs as start } from '../support/fake-clock.ts'
 
 const hourMs = 3_600_000
@@ -16,18 +16,10 @@ const container: ContainerObservation = {
   started: true,
   ready: true,
 }
-const observed: PodObservation = {
-  uid: asPodUid('p'),
-  namespace: 'shop',
-  name: 'web',
-  nodeName: 'burst-0',
-  incarnation: 0,
-  supervised: true,
-  generation: 1,
-  phase: 'running',
+const observed = anObservation({
   sandbox: { id: 's0', createdAtMs: start, ready: true, podIps: [] },
   containers: [container],
-}
+})
 /** Ten minutes after the sandbox was made, on the Pod's own clock; five minutes ago an hour was skipped. */
 const skipped = { nowMs: start + 10 * minuteMs, aheadMs: hourMs }
 

@@ -21,6 +21,7 @@ import { podRequests } from '../../src/model/resources.ts'
 import { strictestProfile } from '../../src/model/security-profile.ts'
 import { chooseSpec } from '../../src/model/spec.ts'
 import { aNode, aPod, capabilities } from '../support/builders.ts'
+import { image, owner } from '../support/cri-samples.ts'
 
 const numRuns = Number(process.env['SPILLWAY_FUZZED_PODS'] ?? 200)
 
@@ -147,16 +148,6 @@ const spec = fc.record({
   priority: maybe(number),
 }) as unknown as fc.Arbitrary<PodSpec>
 
-const owner = { clusterUid: 'cluster-1', instance: 'main' }
-const image = {
-  id: 'sha256:abc',
-  repoTags: [],
-  repoDigests: [],
-  size: '1',
-  uid: null,
-  username: '',
-  pinned: false,
-}
 const machine = {
   memoryBytes: 2n ** 34n,
   cgroupVersion: 2 as const,

@@ -1,5 +1,5 @@
 import type { BackendHealth } from '../../src/backends/backend.ts'
-import { capabilities } from '../support/builders.ts'
+import { aNodePool, capabilities } from '../support/builders.ts'
 import type { NodeInput, NodePool } from '../../src/node/node-object.ts'
 
 export function healthSample({ lost = false }: { lost?: boolean } = {}): BackendHealth {
@@ -17,15 +17,7 @@ export function healthSample({ lost = false }: { lost?: boolean } = {}): Backend
 
 export function nodeInputSample(pool: Partial<NodePool> = {}): NodeInput {
   return {
-    pool: {
-      name: 'burst',
-      labels: {},
-      taints: [],
-      untainted: false,
-      cordoned: false,
-      sandbox: { byDefault: undefined, byClass: {} },
-      ...pool,
-    },
+    pool: aNodePool(pool),
     use: { retiring: false, inUse: false },
     ordinal: 0,
     capacity: {

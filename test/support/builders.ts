@@ -1,6 +1,7 @@
 import { podFeatures, type Capabilities, type SandboxHandler } from '../../src/model/capability.ts'
 import type { Container, Node, Pod, PodSpec, PodStatus } from '../../src/model/kubernetes.ts'
 import { asPodUid, type PodUid } from '../../src/model/pod-key.ts'
+import type { NodePool } from '../../src/node/node-object.ts'
 
 export interface PodOverrides {
   readonly uid?: string
@@ -70,6 +71,19 @@ export function aNode({ name = 'burst-0', labels, spec, allocatable }: NodeOverr
     status: {
       allocatable: { cpu: '8', memory: '32Gi', 'ephemeral-storage': '100Gi', pods: '110', ...allocatable },
     },
+  }
+}
+
+/** A pool as its nodes know it, of which nothing is said. */
+export function aNodePool(overrides: Partial<NodePool> = {}): NodePool {
+  return {
+    name: 'burst',
+    labels: {},
+    taints: [],
+    untainted: false,
+    cordoned: false,
+    sandbox: { byDefault: undefined, byClass: {} },
+    ...overrides,
   }
 }
 

@@ -18,7 +18,7 @@ import { EventRecorder } from '../../src/kube/events.ts'
 import { defaultOverflowRules, runOverflow } from '../../src/scheduling/overflow.ts'
 import { defaultDeletionCost } from '../../src/scheduling/scale-in.ts'
 import { keepNode, type NodeShape } from '../../src/node/keep-node.ts'
-import { capabilities } from './builders.ts'
+import { aNodePool, capabilities } from './builders.ts'
 import { planeVersion, type TestControlPlane } from './control-plane.ts'
 
 export type TestClient = KubeApi & { close(): Promise<void> }
@@ -131,14 +131,7 @@ export const healthy: BackendHealth = {
 }
 
 const shape: NodeShape = {
-  pool: {
-    name: 'burst',
-    labels: {},
-    taints: [],
-    untainted: false,
-    cordoned: false,
-    sandbox: { byDefault: undefined, byClass: {} },
-  },
+  pool: aNodePool(),
   use: { retiring: false, inUse: false },
   capacity: {
     cpuMillis: 16_000n,

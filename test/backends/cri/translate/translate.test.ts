@@ -10,17 +10,8 @@ import { podPaths } from '../../../../src/backends/cri/paths.ts'
 import { podRef } from '../../../../src/model/pod-key.ts'
 import type { Pod } from '../../../../src/model/kubernetes.ts'
 import { aContainer, aPod } from '../../../support/builders.ts'
+import { image, owner } from '../../../support/cri-samples.ts'
 
-const owner = { clusterUid: 'cluster-1', instance: 'main' }
-const image = {
-  id: 'sha256:abc',
-  repoTags: [],
-  repoDigests: [],
-  size: '1',
-  uid: null,
-  username: '',
-  pinned: false,
-}
 const gib = 2n ** 30n
 const machine: Machine = {
   memoryBytes: 16n * gib,
