@@ -2,7 +2,8 @@
  * A process that starts the Pods of its arguments and lives on, for tests that kill it at any point:
  * node cri-child.ts SETTINGS-JSON POD-JSON…
  */
-import { createCriBackend, type CriBackendSettings } from '../../src/backends/cri/backend.ts'
+import { createCriBackend } from '../../src/backends/cri/backend.ts'
+import type { CriBackendSettings } from '../../src/backends/cri/open-tools.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'

@@ -1,16 +1,11 @@
-import { mkdir, readFile } from 'node:fs/promises'
-import { availableParallelism, release } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Capabilities, SandboxKind } from '../../model/capability.ts'
-import type { Clock } from '../../model/clock.ts'
 import { errorMessage, SpillwayError } from '../../model/errors.ts'
 import type { Pod } from '../../model/kubernetes.ts'
 import { podRef, type PodUid } from '../../model/pod-key.ts'
 import type { PodObservation } from '../../model/pod-observation.ts'
-import { noDoors, type KnownDoors } from '../../model/node-door.ts'
 import type { BackendUsage, UsageOptions } from '../../model/pod-usage.ts'
-import type { Log } from '../../telemetry/log.ts'
 import type {
   AttachOptions,
   Backend,
@@ -24,102 +19,33 @@ import type {
   StopOptions,
   StreamTarget,
 } from '../backend.ts'
-import { criCapabilities } from './capabilities.ts'
-import { Cgroups } from './resources/cgroups.ts'
-import { CriClient } from './runtime/client.ts'
-import { CommandShell } from './command-shell.ts'
-import { criOptionProblems, defaultPodPidsLimit, relistMs, type CriOptions } from './config.ts'
-import { DiskReserve, keepReserve } from './disk-reserve.ts'
-import { Gate } from './gate.ts'
+import { relistMs } from './config.ts'
+import { keepReserve } from './disk-reserve.ts'
 import { ImageCollector } from './images/image-collector.ts'
 import { RuntimeShelf } from './images/image-shelf.ts'
-import { Images } from './images/images.ts'
 import { keepLogs } from './logs/log-keeper.ts'
 import { loggedAttempt } from './logs/logged-attempt.ts'
 import { readLog } from './logs/read-log.ts'
 import { HostHealth } from './resources/host-health.ts'
-import { openGuard } from './network/open-guard.ts'
-import { hasAppArmor, hasSeLinux, machineCapacity, thisMachine } from './resources/machine.ts'
-import type { Owner } from './marks.ts'
+import { machineCapacity } from './resources/machine.ts'
 import { podIpsOf, type SeenContainer } from './pod/observe.ts'
-import { logPath, pullRecordsDir } from './paths.ts'
+import { logPath } from './paths.ts'
+import { openTools, type CriBackendSettings } from './open-tools.ts'
 import type { CriTools } from './pod/pod-context.ts'
 import type { PodLoop } from './pod/pod-loop.ts'
 import { PodLoops } from './pod/pod-loops.ts'
-import { PodStore } from './pod/pod-store.ts'
-import { PullRecords } from './images/pull-records.ts'
 import { followRuntime } from './runtime/runtime-events.ts'
-import { RuntimeInquiry } from './runtime/runtime-facts.ts'
 import { PortForwarder } from './streaming/port-forwarder.ts'
 import { withSandboxRoom } from './resources/sandbox-room.ts'
 import { refuseUnsupported } from './resources/update-rules.ts'
 import { handlerOfSandbox } from './sandbox-handlers.ts'
 import { sandboxTerms, type SandboxTerms } from './sandbox-terms.ts'
 import { UsageMeter } from './usage/usage-meter.ts'
-import { UserNamespaces } from './translate/user-namespaces.ts'
 import { WatchHub } from './watch-hub.ts'
-
-export interface CriBackendSettings {
-  readonly name: string
-  /** `CriOptions`. */
-  readonly options: unknown
-  readonly owner: Owner
-  readonly clock: Clock
-  readonly log: Log
-  /** In [0, 1). */
-  readonly random: () => number
-  /** From which Pods are kept; left out: none are known. */
-  readonly doors?: KnownDoors
-}
 
 /** Pods on a containerd. Rejects with ConfigInvalid; a containerd that is not there is no error until it is asked. */
 export async function createCriBackend(settings: CriBackendSettings): Promise<Backend> {
-  const { name, owner, clock, log, random } = settings
-  const problems = criOptionProblems(settings.options, `backends "${name}".options`)
-  if (problems.length > 0) throw new SpillwayError('ConfigInvalid', problems.join('\n'))
-  const options = settings.options as CriOptions
-  await mkdir(options.stateDir, { recursive: true, mode: 0o755 })
-  const client = new CriClient({ socket: options.socket, clock })
-  const cgroups = await Cgroups.open(options.cgroupParent, options.podPidsLimit ?? defaultPodPidsLimit)
-  const store = new PodStore(options.stateDir)
-  const userNamespaces = new UserNamespaces(store, options.firstUserNamespaceId)
-  await userNamespaces.load()
-  const runtime = new RuntimeInquiry(client)
-  const machine = { kernelRelease: release(), hasAppArmor, hasSeLinux }
-  const hostResolvConf = await readOr(options.resolvConf ?? '/etc/resolv.conf', '')
-  const tools: CriTools = {
-    settings: { ...owner, name, options },
-    client,
-    runtime,
-    capabilities: () => criCapabilities({ name, options, runtime: runtime.facts, ...machine }),
-    images: new Images({
-      client,
-      records: await PullRecords.open(pullRecordsDir(options.stateDir)),
-      clock,
-      log,
-    }),
-    cgroups,
-    store,
-    reserve: new DiskReserve(options.stateDir),
-    userNamespaces,
-    // Fewer leave the CPUs idle while runc and CNI wait; more make the first Pods of a burst wait for the last.
-    sandboxGate: new Gate(options.parallelSandboxes ?? 4 * availableParallelism()),
-    network: await openGuard({
-      owner: { ...owner, backend: name },
-      options: options.network ?? {},
-      hostResolvConf,
-      doors: settings.doors ?? noDoors,
-      client,
-      log,
-    }),
-    shell: new CommandShell(),
-    machine: thisMachine(cgroups.version),
-    hostResolvConf,
-    clock,
-    log,
-    random,
-  }
-  return new CriBackend(tools)
+  return new CriBackend(await openTools(settings))
 }
 
 class CriBackend implements Backend {
@@ -379,13 +305,5 @@ class CriBackend implements Backend {
     signal: AbortSignal,
   ): Promise<StreamTarget> {
     return { url: await this.#tools.client.streamingUrl(method, request, signal), headers: {} }
-  }
-}
-
-async function readOr(path: string, otherwise: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch {
-    return otherwise
   }
 }
