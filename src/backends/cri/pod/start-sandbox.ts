@@ -80,8 +80,7 @@ async function makeSandbox(
 
 async function takeUserNamespace({ tools, ref, paths }: PodStart, handler: SandboxHandler): Promise<void> {
   if (handler.lacks.has('userNamespace')) {
-    const who = handler.name === '' ? 'runtime' : `RuntimeClass handler "${handler.name}"`
-    const message = `can't set \`spec.hostUsers: false\`, ${who} does not support user namespaces`
+    const message = `can't set \`spec.hostUsers: false\`, RuntimeClass handler "${handler.name}" does not support user namespaces`
     throw new SpillwayError('Rejected', message)
   }
   await tools.userNamespaces.take(ref.uid, paths.podDir)
