@@ -110,6 +110,10 @@ function tolerated(pod: Pod): boolean {
   return (pod.spec?.tolerations ?? []).some(({ key }) => key === virtualNodeTaintKey)
 }
 
+function isOfDeployment({ metadata }: Pod): boolean {
+  return metadata?.labels?.['app'] === 'web'
+}
+
 function ready(pod: Pod): boolean {
   return (pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True')
 }
@@ -158,7 +162,15 @@ function refused(namespace: string, name: string): boolean {
 }
 
 async function removeNamespace(namespace: string): Promise<void> {
-  await clients.admin.delete(deployments, { namespace, name: 'web' }, {}, never).catch(() => undefined)
+  try {
+    // First to none: a ReplicaSet that is still there replaces what is deleted, and its Pod takes the room of another.
+    await scale(namespace, 0)
+    await until(`no Pod of ${namespace} is wanted`, () => !podsOf(namespace).some(isOfDeployment))
+    await clients.admin.delete(deployments, { namespace, name: 'web' }, {}, never)
+  } catch (error) {
+    // Only some have a Deployment.
+    if (!hasCode(error, 'NotFound')) throw error
+  }
   for (const { metadata } of podsOf(namespace)) {
     try {
       await clients.admin.delete(pods, { namespace, name: metadata?.name ?? '' }, { graceSeconds: 0 }, never)

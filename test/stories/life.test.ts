@@ -18,6 +18,13 @@ const patient = { periodSeconds: 1, timeoutSeconds: 20 } as const
 const often = { ...patient, failureThreshold: 2 } as const
 const flag = { volumes: [{ name: 'flag', emptyDir: {} }] }
 const flagMount = { volumeMounts: [{ name: 'flag', mountPath: '/flag' }] }
+/** Is up only after a probe has found that it is not: a busy machine may be late with its first. */
+const comeUpSlowly = 'until test -e /tmp/probed; do sleep 0.1; done; sleep 2; touch /tmp/up'
+const seesItComeUp = {
+  ...patient,
+  failureThreshold: 60,
+  exec: { command: ['sh', '-c', 'test -e /tmp/up && exit 0; touch /tmp/probed; exit 1'] },
+}
 /** Fails the first time, does not the second. */
 const once = (code: number) => `test -e /flag/done && exit 0; touch /flag/done; exit ${code}`
 
@@ -56,12 +63,8 @@ const lives: Readonly<Record<string, Life>> = {
     spec: {
       containers: [
         {
-          ...main('main', `sleep 4; touch /tmp/up; ${forever}`),
-          startupProbe: {
-            ...patient,
-            failureThreshold: 60,
-            exec: { command: ['test', '-e', '/tmp/up'] },
-          },
+          ...main('main', `${comeUpSlowly}; ${forever}`),
+          startupProbe: seesItComeUp,
           livenessProbe: {
             ...patient,
             failureThreshold: 1,
@@ -106,16 +109,7 @@ const lives: Readonly<Record<string, Life>> = {
   },
   'sidecars-that-gate-and-end-in-reverse': {
     spec: {
-      initContainers: [
-        sidecar('one', {
-          startupProbe: {
-            ...patient,
-            failureThreshold: 60,
-            exec: { command: ['test', '-e', '/tmp/up'] },
-          },
-        }),
-        sidecar('two'),
-      ],
+      initContainers: [sidecar('one', { startupProbe: seesItComeUp }), sidecar('two')],
       containers: [main('main', 'sleep 6; exit 0')],
       terminationGracePeriodSeconds: 30,
     },
@@ -321,6 +315,7 @@ function agnhost(name: string, ...args: readonly string[]): Container {
 }
 
 function sidecar(name: string, change: Partial<Container> = {}): Container {
-  const script = 'trap "sleep 1; exit 0" TERM; sleep 4; touch /tmp/up; while true; do sleep 0.1; done'
+  const slowly = change.startupProbe === undefined ? 'true' : comeUpSlowly
+  const script = `trap "sleep 1; exit 0" TERM; ${slowly}; while true; do sleep 0.1; done`
   return { ...main(name, script), restartPolicy: 'Always', ...change }
 }
