@@ -8,6 +8,7 @@ import { parsePostgresUrl } from '../../config/postgres-url.ts'
 import { checkVersion, migrate, type LedgerSchema } from './schema.ts'
 import { hasTable } from './sql-dialect.ts'
 import { SqlLedger } from './sql-ledger.ts'
+import { TableStatistics } from './table-statistics.ts'
 
 export interface PostgresPlaceOptions {
   readonly url: string
@@ -43,6 +44,7 @@ class PostgresPlace implements OpenedLedger {
   readonly ledger: SqlLedger
   readonly #parts: Parts
   readonly #claim: Claim | undefined
+  readonly #statistics = new TableStatistics()
   #lock: SessionLock | undefined
   /** The session that was made ready. */
   #prepared = 0
@@ -81,6 +83,7 @@ class PostgresPlace implements OpenedLedger {
     const { db } = this.#parts
     const hasLock = (await this.#lock?.tryTake()) ?? false
     await this.#claim?.renew(db, hasLock)
+    await this.#statistics.keep(db)
   }
 
   /** Its pages are the server's affair: what it cannot read it says when it is read. */

@@ -233,6 +233,23 @@ describe('the PostgreSQL ledger', { timeout: 60_000 }, () => {
     await reader.close()
   })
 
+  it('tells the planner what it holds once it has grown, and again when it has doubled', async () => {
+    const claimant = { clusterUid: undefined, holder: 'one', holderName: 'this test', resume: false }
+    const location = { url: place.url, passwordFile: undefined, environment: {} }
+    const opened = await openPostgresPlace({ ...location, claimant })
+    await server.query(`alter table ${schema}.event set (autovacuum_enabled = off)`)
+    const grow = async (from: number, count: number): Promise<number> => {
+      const lives = Array.from({ length: count }, (_, index) => life(`pod-${from + index}`))
+      await opened.ledger.append(lives.flat())
+      await opened.renew()
+      const table = `where relname = 'event' and relnamespace = '${schema}'::regnamespace`
+      return Number((await server.query(`select reltuples from pg_class ${table}`))[0]?.['reltuples'])
+    }
+    const known = [await grow(0, 300), await grow(300, 100), await grow(400, 300), await grow(700, 200)]
+    expect(known).toEqual([-1, 1200, 1200, 2700])
+    await opened.close()
+  })
+
   it('is refused when a newer program wrote it', async () => {
     await (await open(place.url)).close()
     await server.query(`insert into ${schema}.schema_version values (99)`)
