@@ -267,11 +267,16 @@ const foreign = new Set(['Scheduled', 'Pulling', 'Pulled'])
 // A server that was probed before it listened.
 const early = /failed to connect service|:8080: connect: connection refused/
 
+// Node authorization learns of a binding a moment after the node does; kubelet is told the same now and then.
+const tooSoon = /no relationship found between node/
+
 async function eventsOf(name: string): Promise<readonly string[]> {
   const { api, signal } = told.current
   const fieldSelector = `involvedObject.name=${name}`
   const { items } = await api.list(events, { namespace, fieldSelector }, signal)
-  const own = items.filter(({ reason = '', message = '' }) => !foreign.has(reason) && !early.test(message))
+  const own = items.filter(
+    ({ reason = '', message = '' }) => !foreign.has(reason) && !early.test(message) && !tooSoon.test(message),
+  )
   const sentences = own.map(({ type, reason, message = '', involvedObject }) => {
     const plain = message
       .replaceAll(involvedObject?.uid ?? '', '<uid>')
