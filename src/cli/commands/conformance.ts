@@ -1,4 +1,5 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { embeddedSandboxes, type EmbeddedSandbox } from '../../dev-cluster/cluster-file.ts'
 import { fastSubset } from '../../dev-cluster/conformance/fast-subset.ts'
 import { runConformance, type ConformanceResult } from '../../dev-cluster/conformance/run-conformance.ts'
 import { nodeConformance } from '../../dev-cluster/conformance/selection.ts'
@@ -13,6 +14,7 @@ import { Output } from '../output.ts'
 
 interface ConformanceFlags {
   readonly baseline?: boolean
+  readonly sandbox: EmbeddedSandbox
   readonly focus?: readonly string[]
   readonly skip?: readonly string[]
   readonly fast?: boolean
@@ -26,6 +28,12 @@ export function conformanceCommand(context: CliContext, exit: (code: number) => 
   return new Command('conformance')
     .description('run upstream Kubernetes’ node tests (NodeConformance) on a virtual node')
     .option('--baseline', 'on the real kubelet instead; the results are shown beside those of virtual nodes')
+    .addOption(
+      new Option('--sandbox <kind>', 'what Pods on the virtual node get; the real kubelet has runc')
+        .choices(embeddedSandboxes)
+        .default('runc' satisfies EmbeddedSandbox)
+        .conflicts('baseline'),
+    )
     .option('--focus <regexp...>', 'tests to run, by their full names (\\[NodeConformance\\])')
     .option('--skip <regexp...>', 'tests to leave out (Serial, Disruptive, Slow, Flaky)')
     .option('--fast', 'a few tests of every kind')
@@ -36,11 +44,13 @@ export function conformanceCommand(context: CliContext, exit: (code: number) => 
       const { json, name } = globalOptions(command)
       const named = command.parent?.getOptionValueSource('name') === 'cli'
       const node = flags.baseline ? 'kubelet' : 'virtual'
+      const { sandbox } = flags
       const standard = flags.fast ? fastSubset : nodeConformance
       const result = await runConformance(
         {
           node,
-          clusterName: named ? name : `conformance-${node}`,
+          sandbox,
+          clusterName: named ? name : `conformance-${node}${sandbox === 'runc' ? '' : `-${sandbox}`}`,
           selection: { focus: flags.focus ?? standard.focus, skip: flags.skip ?? standard.skip },
           procs: flags.procs,
           // Those are to tell whether something broke, on machines with other work to do: one failure may be chance.
@@ -54,7 +64,7 @@ export function conformanceCommand(context: CliContext, exit: (code: number) => 
         context.signal,
       )
       const output = new Output(context.stdout, context.environment)
-      if (json) output.json({ node, counts: countResults(result.rows), ...result })
+      if (json) output.json({ node, sandbox, counts: countResults(result.rows), ...result })
       else printConformance(result, output)
       if (!isPassed(result)) exit(exitCodes.failed)
     })

@@ -7,6 +7,7 @@ import { withMachineLock } from '../build-lock.ts'
 import { chownTree, findInvoker, makeOwnedDir, userCacheDir, type Invoker } from '../cache-dir.ts'
 import { kubernetesVersion, type BinaryName } from '../components.ts'
 import { commandOptions, down } from '../down.ts'
+import type { EmbeddedSandbox } from '../cluster-file.ts'
 import type { EmbeddedCluster } from '../embedded-cluster.ts'
 import { findCluster } from '../find-cluster.ts'
 import { checkMachine } from '../open-cluster.ts'
@@ -25,6 +26,8 @@ export type TestedNode = 'virtual' | 'kubelet'
 
 export interface ConformanceOptions {
   readonly node: TestedNode
+  /** What Pods on the virtual node get; the real kubelet's get runc. */
+  readonly sandbox: EmbeddedSandbox
   /** Of the cluster that is made for it, or that is there. */
   readonly clusterName: string
   readonly selection: Selection
@@ -77,7 +80,7 @@ export async function runConformance(
       const run = new ConformanceRun(options, context, programs, dir)
       try {
         const outcome = await run.run(signal)
-        const kubelet = await readAllResults(nodeDir(resultsDir, { node: 'kubelet' }))
+        const kubelet = await readAllResults(kubeletDir(resultsDir))
         return { ...outcome, rows: resultRows({ ...outcome, kubelet }), dir }
       } finally {
         await giveTo(invoker, dir)
@@ -89,11 +92,14 @@ export async function runConformance(
 }
 
 /** The real kubelet does not change with our sources; its results count for its version. */
-function nodeDir(
-  resultsDir: string,
-  { node, identity }: Pick<ConformanceOptions, 'node'> & { readonly identity?: string },
-): string {
-  return join(resultsDir, node, node === 'kubelet' ? kubernetesVersion : (identity ?? ''))
+function kubeletDir(resultsDir: string): string {
+  return join(resultsDir, 'kubelet', kubernetesVersion)
+}
+
+/** With gVisor a test may say something else than with runc. */
+function nodeDir(resultsDir: string, { node, sandbox, identity }: ConformanceOptions): string {
+  if (node === 'kubelet') return kubeletDir(resultsDir)
+  return join(resultsDir, sandbox === 'runc' ? node : `${node}-${sandbox}`, identity)
 }
 
 function programsOf(binaries: ReadonlyMap<BinaryName, string>): TestPrograms {
@@ -175,15 +181,15 @@ class ConformanceRun {
 
   #clusterOptions(): Omit<UpOptions, 'name'> {
     const images = conformanceImages
-    return this.#options.node === 'virtual'
+    const { node, sandbox, spillway } = this.#options
+    return node === 'virtual'
       ? {
           serverNode: false,
           untainted: true,
           virtualNodes: 1,
-          // What kubelet's results are of.
-          sandbox: 'runc',
+          sandbox,
           images,
-          spillway: this.#options.spillway,
+          spillway,
         }
       : { serverNode: true, serverCpu: cpus().length, virtualNodes: 0, images }
   }
