@@ -35,7 +35,7 @@ describe.skipIf(missingForContainerd().length > 0)('rules of isolation, in the k
     isolation = new Isolation({
       facts: { table, hostPorts: [`${openPort}/TCP`], blockedAddresses: [blockedAddress], nameServers: [] },
       doors: { list: () => [{ address: freeAddress, port: kubeletPort }], onChange: () => () => undefined },
-      client: { sandboxInfo: (id) => Promise.resolve(network.info(id)) },
+      client: { cniInterfaces: (id) => Promise.resolve(network.cniInterfaces(id)) },
       shell: network.shell,
       log: silentLog(),
     })

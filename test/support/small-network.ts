@@ -2,7 +2,8 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { CommandShell } from '../../src/backends/cri/command-shell.ts'
-import type { SandboxStatus, StringMap } from '../../src/backends/cri/runtime/cri-types.ts'
+import type { CniInterfaces } from '../../src/backends/cri/runtime/cni-interfaces.ts'
+import type { SandboxStatus } from '../../src/backends/cri/runtime/cri-types.ts'
 
 const run = promisify(execFile)
 
@@ -87,15 +88,14 @@ export class SmallNetwork {
   }
 
   /** What CNI's bridge plugin, or one that routes, has told containerd. */
-  info(sandboxId: string): StringMap {
+  cniInterfaces(sandboxId: string): CniInterfaces {
     const pod = this.pod(sandboxId.replace('sandbox-', '') as PodName)
-    const Interfaces = {
+    return {
       ...(pod.bridge && { [pod.bridge]: { Mac: '02:00:00:00:00:ff', Sandbox: '' } }),
       [pod.hostInterface]: { Mac: '02:00:00:00:01:00', Sandbox: '' },
       eth0: { Mac: pod.mac, Sandbox: `/run/netns/${this.#at(pod.name)}` },
       lo: { Sandbox: `/run/netns/${this.#at(pod.name)}` },
     }
-    return { info: JSON.stringify({ cniResult: { Interfaces } }) }
   }
 
   /** A shell on the machine. */

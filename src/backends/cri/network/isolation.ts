@@ -20,7 +20,7 @@ import { hostInterfaces, isOnHostNetwork, sandboxLink, type SandboxLink } from '
 export interface IsolationOptions {
   readonly facts: Omit<IsolationFacts, 'doors' | 'links'>
   readonly doors: KnownDoors
-  readonly client: Pick<CriClient, 'sandboxInfo'>
+  readonly client: Pick<CriClient, 'cniInterfaces'>
   /** Of its own, so that rules do not wait for mounts; closed with it. */
   readonly shell: Pick<CommandShell, 'feed' | 'read' | 'close'>
   readonly log: Log
@@ -128,14 +128,14 @@ export class Isolation implements NetworkGuard {
 
   async #look(sandbox: SandboxStatus, signal: AbortSignal): Promise<SandboxLink | undefined> {
     const { client, shell } = this.#options
-    const info = await client.sandboxInfo(sandbox.id, signal).catch((error: unknown) => {
+    const interfaces = await client.cniInterfaces(sandbox.id, signal).catch((error: unknown) => {
       if (hasCode(error, 'NotFound')) return {}
       throw error
     })
-    const names = hostInterfaces(info).filter((name) => !this.#bridges.has(name))
+    const names = hostInterfaces(interfaces).filter((name) => !this.#bridges.has(name))
     const kinds = await interfaceKinds(names, shell, signal)
     for (const [name, kind] of kinds) if (kind === 'bridge') this.#bridges.add(name)
-    return sandboxLink(sandbox, info, kinds)
+    return sandboxLink(sandbox, interfaces, kinds)
   }
 
   #changed(): void {

@@ -1,4 +1,5 @@
-import type { SandboxStatus, StringMap } from '../runtime/cri-types.ts'
+import type { CniInterfaces } from '../runtime/cni-interfaces.ts'
+import type { SandboxStatus } from '../runtime/cri-types.ts'
 
 /** How a sandbox hangs on the machine's network: the end of its wire that the machine has, and who it is at that wire. */
 export interface SandboxLink {
@@ -18,13 +19,6 @@ export interface SandboxLink {
  */
 export type InterfaceKind = 'bridge' | 'ifb' | 'port' | 'captive' | 'device' | 'free' | 'none'
 
-/** An interface in the result of the CNI plugins, as containerd keeps it. */
-interface CniInterface {
-  readonly Mac?: string
-  /** Of the network namespace that it is in; empty: the machine's. */
-  readonly Sandbox?: string
-}
-
 const podInterface = 'eth0'
 
 /** Whether the sandbox has the machine's own network, and so nothing of its own to be isolated. */
@@ -33,21 +27,20 @@ export function isOnHostNetwork({ linux }: SandboxStatus): boolean {
 }
 
 /**
- * Read from the runtime's detailed answer about a sandbox; undefined while it names no interface, or none that is left.
+ * Read from what the runtime tells of a sandbox's network; undefined while it names no interface, or none that is left.
  * What plugins list beside the Pod's own end is passed over: the bridge, the bandwidth plugin's device.
  */
 export function sandboxLink(
   status: SandboxStatus,
-  info: StringMap,
+  interfaces: CniInterfaces,
   kinds: ReadonlyMap<string, InterfaceKind>,
 ): SandboxLink | undefined {
-  const ends = hostInterfaces(info)
+  const ends = hostInterfaces(interfaces)
     .map((name) => ({ name, kind: kinds.get(name) ?? 'none' }))
     .filter(({ kind }) => kind !== 'bridge' && kind !== 'ifb' && kind !== 'none')
   const [end, ...others] = ends
   if (!end || others.length > 0 || (end.kind !== 'port' && end.kind !== 'free')) return undefined
   const addresses = [status.network?.ip, ...(status.network?.additionalIps ?? []).map(({ ip }) => ip)]
-  const interfaces = cniInterfaces(info)
   const mac = interfaces[podInterface]?.Mac?.toLowerCase()
   return {
     sandboxId: status.id,
@@ -59,18 +52,11 @@ export function sandboxLink(
 }
 
 /** Those that the CNI plugins have made, or used, on the machine. */
-export function hostInterfaces(info: StringMap): readonly string[] {
+export function hostInterfaces(interfaces: CniInterfaces): readonly string[] {
   return (
-    Object.entries(cniInterfaces(info))
+    Object.entries(interfaces)
       // Where no plugin tells of the Pod's own end, containerd makes it up without a place: it is not the machine's eth0.
       .filter(([name, { Sandbox }]) => !Sandbox && name !== podInterface)
       .map(([name]) => name)
   )
-}
-
-function cniInterfaces(info: StringMap): Readonly<Record<string, CniInterface>> {
-  const parsed = JSON.parse(info['info'] ?? '{}') as {
-    readonly cniResult?: { readonly Interfaces?: Readonly<Record<string, CniInterface>> | null } | null
-  }
-  return parsed.cniResult?.Interfaces ?? {}
 }

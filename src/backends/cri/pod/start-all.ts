@@ -21,7 +21,10 @@ export interface StartAllInput extends PodHandle {
 export async function startAll(input: StartAllInput, signal: AbortSignal): Promise<void> {
   const { support, starts, waits, onStarted, onFailed } = input
   const { pod, sources } = support
-  const [volumes] = await Promise.all([support.volumes(waits), isolate(input, signal)])
+  const isolated = isolate(input, signal)
+  // Whoever waits for it tells of its failure.
+  isolated.catch(() => undefined)
+  const volumes = await support.volumes(waits)
   for (const { name, attempt, backoffMs } of starts) {
     if (waits.aborted) return
     const planned = plannedContainers(pod).find(({ plan }) => plan.name === name)
@@ -29,10 +32,12 @@ export async function startAll(input: StartAllInput, signal: AbortSignal): Promi
     try {
       const image = (inner: AbortSignal) => support.image(planned, inner)
       const volumeImages = (inner: AbortSignal) => support.volumeImages(planned, inner)
-      const own = { pod, sources, planned, attempt, backoffMs, volumes, image, volumeImages }
+      const own = { pod, sources, planned, attempt, backoffMs, volumes, image, volumeImages, isolated }
       await startContainer({ ...input, ...own }, signal)
       onStarted(name)
     } catch (error) {
+      // Its failure is that of all of them.
+      await isolated
       if (waits.aborted) return
       onFailed(name, error)
     }

@@ -31,6 +31,8 @@ export interface ContainerStartInput extends PodStart {
   readonly volumes: PreparedVolumes
   readonly image: (signal: AbortSignal) => Promise<CriImage>
   readonly volumeImages: (signal: AbortSignal) => Promise<ReadonlyMap<string, ImageSpec>>
+  /** Resolves once what the Pod sends is held to our rules. Nothing of it runs before. */
+  readonly isolated: Promise<void>
   /** Aborted when the Pod is to end: for whatever waits on others. Calls to the runtime are never cut short by it. */
   readonly waits: AbortSignal
 }
@@ -56,6 +58,7 @@ export async function startContainer(input: ContainerStartInput, signal: AbortSi
     })
     tell('Normal', 'Created', 'Container created')
   }
+  await input.isolated
   try {
     await tools.client.startContainer(id, signal)
   } catch (error) {

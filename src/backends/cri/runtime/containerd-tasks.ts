@@ -1,14 +1,7 @@
-import { fileURLToPath } from 'node:url'
-import { credentials, loadPackageDefinition, Metadata, type Client } from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
-import type { Clock } from '../../../model/clock.ts'
 import { hasCode } from '../../../model/errors.ts'
+import { ContainerdService, type ContainerdServiceOptions } from './containerd-service.ts'
 import { runtimeSentence } from './errors.ts'
-import { unaryCall } from './unary-call.ts'
 
-const protoFile = fileURLToPath(new URL('../../../../proto/containerd-tasks.proto', import.meta.url))
-// containerd's CRI plugin keeps everything in this namespace.
-const namespace = 'k8s.io'
 const requestMs = 30_000
 const sigkill = 9
 
@@ -23,27 +16,17 @@ export function leftOverTask(error: unknown): string | undefined {
   return /cannot delete running task ([\w.-]+): failed precondition/.exec(runtimeSentence(error))?.[1]
 }
 
-/** containerd's own task service, on the socket of its CRI: only for what the CRI has no call for. */
+/** containerd's own task service. */
 export class ContainerdTasks {
-  readonly #client: Client
-  readonly #clock: Clock
+  readonly #service: ContainerdService
 
-  constructor({ socket, clock }: { readonly socket: string; readonly clock: Clock }) {
-    const { containerd } = loadPackageDefinition(loadSync(protoFile)) as unknown as {
-      containerd: {
-        services: {
-          tasks: { v1: { Tasks: new (address: string, creds: unknown, options: object) => Client } }
-        }
-      }
-    }
-    const options = { 'grpc.default_authority': 'localhost' }
-    const { Tasks } = containerd.services.tasks.v1
-    this.#client = new Tasks(`unix:${socket}`, credentials.createInsecure(), options)
-    this.#clock = clock
+  constructor(options: ContainerdServiceOptions) {
+    const tasks = { proto: 'containerd-tasks.proto', name: 'containerd.services.tasks.v1.Tasks' }
+    this.#service = new ContainerdService(tasks, options)
   }
 
   close(): void {
-    this.#client.close()
+    this.#service.close()
   }
 
   /** Kills a task and removes it; resolves as well when there is none. */
@@ -62,9 +45,6 @@ export class ContainerdTasks {
   }
 
   #call(method: string, request: object, signal: AbortSignal): Promise<unknown> {
-    const metadata = new Metadata()
-    metadata.set('containerd-namespace', namespace)
-    const call = { method, request, timeoutMs: requestMs, metadata, clock: this.#clock }
-    return unaryCall(this.#client, call, signal)
+    return this.#service.call(method, { request, timeoutMs: requestMs }, signal)
   }
 }

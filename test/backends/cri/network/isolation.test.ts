@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { Isolation } from '../../../../src/backends/cri/network/isolation.ts'
-import type { SandboxStatus, StringMap } from '../../../../src/backends/cri/runtime/cri-types.ts'
+import type { CniInterfaces } from '../../../../src/backends/cri/runtime/cni-interfaces.ts'
+import type { SandboxStatus } from '../../../../src/backends/cri/runtime/cri-types.ts'
 import { SpillwayError } from '../../../../src/model/errors.ts'
 import type { NodeDoor } from '../../../../src/model/node-door.ts'
 import { silentLog } from '../../../../src/telemetry/log.ts'
@@ -39,14 +40,14 @@ class FakeMachine {
 let machine: FakeMachine
 let doors: NodeDoor[]
 let doorsChanged: () => void
-let infos: (id: string) => StringMap
+let interfacesOf: (id: string) => CniInterfaces
 let isolation: Isolation
 
 beforeEach(() => {
   machine = new FakeMachine()
   doors = []
   doorsChanged = () => undefined
-  infos = (id) => infoWith(`veth-${id}`)
+  interfacesOf = (id) => told(`veth-${id}`)
   isolation = anew()
 })
 
@@ -60,15 +61,14 @@ function anew(): Isolation {
         return () => (doorsChanged = () => undefined)
       },
     },
-    client: { sandboxInfo: (id) => Promise.resolve(infos(id)) },
+    client: { cniInterfaces: (id) => Promise.resolve(interfacesOf(id)) },
     shell: machine,
     log: silentLog(),
   })
 }
 
-function infoWith(...hostInterfaces: readonly string[]): StringMap {
-  const Interfaces = Object.fromEntries(['spill0', ...hostInterfaces].map((name) => [name, {}]))
-  return { info: JSON.stringify({ cniResult: { Interfaces } }) }
+function told(...hostInterfaces: readonly string[]): CniInterfaces {
+  return Object.fromEntries(['spill0', ...hostInterfaces].map((name) => [name, {}]))
 }
 
 function numbered(number: number, more: Partial<SandboxStatus> = {}): SandboxStatus {
@@ -132,7 +132,7 @@ describe('isolation', () => {
   })
 
   it('gives an interface to its next Pod, and does not take it away again with the last', async () => {
-    infos = () => infoWith('cali1')
+    interfacesOf = () => told('cali1')
     await isolation.follow([numbered(1)], signal)
     await isolation.admit(numbered(2), signal)
     expect(last()).toContain('add element inet t wires { "cali1" : jump pod-sandbox-2 }')
@@ -144,7 +144,7 @@ describe('isolation', () => {
 
   it('has nothing to do with Pods on the machine’s own network', async () => {
     const host = numbered(1, { linux: { namespaces: { options: { network: 'NODE' } } } })
-    infos = () => ({})
+    interfacesOf = () => ({})
     await isolation.follow([host], signal)
     await isolation.admit(host, signal)
     expect(machine.scripts.join('')).not.toContain('sandbox-1')
@@ -160,7 +160,7 @@ describe('isolation', () => {
 
   it('refuses a Pod that hangs on nothing that rules can be set for', async () => {
     await isolation.follow([], signal)
-    infos = () => infoWith()
+    interfacesOf = () => told()
     await expect(isolation.admit(numbered(1), signal)).rejects.toMatchObject({
       code: 'Unavailable',
       message: expect.stringContaining('options.network.isolation') as string,
@@ -184,7 +184,7 @@ describe('isolation', () => {
 
   it('sets nothing before it knows which Pods there are: rules of an earlier life may be guarding some', async () => {
     await expect(isolation.admit(numbered(1), signal)).rejects.toThrow('not known yet')
-    infos = () => {
+    interfacesOf = () => {
       throw new SpillwayError('Unavailable', 'containerd does not answer')
     }
     await isolation.follow([numbered(2)], signal)

@@ -59,10 +59,10 @@ function started(): string[] {
 }
 
 describe('the containers of a Pod', () => {
-  it('are not made before what their sandbox sends is held to our rules, and none where it cannot be', async () => {
+  it('are not started before what their sandbox sends is held to our rules, and none where it cannot be', async () => {
     const admitted: string[] = []
     const network: NetworkGuard = { ...openNetwork, admit: async ({ id }) => void admitted.push(id) }
-    pod.runtime.before = (call) => void (call.startsWith('create') && expect(admitted).toEqual(['sandbox-0']))
+    pod.runtime.before = (call) => void (call.startsWith('start') && expect(admitted).toEqual(['sandbox-0']))
     await start(ofThree, names, 0, network)
     expect(started()).toHaveLength(3)
     support.close()

@@ -13,6 +13,7 @@ import { prepareVolumes } from '../../../../src/backends/cri/volumes/volumes.ts'
 import { SpillwayError } from '../../../../src/model/errors.ts'
 import type { Pod } from '../../../../src/model/kubernetes.ts'
 import { aContainer, aPod } from '../../../support/builders.ts'
+import { until } from '../../../support/until.ts'
 import { anImage } from '../fake-runtime.ts'
 import { credentialsFrom, FakeSources } from '../fake-sources.ts'
 import { containerNamed, OnePod } from '../one-pod.ts'
@@ -43,7 +44,16 @@ async function start(of: Pod = aPod(), more: Partial<ContainerStartInput> = {}):
     image: () => Promise.resolve(anImage('sha256:abc')),
     volumeImages: () => Promise.resolve(new Map()),
   }
-  const attempt = { pod: of, sources, planned, attempt: 0, backoffMs: 0, volumes, waits: signal }
+  const attempt = {
+    pod: of,
+    sources,
+    planned,
+    attempt: 0,
+    backoffMs: 0,
+    volumes,
+    waits: signal,
+    isolated: Promise.resolve(),
+  }
   await startContainer({ ...handle, ...attempt, ...images, ...more }, signal)
 }
 
@@ -120,6 +130,15 @@ describe('an attempt of a container', () => {
     })
   })
 
+  it('is made while its Pod is not isolated yet, and started no sooner', async () => {
+    const { promise, reject } = Promise.withResolvers<void>()
+    const starting = start(aPod(), { isolated: promise })
+    await until('it is made', () => Promise.resolve(pod.runtime.calls.includes('create main-0')), signal)
+    reject(new SpillwayError('Unavailable', 'no rules'))
+    await expect(starting).rejects.toThrow('no rules')
+    expect(pod.runtime.calls).toEqual(['create main-0'])
+  })
+
   it('starts in the sandbox that is there, whatever its pool says by now', async () => {
     pod.runtime.handlers = [{ name: 'runc', features: null }]
     await pod.handle.tools.runtime.ask(signal)
@@ -155,6 +174,15 @@ describe('an ephemeral container', () => {
     expect(pod.runtime.containerConfigs).toMatchObject([
       { linux: { securityContext: { namespaceOptions: { pid: 'TARGET', targetId: 'main-1' } } } },
     ])
+  })
+
+  it('is made while its Pod is not isolated yet, and started no sooner', async () => {
+    const { promise, reject } = Promise.withResolvers<void>()
+    const starting = start(aPod(), { isolated: promise })
+    await until('it is made', () => Promise.resolve(pod.runtime.calls.includes('create main-0')), signal)
+    reject(new SpillwayError('Unavailable', 'no rules'))
+    await expect(starting).rejects.toThrow('no rules')
+    expect(pod.runtime.calls).toEqual(['create main-0'])
   })
 
   it('starts in the sandbox that is there, whatever its pool says by now', async () => {
