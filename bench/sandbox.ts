@@ -3,6 +3,7 @@
  * three calls, and what memory and CPU it takes besides its containers: `npm run bench:sandbox`.
  * Exit code 3 when a target is missed.
  */
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { CriClient } from '../src/backends/cri/runtime/client.ts'
 import { formatTable } from '../src/cli/table.ts'
@@ -51,7 +52,10 @@ async function publishClasses({ api }: BenchCluster, signal: AbortSignal): Promi
 }
 
 /** In turn, so that what else the machine does meets all alike; the first round brings image and caches in. */
-async function starts(watch: PodWatch, client: CriClient, signal: AbortSignal) {
+async function starts(
+  { watch, client, dir }: { readonly watch: PodWatch; readonly client: CriClient; readonly dir: string },
+  signal: AbortSignal,
+) {
   const floors = new Map<Handler, number[]>(handlers.map((handler) => [handler, []]))
   const readies = new Map<Handler, number[]>(handlers.map((handler) => [handler, []]))
   for (let round = 0; round <= Number(flags.rounds); round += 1) {
@@ -60,7 +64,7 @@ async function starts(watch: PodWatch, client: CriClient, signal: AbortSignal) {
       await watch.create(podOn(name, handler), signal)
       const [timeline] = await watch.until([name], ({ readyMs }) => readyMs !== undefined, signal)
       await watch.remove([name], signal)
-      const floor = await floorMs({ client, handler, name, clock: systemClock }, signal)
+      const floor = await floorMs({ client, handler, name, dir, clock: systemClock }, signal)
       const ready = (timeline?.readyMs ?? NaN) - (timeline?.boundMs ?? NaN)
       process.stderr.write(
         `round ${round}, ${handler}: floor ${floor.toFixed(0)} ms, Ready ${ready.toFixed(0)} ms\n`,
@@ -87,7 +91,10 @@ async function measure(bench: BenchCluster, signal: AbortSignal): Promise<readon
   try {
     await watch.open(bench.backoff, signal)
     await publishClasses(bench, signal)
-    const { floors, readies } = await starts(watch, client, signal)
+    const { floors, readies } = await starts(
+      { watch, client, dir: join(bench.cluster.stateDir, 'floor') },
+      signal,
+    )
     const rows: Row[] = []
     for (const handler of handlers) {
       const names = Array.from({ length: Number(flags.pods) }, (_, index) => `idle-${handler}-${index}`)
