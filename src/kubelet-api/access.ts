@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
+import type { Clock } from '../model/clock.ts'
 import { errorMessage, hasCode } from '../model/errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Authenticator, Authorizer, Credentials, User } from './auth.ts'
@@ -11,6 +12,7 @@ export interface AccessOptions {
   readonly authenticator: Authenticator
   readonly authorizer: Authorizer
   readonly log: Log
+  readonly clock: Pick<Clock, 'wallMs'>
 }
 
 /** Undefined: allowed. Else kubelet's answer. */
@@ -23,10 +25,10 @@ export async function checkAccess(
   options: AccessOptions,
   signal: AbortSignal,
 ): Promise<Refusal> {
-  const { authenticator, log } = options
+  const { authenticator, log, clock } = options
   let user: User | undefined
   try {
-    user = await authenticator.authenticate(credentials(request), signal)
+    user = await authenticator.authenticate(credentials(request, clock.wallMs()), signal)
   } catch (error) {
     // Not logged: a flood of tokens would be one of lines. The metric tells.
     if (hasCode(error, 'Busy')) return { status: 429, message: errorMessage(error) }
@@ -58,18 +60,21 @@ async function authorize(
   return { status: 403, message: `Forbidden (${who}, subresource(s)=[${subresources.join(' ')}])\n` }
 }
 
-function credentials(request: IncomingMessage): Credentials {
+function credentials(request: IncomingMessage, nowMs: number): Credentials {
   const bearerToken = /^bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
-  const certificate = clientCertificate(request)
+  const certificate = clientCertificate(request, nowMs)
   const peer = peerOf(request.socket.remoteAddress)
   return { peer, ...(certificate && { certificate }), ...(bearerToken && { bearerToken }) }
 }
 
-function clientCertificate({ socket }: IncomingMessage): Credentials['certificate'] {
-  // `authorized`: the chain ends at the client CA, and is valid now for a client.
+function clientCertificate({ socket }: IncomingMessage, nowMs: number): Credentials['certificate'] {
+  // `authorized`: the chain ends at the client CA, and was valid for a client when the connection began.
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
-  const subject = socket.getPeerCertificate().subject as
-    Record<string, string | string[] | undefined> | undefined
+  const peer = socket.getPeerCertificate()
+  // With each request, as kubelet does: a connection outlives the certificate that it began with, and so does a TLS
+  // session, which a client may resume for ever.
+  if (!(nowMs <= Date.parse(peer.valid_to))) return undefined
+  const subject = peer.subject as Record<string, string | string[] | undefined> | undefined
   const commonName = [subject?.['CN'] ?? ''].flat()[0]
   if (!commonName) return undefined
   return { commonName, organizations: [subject?.['O'] ?? []].flat() }

@@ -5,6 +5,7 @@ import type { Clock } from '../model/clock.ts'
 import type { KubeObject } from '../model/kubernetes.ts'
 import type { ReviewBudget } from './review-budget.ts'
 import { ReviewCache } from './review-cache.ts'
+import { tokenExpiryMs } from './token-expiry.ts'
 
 /** Who asks, as the API server's reviews have it. */
 export interface User {
@@ -57,19 +58,25 @@ export interface ReviewOptions {
 
 const minuteMs = 60_000
 
+interface KnownToken {
+  readonly user: User
+  readonly expiresAtMs: number
+}
+
 /**
  * By client certificate (CN is the user, each O a group), else by bearer token and TokenReview. Kubelet's defaults: a
- * token's answer is kept for 2 minutes. Refusals are kept for 10 s only: a token may become valid. A token that was good
- * the last time is asked about again whatever the peer's other tokens have cost.
+ * token's answer is kept for 2 minutes, but here never beyond the token's own end: from then on the API server says.
+ * Refusals are kept for 10 s only: a token may become valid. A token that was good the last time is asked about again
+ * whatever the peer's other tokens have cost.
  */
 export function reviewAuthenticator({
   api,
   clock,
   budget,
 }: ReviewOptions & { readonly budget: ReviewBudget }): Authenticator {
-  const cache = new ReviewCache<User | undefined>({
+  const cache = new ReviewCache<KnownToken | undefined>({
     clock,
-    keepMs: (user) => (user ? 2 * minuteMs : 10_000),
+    keepMs: (known) => (known ? Math.min(2 * minuteMs, known.expiresAtMs - clock.wallMs()) : 10_000),
   })
   return {
     authenticate: async ({ certificate, bearerToken, peer }, signal) => {
@@ -80,16 +87,22 @@ export function reviewAuthenticator({
       if (!bearerToken) return undefined
       // The digest, so that tokens do not lie around in memory.
       const key = createHash('sha256').update(bearerToken).digest('base64')
-      const review = (): Promise<User | undefined> => reviewToken(api, bearerToken, signal)
-      return await cache.get(key, (last) => (last ? review() : budget.ask(peer, review)))
+      const review = (): Promise<KnownToken | undefined> => reviewToken(api, bearerToken, signal)
+      const known = await cache.get(key, (last) => (last ? review() : budget.ask(peer, review)))
+      return known?.user
     },
   }
 }
 
-async function reviewToken(api: KubeApi, token: string, signal: AbortSignal): Promise<User | undefined> {
+async function reviewToken(
+  api: KubeApi,
+  token: string,
+  signal: AbortSignal,
+): Promise<KnownToken | undefined> {
   const review: TokenReview = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } }
   const { status } = (await api.create(tokenReviews, review, signal)) as TokenReview
-  return status?.authenticated ? status.user : undefined
+  if (!status?.authenticated || !status.user) return undefined
+  return { user: status.user, expiresAtMs: tokenExpiryMs(token) }
 }
 
 /** By SubjectAccessReview. Kubelet's defaults: what is allowed is kept for 5 minutes, what is not for 30 s. */

@@ -62,9 +62,10 @@ interface Review {
   readonly spec: Record<string, unknown>
 }
 
-/** Reviews as an API server answers them: token `good` is alice, who may do what `allowed` lists. */
+/** Reviews as an API server answers them: a token of `good` is alice, who may do what `allowed` lists. */
 export class Reviews {
   readonly asked: Review[] = []
+  readonly good = new Set(['good'])
   allowed = new Set(['proxy'])
   down = false
 
@@ -73,7 +74,7 @@ export class Reviews {
       this.asked.push(review)
       if (this.down) throw new SpillwayError('Unavailable', 'API server down')
       if (review.kind === 'TokenReview') {
-        const authenticated = review.spec['token'] === 'good'
+        const authenticated = this.good.has(String(review.spec['token']))
         return { status: { authenticated, user: { username: 'alice', groups: ['dev'] } } }
       }
       const { subresource } = review.spec['resourceAttributes'] as { subresource: string }
