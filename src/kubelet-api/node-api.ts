@@ -18,7 +18,7 @@ import type { HealthCheck } from './health.ts'
 import { runningCounts, type NodePods } from './node-pods.ts'
 import { NodeUsage } from './node-usage.ts'
 import { OpenConnections } from './open-connections.ts'
-import { isStream, matchRoute } from './route.ts'
+import { decodePart, isStream, matchRoute } from './route.ts'
 import type { ServingCertificate } from './serving-certificate.ts'
 import { streamTarget } from './stream-requests.ts'
 import { proxyUpgrade, type UpgradeRequest } from './upgrade-proxy.ts'
@@ -259,11 +259,7 @@ function requestUrl({ url = '' }: IncomingMessage): URL {
   return (url.startsWith('/') ? URL.parse(`${root}${url}`) : null) ?? new URL(root)
 }
 
-/** As Go has it: what is meant counts, not how it is spelled, else `/%73tats` would ask for another right. */
+/** What is meant counts, as in Go, not how it is spelled, else `/%73tats` would ask for another right. As the route has it. */
 function decodedPath({ pathname }: URL): string {
-  try {
-    return decodeURIComponent(pathname)
-  } catch {
-    return pathname
-  }
+  return pathname.split('/').map(decodePart).join('/')
 }

@@ -30,12 +30,20 @@ const insteadOfProxy: readonly (readonly [string, string])[] = [
   ['/flagz', 'configz'],
 ]
 
-/** Kubelet's mapping (pkg/kubelet/server/auth.go), so that existing RBAC rules hold here too. Pure. */
+// A WebSocket begins with a GET. Kubelet asks for `get` then, so that whoever may only read `nodes/proxy`, as monitoring
+// often does, runs commands in every Pod of the node. Who comes for the API server may do both.
+const neverReading: readonly string[] = ['/exec', '/attach', '/portForward', '/run']
+
+/**
+ * Kubelet's mapping (pkg/kubelet/server/auth.go), so that existing RBAC rules hold here too; but to run something is never
+ * to read. Pure.
+ */
 export function requestAttributes(method: string, path: string): RequestAttributes {
   const fine = besidesProxy.find(([prefix]) => isBelow(path, prefix))?.[1]
   const other = insteadOfProxy.find(([prefix]) => isBelow(path, prefix))?.[1]
+  const runs = neverReading.some((prefix) => isBelow(path, prefix))
   return {
-    verb: verbs.get(method) ?? '',
+    verb: (runs && method === 'GET' ? 'create' : verbs.get(method)) ?? '',
     subresources: [...(fine === undefined ? [] : [fine]), other ?? 'proxy'],
   }
 }

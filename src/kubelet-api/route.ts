@@ -19,7 +19,7 @@ export interface PodPath {
 
 /** Kubelet's paths. Undefined for everything else. Pure. */
 export function matchRoute(path: string): Route | undefined {
-  const [first = '', ...rest] = path.split('/').slice(1).map(decode)
+  const [first = '', ...rest] = path.split('/').slice(1).map(decodePart)
   switch (first) {
     case 'healthz': {
       const [check, ...more] = rest
@@ -132,7 +132,8 @@ function isNothing(rest: readonly string[]): boolean {
   return rest.every((part) => part === '')
 }
 
-function decode(part: string): string {
+/** Of a path that is parted at its slashes. Pure. */
+export function decodePart(part: string): string {
   try {
     return decodeURIComponent(part)
   } catch {

@@ -17,3 +17,13 @@ it('a certificate that runs out is nobody’s from then on, also on a connection
   await bench.clock.advance(1)
   expect(await ask()).toMatchObject({ status: 401, body: 'Unauthorized' })
 })
+
+it.each(['/exec/shop/web/app', '/%65xec/shop/web/app', '/%65xec/shop/web/app%', '/run/shop/web/app'])(
+  'to run something is to create, however it is spelled: %s',
+  async (path) => {
+    await bench.ask(path, { token: 'good' })
+    expect(bench.reviews.asked.at(-1)?.spec).toMatchObject({
+      resourceAttributes: { verb: 'create', subresource: 'proxy' },
+    })
+  },
+)
