@@ -22,7 +22,7 @@ import type { SandboxStatus } from '../../../src/backends/cri/runtime/cri-types.
 import type { SeenContainer } from '../../../src/backends/cri/pod/observe.ts'
 import { UserNamespaces } from '../../../src/backends/cri/translate/user-namespaces.ts'
 import { podRef } from '../../../src/model/pod-key.ts'
-import { silentLog } from '../../../src/telemetry/log.ts'
+import { createLog } from '../../../src/telemetry/log.ts'
 import { aPod, capabilities } from '../../support/builders.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { FakeRuntime } from './fake-runtime.ts'
@@ -39,13 +39,20 @@ export class OnePod {
   readonly handle: PodHandle
   /** What was told of it. */
   readonly told: PodHappening[] = []
+  /** Lines of the log, each. */
+  readonly logged: string[]
 
-  private constructor(stateDir: string, tools: CriTools, runtime: FakeRuntime, clock: FakeClock) {
+  private constructor(
+    stateDir: string,
+    tools: CriTools,
+    { runtime, clock, logged }: Pick<OnePod, 'runtime' | 'clock' | 'logged'>,
+  ) {
     const ref = podRef(aPod())
     const paths = podPaths(stateDir, ref)
     this.stateDir = stateDir
     this.runtime = runtime
     this.clock = clock
+    this.logged = logged
     this.handle = {
       tools,
       ref,
@@ -77,7 +84,8 @@ export class OnePod {
 
   static async #in(stateDir: string, runtime: FakeRuntime, clock: FakeClock): Promise<OnePod> {
     const { client } = runtime
-    const log = silentLog()
+    const logged: string[] = []
+    const log = createLog({ level: 'debug', destination: { write: (line) => void logged.push(line) } })
     const store = new PodStore(stateDir)
     const records = await PullRecords.open(join(stateDir, 'images'))
     const options = { socket: '/none', stateDir, cgroupParent: '/spillway' }
@@ -100,7 +108,7 @@ export class OnePod {
       log,
       random: () => 0.5,
     }
-    const pod = new OnePod(stateDir, tools, runtime, clock)
+    const pod = new OnePod(stateDir, tools, { runtime, clock, logged })
     await mkdir(pod.handle.paths.podDir, { recursive: true })
     return pod
   }

@@ -39,8 +39,9 @@ export async function postStart(input: PostStartInput, signal: AbortSignal): Pro
   // Outside of what the hook is blamed for: a note that finds no room on the disk is no failure of the hook's.
   await notes.note(plan.name, metadata.attempt, { postStart: failure === undefined ? 'done' : { failure } })
   if (failure === undefined) return
-  tools.log.info({ pod: ref.uid, container: plan.name, error: failure }, 'a postStart hook has failed')
-  // Without the sentence: it may hold what a server answered (kubelet keeps it out of the event, too).
+  // Without the sentence, which the container's status shows: it holds the command and what it wrote, or what a server
+  // answered. Kubelet keeps that out of the event, and not out of its log.
+  tools.log.info({ pod: ref.uid, container: plan.name }, 'a postStart hook has failed')
   const fieldPath = fieldPathOf(plan)
   tell({ type: 'Warning', reason: 'FailedPostStartHook', message: 'PostStartHook failed', fieldPath })
 }

@@ -1,4 +1,3 @@
-import { errorMessage } from '../../../model/errors.ts'
 import { isRuntimeGone } from '../runtime/errors.ts'
 import { execInContainer } from '../runtime/exec-in-container.ts'
 import { fieldPathOf, kindOf, preStopOf } from '../marks.ts'
@@ -38,8 +37,9 @@ export async function preStop(handle: PodHandle, seen: SeenContainer, signal: Ab
     if (signal.aborted) return
     // It is carried out again, as after a crash of ours: whoever ends the container cannot get further now anyway.
     if (isRuntimeGone(error)) throw error
-    tools.log.info({ pod: ref.uid, container: name, error: errorMessage(error) }, 'a preStop hook has failed')
-    // Without the error: it may hold what a server answered (kubelet keeps it out of the event, too).
+    // Without the error: it holds the command and what it wrote, or what a server answered. Kubelet keeps that out of
+    // the event, and not out of its log.
+    tools.log.info({ pod: ref.uid, container: name }, 'a preStop hook has failed')
     const fieldPath = fieldPathOf({ kind: kindOf(labels), name })
     tell({ type: 'Warning', reason: 'FailedPreStopHook', message: 'PreStopHook failed', fieldPath })
   }

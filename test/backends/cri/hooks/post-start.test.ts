@@ -55,9 +55,11 @@ describe('a postStart hook', () => {
     expect(pod.told).toEqual([])
   })
 
-  it('that failed is noted with its sentence, which the event does not show', async () => {
+  it('that failed is noted with its sentence, which neither the event nor our log shows', async () => {
     exits(1)
     await carryOut()
+    expect(pod.logged).toEqual([expect.stringContaining('a postStart hook has failed')])
+    expect(pod.logged[0]).not.toMatch(/said|--secret/)
     expect(await noted()).toEqual({
       postStart: { failure: expect.stringMatching(/^Exec lifecycle hook .* exited with 1: said/) as string },
     })

@@ -65,9 +65,11 @@ describe('a preStop hook', () => {
     expect(server.seen).toMatchObject([{ url: '/drain' }])
   })
 
-  it('that failed keeps nobody from ending the container, and its event does not show why', async () => {
+  it('that failed keeps nobody from ending the container, and neither its event nor our log shows why', async () => {
     exits(1)
     await preStop(pod.handle, await running(drain), never)
+    expect(pod.logged).toEqual([expect.stringContaining('a preStop hook has failed')])
+    expect(pod.logged[0]).not.toMatch(/said|--all/)
     expect(noted()).toMatchObject({ preStopDone: true })
     expect(pod.told).toEqual([
       {
