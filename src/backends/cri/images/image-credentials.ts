@@ -39,7 +39,7 @@ function entriesOf(secret: Secret): Entry[] {
   const encoded = data?.[field]
   if (!encoded || (field === '.dockercfg' && type !== 'kubernetes.io/dockercfg')) return []
   try {
-    const parsed = asObject(JSON.parse(Buffer.from(encoded, 'base64').toString()))
+    const parsed = asObject(jsonIn(Buffer.from(encoded, 'base64').toString()))
     const table = field === '.dockercfg' ? parsed : asObject(parsed['auths'] ?? {})
     return Object.entries(table).map(([address, login]) => {
       const given = asObject(login)
@@ -55,6 +55,15 @@ function entriesOf(secret: Secret): Entry[] {
   } catch (error) {
     const message = `Secret "${metadata?.name}" holds no readable registry credentials in ${field}: ${errorMessage(error)}`
     throw new SpillwayError('Rejected', message, { cause: error })
+  }
+}
+
+/** V8's own error quotes what it could not read, and this goes into an event. */
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error('it is no JSON')
   }
 }
 

@@ -140,6 +140,8 @@ describe('credentials for a registry', () => {
         /Secret "bad" holds no readable/,
       )
     }
+    const quoted = '{"auths": {"r.example": {"password": planted-secret}}}'
+    expect(() => credentialsFor('r.example/a', [broken(quoted)])).toThrow(/it is no JSON$/)
   })
 })
 
