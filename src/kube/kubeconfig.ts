@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path'
-import { parse } from 'yaml'
+import { parse, YAMLParseError } from 'yaml'
 import type { Clock } from '../model/clock.ts'
-import { errorMessage, SpillwayError } from '../model/errors.ts'
+import { SpillwayError } from '../model/errors.ts'
 import {
   createTokenFile,
   impersonationHeaders,
@@ -53,8 +53,15 @@ async function readRoot(path: string, signal: AbortSignal): Promise<YamlNode> {
     return new YamlNode(path, '', parse(text) as unknown)
   } catch (error) {
     if (error instanceof SpillwayError) throw error
-    throw new SpillwayError('ConfigInvalid', `${path}: not YAML: ${errorMessage(error)}`, { cause: error })
+    throw new SpillwayError('ConfigInvalid', `${path}: not YAML${whereOf(error)}`)
   }
+}
+
+/** Without the parser's sentence: it quotes the line, on which a token may stand, and this goes into logs. */
+function whereOf(error: unknown): string {
+  if (!(error instanceof YAMLParseError)) return ''
+  const [start] = error.linePos ?? []
+  return ` (${error.code}${start ? ` at line ${start.line}, column ${start.col}` : ''})`
 }
 
 /** The entry of a list of `{name, <kind>: {…}}`. */

@@ -25,7 +25,7 @@ export class YamlNode {
     const value = this.#fields[field]
     if (value === undefined || value === null || value === '') return undefined
     if (typeof value === 'string') return value
-    throw this.error(field, `is ${JSON.stringify(value)}, wanted is a text`)
+    throw this.error(field, `is ${kindOf(value)}, wanted is a text`)
   }
 
   required(field: string): string {
@@ -44,8 +44,7 @@ export class YamlNode {
 
   texts(field: string): string[] {
     return this.#array(field).map((value) => {
-      if (typeof value !== 'string')
-        throw this.error(field, `holds ${JSON.stringify(value)}, wanted are texts`)
+      if (typeof value !== 'string') throw this.error(field, `holds ${kindOf(value)}, wanted are texts`)
       return value
     })
   }
@@ -78,4 +77,11 @@ export class YamlNode {
   #pathOf(field: string): string {
     return this.path === '' ? field : `${this.path}.${field}`
   }
+}
+
+/** In place of the value: a password of digits is a number to YAML, and must not be shown. */
+function kindOf(value: unknown): string {
+  if (value === null) return 'nothing'
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'object' ? 'a mapping' : `a ${typeof value}`
 }

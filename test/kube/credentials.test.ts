@@ -113,7 +113,7 @@ describe('a kubeconfig', () => {
     ],
     [{}, { 'insecure-skip-tls-verify': 'yes' }, 'insecure-skip-tls-verify is "yes", wanted is true or false'],
     [{ 'client-key-data': base64(pem) }, {}, 'users[0].user.client-certificate is missing beside client-key'],
-    [{ token: 7 }, {}, 'users[0].user.token is 7, wanted is a text'],
+    [{ token: 7 }, {}, 'users[0].user.token is a number, wanted is a text'],
     [{ 'auth-provider': { name: 'gcp' } }, {}, 'users[0].user.auth-provider is not supported'],
     [{ exec: { apiVersion: 'v9', command: 'x' } }, {}, 'users[0].user.exec.apiVersion is "v9", allowed are'],
   ])('names file and field when %j, %j is wrong', async (user, cluster, message) => {
@@ -123,6 +123,17 @@ describe('a kubeconfig', () => {
       message: expect.stringContaining(message) as string,
     })
     await expect(loading).rejects.toThrow(dir)
+  })
+
+  it('does not quote in its errors what may be secret', async () => {
+    await expect(kubeconfig({ username: 'u', password: 73217321 })).rejects.toThrow(
+      /: users\[0\]\.user\.password is a number, wanted is a text$/,
+    )
+    const path = join(dir, 'kubeconfig')
+    await writeFile(path, 'users:\n- token: "planted-secret" rest\n')
+    await expect(loadKubeconfig({ path, environment: {}, clock }, never)).rejects.toThrow(
+      /: not YAML \(UNEXPECTED_TOKEN at line 2, column \d+\)$/,
+    )
   })
 
   it('lists the contexts there are when the one wanted is not', async () => {
