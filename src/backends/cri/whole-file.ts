@@ -6,7 +6,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
  * old may be there and empty.
  */
 export async function writeWhole(path: string, value: object): Promise<void> {
-  await writeFile(`${path}.new`, JSON.stringify(value), { mode: 0o640 })
+  await writeFile(`${path}.new`, JSON.stringify(value), { mode: 0o600 })
   await rename(`${path}.new`, path)
 }
 

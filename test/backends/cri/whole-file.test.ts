@@ -30,6 +30,11 @@ describe('a file that is written whole', () => {
     expect((await stat(path)).ino).not.toBe(ino)
   })
 
+  it('is its owner’s alone: what hooks wrote may stand in it', async () => {
+    await writeWhole(path, { size: 1 })
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+  })
+
   it('is as it was when a full disk takes no other', async () => {
     await writeWhole(path, { size: 1 })
     await fillDiskAt(`${path}.new`)
