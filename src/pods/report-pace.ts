@@ -2,8 +2,9 @@ import type { Clock } from '../model/clock.ts'
 import type { PodObservation } from '../model/pod-observation.ts'
 import type { PodUid } from '../model/pod-key.ts'
 
-// The first status waits a moment: when the container is up by then, "ContainerCreating" and "Running" are one write.
-const firstReportDelayMs = 400
+// The first status waits: when the container is up by then, "ContainerCreating" and "Running" are one write. In gVisor that takes
+// more than half a second, of which a write in the middle is a part.
+const firstReportDelayMs = 1_000
 // One that is on its way is told of this often: "the sandbox is ready" alone is not worth a write.
 const quickReportEveryMs = 2_000
 
