@@ -15,6 +15,7 @@ import type { Pod, ResourceRequirements } from '../../../model/kubernetes.ts'
 import type { PodRef } from '../../../model/pod-key.ts'
 import type { NodeFacts } from '../../backend.ts'
 import { nanosToMs, type ContainerStatus, type LinuxUser, type SandboxStatus } from '../runtime/cri-types.ts'
+import { withoutArguments } from '../runtime/without-arguments.ts'
 import type { AttemptNotes } from './attempt-notes.ts'
 import { backoffOf, givenMark, hasPostStart, type ContainerPlan } from '../marks.ts'
 import type { CpuMemory } from '../resources/linux-resources.ts'
@@ -309,7 +310,7 @@ function endOf(seen: SeenContainer, input: EvidenceInput): TerminatedState {
 }
 
 function terminated({ status, message = '' }: SeenContainer): TerminatedState {
-  const text = [status.message, message].filter((part) => part !== '').join(': ')
+  const text = [withoutArguments(status.message), message].filter((part) => part !== '').join(': ')
   if (status.state === 'CONTAINER_UNKNOWN') {
     return {
       kind: 'terminated',

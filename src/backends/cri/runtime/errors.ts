@@ -1,5 +1,6 @@
 import { status, type ServiceError } from '@grpc/grpc-js'
 import { SpillwayError, type BackendErrorCode } from '../../../model/errors.ts'
+import { withoutArguments } from './without-arguments.ts'
 
 const codes: ReadonlyMap<number, BackendErrorCode> = new Map([
   [status.NOT_FOUND, 'NotFound'],
@@ -18,7 +19,7 @@ const reserved = /name ".*" is reserved for "/
 export function criError(method: string, error: unknown): SpillwayError {
   if (error instanceof SpillwayError) return error
   const { code, details } = error as Partial<ServiceError>
-  const text = details || (error instanceof Error ? error.message : String(error))
+  const text = withoutArguments(details || (error instanceof Error ? error.message : String(error)))
   const message = `container runtime, ${method}: ${text}`
   if (reserved.test(text)) return new SpillwayError('Busy', message, { cause: error, afterMs: 250 })
   return new SpillwayError(codes.get(code ?? status.UNKNOWN) ?? 'Unavailable', message, { cause: error })
@@ -28,7 +29,7 @@ export function criError(method: string, error: unknown): SpillwayError {
 export function runtimeSentence(error: unknown): string {
   const cause = error instanceof SpillwayError ? error.cause : error
   const details = (cause as Partial<ServiceError> | undefined)?.details
-  return details || (error instanceof Error ? error.message : String(error))
+  return withoutArguments(details || (error instanceof Error ? error.message : String(error)))
 }
 
 /** As `runtimeSentence`, of a failed pull: kubelet names the code there unless it is Unknown (cri-client, PullImage). */

@@ -71,6 +71,8 @@ describe('what is seen of a Pod', () => {
         .containers[0]?.state
     expect(of('failed to create containerd task: context canceled')).toMatchObject({ kind: 'waiting' })
     expect(of('exec: "nope": not found')).toMatchObject({ kind: 'terminated', exitCode: 128 })
+    const told = 'starting sub-container [nope secret]: not found'
+    expect(of(told)).toMatchObject({ message: 'starting sub-container: not found' })
   })
 
   it('that the kernel ended for memory has the exit code of that, also where all of its sandbox went', () => {
