@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import type { ComponentRecord } from '../../src/dev-cluster/cluster-file.ts'
@@ -175,7 +175,9 @@ async function learnKeys(): Promise<void> {
 
 async function search(sought: readonly Planted[]): Promise<FoundFile[]> {
   const { stateDir, runDir, virtualContainerd } = told.current.cluster
-  return await searchFiles(told.current, [stateDir, runDir, virtualContainerd.stateDir], sought)
+  // Of a runtime such as gVisor, too, which has its state beside containerd's.
+  const inMemory = dirname(virtualContainerd.stateDir)
+  return await searchFiles(told.current, [stateDir, runDir, inMemory], sought)
 }
 
 /** In the cluster's folder: searched like all of it. */

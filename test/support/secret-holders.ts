@@ -1,4 +1,5 @@
 import { guardOf, type FileGuard, type FoundFile } from './search-files.ts'
+import { storySandbox } from './shared-cluster.ts'
 import type { Story } from './story.ts'
 
 /** A file that has to hold secrets. */
@@ -8,12 +9,13 @@ export interface Holder {
   readonly path: RegExp
   /** Names of the secrets; others would be misplaced there. */
   readonly holds: RegExp
-  readonly guard: keyof FileGuard
+  /** Left out: whose matter it is. */
+  readonly guard?: keyof FileGuard
   /** With its Pod. */
   readonly goes: boolean
 }
 
-export const holders: readonly Holder[] = [
+const always: readonly Holder[] = [
   { what: 'the API server’s store', path: /^etcd\//, holds: /^(?!key )/, guard: 'isShut', goes: false },
   {
     what: 'keys',
@@ -54,6 +56,39 @@ export const holders: readonly Holder[] = [
   },
 ]
 
+/** gVisor keeps specifications of its own, and names all of a command line when a program does not begin. */
+const onGvisor: readonly Holder[] = [
+  {
+    what: 'gVisor, of what runs',
+    path: /^\/run\/containerd\/virtual\/runsc\//,
+    holds: /^variable|^envFrom/,
+    guard: 'isInMemory',
+    goes: true,
+  },
+  {
+    what: 'containerd, of what did not begin',
+    path: /^containerd-virtual\/root\/io\.containerd\.grpc\.v1\.cri\/containers\//,
+    holds: /^variable/,
+    guard: 'isShut',
+    goes: true,
+  },
+  {
+    what: 'the log of a container that did not begin',
+    path: /^spillway\/pods\/logs\/[^/]+programless/,
+    holds: /^variable/,
+    guard: 'isShut',
+    goes: true,
+  },
+  {
+    what: 'containerd’s log',
+    path: /^logs\/containerd-virtual\.log$/,
+    holds: /^variable|^argument of kubectl exec/,
+    goes: false,
+  },
+]
+
+export const holders = [...always, ...(storySandbox === 'gvisor' ? onGvisor : [])]
+
 export function holderOf({ cluster }: Story, path: string): Holder | undefined {
   const folder = `${cluster.stateDir}/`
   const short = path.startsWith(folder) ? path.slice(folder.length) : path
@@ -67,7 +102,8 @@ export async function misplaced(story: Story, found: readonly FoundFile[]): Prom
     const holder = holderOf(story, path)
     const wrong = secrets.filter((name) => !holder?.holds.test(name))
     if (wrong.length > 0) problems.push(`${path} holds: ${wrong.join(', ')}`)
-    if (holder && !(await guardOf(story, path))[holder.guard]) problems.push(`${path}: not ${holder.guard}`)
+    const { guard } = holder ?? {}
+    if (guard && !(await guardOf(story, path))[guard]) problems.push(`${path}: not ${guard}`)
   }
   return problems
 }
