@@ -102,14 +102,14 @@ export class LedgerMeter {
   }
 
   /**
-   * To be awaited before the backend is asked to start the Pod, of which it has nothing then. ConfigInvalid: the node's price
-   * book is unknown.
+   * To be awaited before the backend is asked to start the Pod, of which it has nothing then: what was open is lost, also
+   * where nothing had run in it yet. Left open, it would be billed to the end of a container that ran in the next one.
+   * ConfigInvalid: the node's price book is unknown.
    */
   async intent(pod: Pod, node: MeteredNode, signal: AbortSignal): Promise<void> {
     const { uid } = podRef(pod)
     const history = await this.#history(uid, signal)
-    const facts = history.intended ? lostResizes(history) : [this.#intentFact(pod, node)]
-    await this.#append(uid, facts, signal)
+    await this.#append(uid, history.intended ? lostFacts(history) : [this.#intentFact(pod, node)], signal)
   }
 
   /** What the backend's own times say was held and has ended. Without a Pod a sandbox is opened all the same. */
@@ -177,9 +177,7 @@ export class LedgerMeter {
   /** The backend has lost every trace of the Pod: closed, as an estimate, at the last time that it was seen. */
   async closeLost(uid: PodUid, signal: AbortSignal): Promise<void> {
     const history = await this.#history(uid, signal)
-    const lost = history.intervals.filter(isOpen)
-    if (lost.length === 0) return
-    await this.#append(uid, [...lostResizes(history), ...lost.map(lostFact)], signal)
+    if (history.intervals.some(isOpen)) await this.#append(uid, lostFacts(history), signal)
   }
 
   /** The Pod never started. If the ledger knows better, it is closed as lost instead: what was held is billed. */
@@ -326,6 +324,11 @@ function lostResizes({ intervals, resizes }: PodHistory): NewFact[] {
       const fact = { kind: 'VOIDED', reason, generation } as const
       return { incarnation, atMs, source: 'spillway', fact }
     })
+}
+
+/** The backend has nothing of the Pod any more. */
+function lostFacts(history: PodHistory): NewFact[] {
+  return [...lostResizes(history), ...history.intervals.filter(isOpen).map(lostFact)]
 }
 
 function lostFact({ incarnation, observedUntilMs }: UsageInterval): NewFact {

@@ -329,6 +329,23 @@ describe('the meter', () => {
     ])
   })
 
+  it('bills what was lost before anything ran in it to no end of what came after, should nobody see that', async () => {
+    await meter.record(pod, observe({ sandbox: first, state: waiting }), never)
+    await clock.advance(300_000)
+    await meter.intent(pod, node, never)
+    const ran = { kind: 'terminated', exitCode: 0, reason: 'Error' } as const
+    const [startedAtMs, finishedAtMs] = [fakeEpochMs + 300_200, fakeEpochMs + 300_900]
+    const third = { ...first, id: 's9', createdAtMs: fakeEpochMs + 301_000 }
+    const state = { ...ran, startedAtMs, finishedAtMs }
+    await clock.advance(2_000)
+    // The backend counts anew from 0: the second of its own.
+    await meter.record(pod, { ...observe({ sandbox: third, state }), incarnation: 1 }, never)
+    expect(await intervals()).toMatchObject([
+      { incarnation: 0, endMs: first.createdAtMs, confidence: 'estimated' },
+      { incarnation: 1, sandboxId: 's9', endMs: undefined },
+    ])
+  })
+
   it('bills nothing for a sandbox that is dead when it is seen first, and in which nothing ran', async () => {
     await meter.intent(pod, node, never)
     const revived = { ...first, ready: false }

@@ -310,7 +310,9 @@ export class PodLife {
         return await this.#look()
       case 'backend forgets':
         this.#overtake(this.#trueMs)
-        return world.vanish(this.#trueMs)
+        world.vanish(this.#trueMs)
+        // As with a sandbox that is replaced: what comes next comes later.
+        return await this.#pass(1)
       case 'delete':
         if (this.#api === 'wanted') this.#api = 'deleting'
         return await this.#look()

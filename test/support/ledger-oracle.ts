@@ -84,10 +84,15 @@ function endProblems(life: PodLife, index: number, interval: UsageInterval): str
   return isAllowed ? [] : [`${said}, truly ${JSON.stringify(allowed)}`]
 }
 
-/** Without a container for longer than any back-off lasts: such a Pod looks as one whose backend's clock was set back. */
-function isPaused({ told }: PodLife, { id, runs }: TrueSandbox): boolean {
+/**
+ * Without a container for longer than any back-off lasts: such a Pod looks as one whose backend's clock was set back. The
+ * last container may have been in an earlier sandbox.
+ */
+function isPaused({ told, world }: PodLife, { id }: TrueSandbox): boolean {
   const lastMs = told.findLast(({ observed: { sandbox } }) => sandbox?.id === id && sandbox.ready)?.trueMs
-  return lastMs !== undefined && lastMs - (runs.at(-1)?.finishedMs ?? lastMs) > 600_000
+  if (lastMs === undefined) return false
+  const begun = world.sandboxes.flatMap(({ runs }) => runs).filter(({ startedMs }) => startedMs <= lastMs)
+  return lastMs - (begun.at(-1)?.finishedMs ?? lastMs) > 600_000
 }
 
 function isFollowedUnseen(life: PodLife, index: number): boolean {
