@@ -76,7 +76,8 @@ describe.each(virtual)('a virtual Pod, %s,', (name) => {
   })
 })
 
-// By these commands nothing comes out of gVisor's own network at all, not even under its own address; the rules are the same.
+// By these commands nothing comes out of gVisor's own network at all, not even under its own address: test/support/abuse has a
+// program whose packets do come out.
 describe.each(['on-runc', 'limited'])('a virtual Pod that may change its interface, %s,', (name) => {
   test('is heard by others under its own address only', async () => {
     await witness(name)
