@@ -13,7 +13,6 @@ const lacksOfKind: Partial<Readonly<Record<SandboxKind, readonly (readonly [PodF
     ['hostPID', 'a gVisor sandbox has a kernel of its own, without the machine’s processes'],
     ['localSeccompProfile', 'gVisor filters by its own profile and passes over others'],
     ['mountPropagation', 'mounts made on the machine do not show in a gVisor sandbox that runs'],
-    ['seLinux', 'gVisor’s own kernel has no SELinux'],
     ['sysctls', 'gVisor’s own kernel passes over a Pod’s sysctls'],
   ],
   kata: [['hostNetwork', 'a virtual machine has a network of its own, without the machine’s interfaces']],

@@ -101,4 +101,15 @@ describe('what a Pod may use in a sandbox', () => {
     expect(inside.lacks?.get('hostNetwork')).toBe('options.allow lacks it')
     expect(inside.features.has('userNamespace')).toBe(false)
   })
+
+  it('has SELinux options mean nothing where the machine has none, whatever the sandbox is made by', () => {
+    const labelled = aPod({ spec: { securityContext: { seLinuxOptions: { level: 's0' } } } })
+    for (const handler of [runc, runsc])
+      expect(unsupportedUses(labelled, capabilitiesIn(handler, host()))).toEqual([])
+    const guarded = host({
+      features: new Set(),
+      lacks: new Map([['seLinux', 'the machine has SELinux'] as const]),
+    })
+    expect(unsupportedUses(labelled, capabilitiesIn(runsc, guarded))).toHaveLength(1)
+  })
 })
