@@ -13,6 +13,7 @@ import type {
 } from '../../../model/pod-observation.ts'
 import type { Pod, ResourceRequirements } from '../../../model/kubernetes.ts'
 import type { PodRef } from '../../../model/pod-key.ts'
+import type { SandboxOverhead } from '../../../model/sandbox-overhead.ts'
 import type { NodeFacts } from '../../backend.ts'
 import { nanosToMs, type ContainerStatus, type LinuxUser, type SandboxStatus } from '../runtime/cri-types.ts'
 import { withoutArguments } from '../runtime/without-arguments.ts'
@@ -55,6 +56,8 @@ export interface ObserveInput {
   readonly generation: number
   readonly plans: readonly ContainerPlan[]
   readonly view: RuntimeView
+  /** What its cgroup has over what it asked for. */
+  readonly room?: SandboxOverhead | undefined
   /** Why a container that does not run does not. */
   readonly waiting: ReadonlyMap<string, Waiting>
   readonly notes: Pick<AttemptNotes, 'of' | 'restartedAll'>
@@ -86,7 +89,7 @@ export function observePod(input: ObserveInput): PodObservation {
     ...(input.restartingAll && { restartingAll: true }),
     ...(sandbox && hasComeUp(sandbox) && { sandbox: observeSandbox(sandbox) }),
     ...(input.allocation && { allocation: input.allocation }),
-    ...(view.podCgroup && { resources: podInEffect(view.podCgroup) }),
+    ...(view.podCgroup && { resources: podInEffect(view.podCgroup, input.room) }),
     containers,
   }
 }

@@ -19,6 +19,7 @@ import type { Ending } from './pod-store.ts'
 import { PodSupport } from './pod-support.ts'
 import { restartAll } from './restart-all.ts'
 import { troubleOf, type Trouble } from './retry.ts'
+import type { RoomyPod } from '../resources/sandbox-room.ts'
 import { Rounds } from './rounds.ts'
 import { RuntimePicture } from '../runtime/runtime-picture.ts'
 import { Setbacks, wholePod } from './setbacks.ts'
@@ -62,6 +63,7 @@ export class PodLoop {
   readonly #setbacks: Setbacks
   readonly #waits = new AbortController()
   #nodeName: string
+  #room: RoomyPod['room']
   #plans: readonly ContainerPlan[]
   #support: PodSupport | undefined
   #ending: Ending | undefined
@@ -119,8 +121,9 @@ export class PodLoop {
   }
 
   /** Takes the Pod under supervision, or over a changed one; its size is set aside, durably, when it resolves. */
-  async supervise(pod: Pod, sources: PodSources): Promise<void> {
+  async supervise({ pod, room }: RoomyPod, sources: PodSources): Promise<void> {
     if (this.#ending) return
+    this.#room = room
     await this.#allocation.setAside(pod)
     if (this.#ending || this.#rounds.signal.aborted) return
     this.#nodeName = sources.node.name
@@ -380,6 +383,7 @@ export class PodLoop {
       generation: this.#support?.pod.metadata?.generation ?? 0,
       plans: this.#plans,
       view: this.picture,
+      room: this.#room,
       waiting: this.#waiting,
       wellness: this.#support?.probes.wellness ?? new Map(),
       notes: this.#handle.notes,

@@ -1,5 +1,6 @@
 import type { ResourceRequirements } from '../../../model/kubernetes.ts'
-import { formatBytes, formatCpu } from '../../../model/quantity.ts'
+import { formatBytes, formatCpu, parseBytes, parseCpuMillis } from '../../../model/quantity.ts'
+import type { SandboxOverhead } from '../../../model/sandbox-overhead.ts'
 import { cpuPeriodUs, type CpuMemory } from './linux-resources.ts'
 import type { ContainerStatus } from '../runtime/cri-types.ts'
 
@@ -22,13 +23,12 @@ export function containerInEffect(
   return { requests: { ...requests, ...(memoryRequest !== undefined && { memory: memoryRequest }) }, limits }
 }
 
-/** What the Pod's cgroup has. */
-export function podInEffect({
-  cpuShares,
-  cpuQuotaUs = 0,
-  memoryBytes = 0n,
-}: CpuMemory): ResourceRequirements {
-  return inEffect({ cpuShares, cpuQuotaUs, memoryBytes })
+/** What the Pod's cgroup has, without what its sandbox was given over what the Pod asked for. */
+export function podInEffect(
+  { cpuShares, cpuQuotaUs = 0, memoryBytes = 0n }: CpuMemory,
+  room: SandboxOverhead = { cpu: '0', memory: '0' },
+): ResourceRequirements {
+  return inEffect({ cpuShares, cpuQuotaUs, memoryBytes }, room)
 }
 
 interface Kernel {
@@ -38,18 +38,27 @@ interface Kernel {
   readonly memoryBytes: bigint
 }
 
-function inEffect({ cpuShares, cpuQuotaUs, memoryBytes }: Kernel): {
+// Of the kernel's least shares: what kubelet tells of a Pod that asks for nothing.
+const leastMillis = 2n
+
+function inEffect(
+  { cpuShares, cpuQuotaUs, memoryBytes }: Kernel,
+  room: SandboxOverhead = { cpu: '0', memory: '0' },
+): {
   requests: Record<string, string>
   limits: Record<string, string>
 } {
+  const roomMillis = parseCpuMillis(room.cpu)
   // pkg/kubelet/cm SharesToMilliCPU and QuotaToMilliCPU: what cpuShares and cpuQuotaUs have rounded comes back exactly.
-  const requestMillis = BigInt(Math.ceil((cpuShares * 1000) / 1024))
-  const limitMillis = BigInt(Math.trunc((cpuQuotaUs * 1000) / cpuPeriodUs))
+  const heldMillis = BigInt(Math.ceil((cpuShares * 1000) / 1024)) - roomMillis
+  const requestMillis = roomMillis > 0n && heldMillis < leastMillis ? leastMillis : heldMillis
+  const limitMillis = BigInt(Math.trunc((cpuQuotaUs * 1000) / cpuPeriodUs)) - roomMillis
+  const limitBytes = memoryBytes - parseBytes(room.memory)
   return {
     requests: { ...(cpuShares > 0 && { cpu: formatCpu(requestMillis) }) },
     limits: {
       ...(limitMillis > 0n && { cpu: formatCpu(limitMillis) }),
-      ...(memoryBytes > 0n && { memory: formatBytes(memoryBytes) }),
+      ...(limitBytes > 0n && { memory: formatBytes(limitBytes) }),
     },
   }
 }

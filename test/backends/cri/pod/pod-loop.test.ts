@@ -48,7 +48,7 @@ async function begin(): Promise<void> {
 async function run(of: Pod = aPod()): Promise<void> {
   await begin()
   loop = await loops.of(of, sources)
-  await loop.supervise(of, sources)
+  await loop.supervise({ pod: of }, sources)
 }
 
 async function until(condition: () => boolean | undefined): Promise<void> {
@@ -319,7 +319,7 @@ describe('a Pod that is stopped', () => {
     await loop.stop(0)
     await until(() => loop.stopped)
     const before = [...pod.runtime.calls]
-    await loop.supervise(aPod({ metadata: { generation: 2 } }), sources)
+    await loop.supervise({ pod: aPod({ metadata: { generation: 2 } }) }, sources)
     loop.retry()
     await settled()
     expect(pod.runtime.calls).toEqual(before)
@@ -368,7 +368,8 @@ describe('the loop of a process that ends', () => {
     const hub = new WatchHub()
     loops = new PodLoops(pod.handle.tools, hub)
     loop = await loops.of(aPod(), sources)
-    const late = loop.supervise(aPod({ spec: { containers: [aContainer({ image: 'other' })] } }), sources)
+    const other = aPod({ spec: { containers: [aContainer({ image: 'other' })] } })
+    const late = loop.supervise({ pod: other }, sources)
     await loop.close()
     await late
     expect(sources.listeners.size).toBe(0)
