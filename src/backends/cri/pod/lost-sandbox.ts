@@ -1,4 +1,4 @@
-import { errorMessage } from '../../../model/errors.ts'
+import { errorMessage, SpillwayError } from '../../../model/errors.ts'
 import { handlerOfSandbox } from '../sandbox-handlers.ts'
 import type { PodHandle } from './pod-context.ts'
 
@@ -30,18 +30,29 @@ export async function isForLostSandbox(
   }
 }
 
+interface LostStart {
+  readonly error: unknown
+  /** Undefined: not even made. */
+  readonly containerId?: string
+  readonly sandboxId: string
+}
+
 /**
  * Under gVisor all containers end with their sandbox, and the end of one may be told before that of the sandbox: what is
- * started in between never begins. It is no attempt of the Pod's, so it goes, and so does what is left of the sandbox:
- * asked to stop it, the runtime looks, and says what it has.
+ * made or started in between never begins. It is no attempt of the Pod's, so it goes, and so does what is left of the
+ * sandbox: asked to stop it, the runtime looks, and says what it has. Answers what is to be thrown: to be tried again at once.
  */
-export async function dropStartInLostSandbox(
+export async function afterLostStart(
   { tools, picture }: PodHandle,
-  { containerId, sandboxId }: { readonly containerId: string; readonly sandboxId: string },
+  { error, containerId, sandboxId }: LostStart,
   signal: AbortSignal,
-): Promise<void> {
-  await tools.client.removeContainer(containerId, signal)
-  picture.drop(containerId)
+): Promise<SpillwayError> {
+  if (containerId !== undefined) {
+    await tools.client.removeContainer(containerId, signal)
+    picture.drop(containerId)
+  }
   await tools.client.stopSandbox(sandboxId, signal)
   await picture.lookAtSandbox(sandboxId, signal)
+  const reason = 'CreateContainerError'
+  return new SpillwayError('Busy', 'the sandbox is lost', { afterMs: 1, reason, cause: error })
 }

@@ -10,7 +10,7 @@ import type { CriImage, ImageSpec } from '../runtime/cri-types.ts'
 import { containerEnvironment } from '../translate/environment.ts'
 import { runtimeSentence } from '../runtime/errors.ts'
 import { attemptsOf, isCancelledStart, podAddresses } from './observe.ts'
-import { dropStartInLostSandbox, isForLostSandbox } from './lost-sandbox.ts'
+import { afterLostStart, isForLostSandbox } from './lost-sandbox.ts'
 import { removeLog } from '../logs/rotate-log.ts'
 import { fieldPathOf } from '../marks.ts'
 import { logPath, terminationFile } from '../paths.ts'
@@ -53,7 +53,10 @@ export async function startContainer(input: ContainerStartInput, signal: AbortSi
   // Made by an earlier life of this process that was killed before starting it.
   let id = createdBefore(input, sandbox.id)
   if (id === undefined) {
-    id = await create(input, sandbox.id, signal).catch((error: unknown) => {
+    id = await create(input, sandbox.id, signal).catch(async (error: unknown) => {
+      const isRuntimes = errorMessage(error).startsWith('container runtime, CreateContainer:')
+      if (isRuntimes && (await isForLostSandbox(input, { error, attempt: input.attempt }, signal)))
+        throw await afterLostStart(input, { error, sandboxId: sandbox.id }, signal)
       throw failure(error, 'CreateContainerError', tell)
     })
     tell('Normal', 'Created', 'Container created')
@@ -62,14 +65,8 @@ export async function startContainer(input: ContainerStartInput, signal: AbortSi
   try {
     await tools.client.startContainer(id, signal)
   } catch (error) {
-    if (await isForLostSandbox(input, { error, attempt: input.attempt }, signal)) {
-      await dropStartInLostSandbox(input, { containerId: id, sandboxId: sandbox.id }, signal)
-      throw new SpillwayError('Busy', 'the sandbox is lost', {
-        afterMs: 1,
-        reason: 'CreateContainerError',
-        cause: error,
-      })
-    }
+    if (await isForLostSandbox(input, { error, attempt: input.attempt }, signal))
+      throw await afterLostStart(input, { error, containerId: id, sandboxId: sandbox.id }, signal)
     // Why it failed is told, also when the runtime is not there to say what came of it.
     await picture.lookAtContainer(id, sandbox.id, signal).catch(() => undefined)
     throw failure(error, 'RunContainerError', tell)

@@ -268,6 +268,20 @@ describe('a container that cannot be started', () => {
     expect(pod.told.map(({ message }) => message)).toEqual(['Container created'])
   })
 
+  it('is not even made where the sandbox has gone by then, and that is nothing that failed either', async () => {
+    pod.runtime.before = (call) => {
+      if (!call.startsWith('create')) return
+      throw new SpillwayError(
+        'Unavailable',
+        'container runtime, CreateContainer: cannot load sandbox: open x.state: no such file',
+      )
+    }
+    await expect(start()).rejects.toMatchObject({ code: 'Busy', message: 'the sandbox is lost' })
+    expect(pod.runtime.calls).toEqual(['create main-0', 'stop sandbox-0'])
+    expect(pod.handle.picture.current?.state).toBe('SANDBOX_NOTREADY')
+    expect(pod.told).toEqual([])
+  })
+
   it('looks for its image anew when that was removed behind our back', async () => {
     const { images } = pod.handle.tools
     pod.runtime.images.set('busybox:1', anImage('sha256:old', 'busybox:1'))
