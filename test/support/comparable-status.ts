@@ -1,20 +1,12 @@
 import type { Pod } from '../../src/model/kubernetes.ts'
-import { formatCpu, parseCpuMillis } from '../../src/model/quantity.ts'
 
 const differing = new Set(['containerID', 'hostIP', 'ip', 'podIP'])
 /** "Unlimited" as cgroup v1 has it, in pages: the real kubelet takes it for a limit of the Pod's. */
 const noLimit = '9007199254740988Ki'
 
-interface ComparedStatus {
-  readonly conditions?: { readonly type: string }[]
-  readonly phase?: string
-  resources?: { readonly requests?: Record<string, string> }
-}
-
 /**
  * Without what differs from one Pod to the next: times, addresses and ids. Conditions by type. Of an image that was
- * pulled under several names containerd tells any, and the two nodes' were not asked for the same. A RuntimeClass's
- * overhead counts in the cgroup of which kubelet tells the Pod's cpu; its twin without one has none.
+ * pulled under several names containerd tells any, and the two nodes' were not asked for the same.
  */
 export function comparableStatus(pod: Pod | undefined): unknown {
   const status = JSON.parse(JSON.stringify(pod?.status ?? {}), (key, value: unknown) => {
@@ -25,14 +17,9 @@ export function comparableStatus(pod: Pod | undefined): unknown {
     if (value.startsWith('kube-api-access-')) return 'kube-api-access-…'
     if (differing.has(key) || /(At|Time)$/.test(key)) return `<${key}>`
     return value
-  }) as ComparedStatus
+  }) as { conditions?: { type: string }[]; phase?: string; resources?: unknown }
   // Of a Pod that is over kubelet tells what it last read of a cgroup that was being taken down.
   if (status.phase === 'Succeeded' || status.phase === 'Failed') delete status.resources
-  const { requests } = status.resources ?? {}
-  const overhead = pod?.spec?.overhead?.['cpu']
-  if (requests?.['cpu'] !== undefined && overhead !== undefined) {
-    requests['cpu'] = formatCpu(parseCpuMillis(requests['cpu']) - parseCpuMillis(overhead))
-  }
   status.conditions?.sort((a, b) => a.type.localeCompare(b.type))
   return sorted(status)
 }

@@ -26,7 +26,7 @@ export function containerInEffect(
 /** What the Pod's cgroup has, without what its sandbox was given over what the Pod asked for. */
 export function podInEffect(
   { cpuShares, cpuQuotaUs = 0, memoryBytes = 0n }: CpuMemory,
-  room: SandboxOverhead = { cpu: '0', memory: '0' },
+  room?: SandboxOverhead,
 ): ResourceRequirements {
   return inEffect({ cpuShares, cpuQuotaUs, memoryBytes }, room)
 }

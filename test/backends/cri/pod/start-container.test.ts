@@ -176,15 +176,6 @@ describe('an ephemeral container', () => {
     ])
   })
 
-  it('is made while its Pod is not isolated yet, and started no sooner', async () => {
-    const { promise, reject } = Promise.withResolvers<void>()
-    const starting = start(aPod(), { isolated: promise })
-    await until('it is made', () => Promise.resolve(pod.runtime.calls.includes('create main-0')), signal)
-    reject(new SpillwayError('Unavailable', 'no rules'))
-    await expect(starting).rejects.toThrow('no rules')
-    expect(pod.runtime.calls).toEqual(['create main-0'])
-  })
-
   it('starts in the sandbox that is there, whatever its pool says by now', async () => {
     pod.runtime.handlers = [{ name: 'runc', features: null }]
     await pod.handle.tools.runtime.ask(signal)
