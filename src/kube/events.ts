@@ -51,6 +51,7 @@ interface Pending {
   readonly key: string
   readonly note: EventNote
   readonly firstMs: number
+  isDue: boolean
   lastMs: number
   count: number
 }
@@ -68,11 +69,16 @@ const senders = 4
 const maxTries = 12
 const retryMs = 20_000
 const maxMessageLength = 1024
+// While a Pod starts there is something to tell three times: told in the middle, each costs the start some milliseconds of
+// the machine and of the API server. What goes wrong is told at once.
+const calmMs = 1_000
+// As long as the process waits at its end for what is still to be told.
+const lastWordsMs = 1_000
 
 /**
- * Writes core/v1 Events in the background. The same event again counts up the one that is there (as client-go does);
- * each object may cause 25 at once and then one in 5 minutes. Best effort: what cannot be written is dropped and
- * counted in `dropped`.
+ * Writes core/v1 Events in the background, Warnings at once and what is normal a second later. The same event again counts
+ * up the one that is there (as client-go does); each object may cause 25 at once and then one in 5 minutes. Best effort:
+ * what cannot be written is dropped and counted in `dropped`.
  */
 export class EventRecorder implements EventSink {
   readonly #options: EventRecorderOptions
@@ -82,6 +88,7 @@ export class EventRecorder implements EventSink {
   readonly #written = new RecentMap<Written>(4096)
   readonly #buckets = new RecentMap<Bucket>(4096)
   #waiters: (() => void)[] = []
+  #ending = false
   #dropped = 0
 
   constructor(options: EventRecorderOptions) {
@@ -104,49 +111,55 @@ export class EventRecorder implements EventSink {
     } else if (this.#pending.size >= maxQueued) {
       this.#drop(note, 'too many events are waiting')
     } else {
-      this.#pending.set(key, { key, note, firstMs: nowMs, lastMs: nowMs, count: 1 })
+      this.#add({ key, note, firstMs: nowMs, isDue: false, lastMs: nowMs, count: 1 })
+    }
+  }
+
+  /** Writes what is recorded until the signal is aborted; then what is left, once and for a second at most, and resolves. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    const end = new AbortController()
+    let cancelTimer = (): void => undefined
+    const onAbort = (): void => {
+      this.#ending = true
+      cancelTimer = clock.timer(lastWordsMs, () => end.abort(signal.reason))
       this.#notify()
     }
-  }
-
-  /** Writes what is recorded until the signal is aborted, then resolves. What waits then is lost: `flush` first. */
-  async run(signal: AbortSignal): Promise<void> {
-    const onAbort = (): void => this.#notify()
     signal.addEventListener('abort', onAbort, { once: true })
+    if (signal.aborted) onAbort()
     try {
-      await Promise.all(Array.from({ length: senders }, () => this.#send(signal)))
+      await Promise.all(Array.from({ length: senders }, () => this.#send(signal, end.signal)))
     } finally {
       signal.removeEventListener('abort', onAbort)
+      cancelTimer()
     }
   }
 
-  /** Resolves once everything recorded so far has been written or given up, while `run` runs. */
-  async flush(signal: AbortSignal): Promise<void> {
-    const onAbort = (): void => this.#notify()
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      while (this.#pending.size + this.#inFlight.size > 0) {
-        signal.throwIfAborted()
-        await this.#changed()
-      }
-    } finally {
-      signal.removeEventListener('abort', onAbort)
+  #add(pending: Pending): void {
+    this.#pending.set(pending.key, pending)
+    const due = (): void => {
+      pending.isDue = true
+      this.#notify()
     }
+    if (pending.note.type === 'Warning') due()
+    else this.#options.clock.timer(calmMs, due)
   }
 
-  async #send(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+  /** Until `stop` there is time to try again; until `end`, to write at all. */
+  async #send(stop: AbortSignal, end: AbortSignal): Promise<void> {
+    while (!end.aborted) {
       const pending = this.#next()
       if (!pending) {
+        if (this.#ending) return
         await this.#changed()
         continue
       }
       this.#pending.delete(pending.key)
       this.#inFlight.add(pending.key)
       try {
-        await this.#write(pending, signal)
+        await this.#write(pending, stop, end)
       } catch (error) {
-        if (!signal.aborted) this.#drop(pending.note, errorMessage(error))
+        this.#drop(pending.note, errorMessage(error))
       } finally {
         this.#inFlight.delete(pending.key)
         this.#notify()
@@ -154,25 +167,27 @@ export class EventRecorder implements EventSink {
     }
   }
 
-  /** The first whose like is not being written: two senders on one key would make two events of it. */
+  /** The first that is due and whose like is not being written: two senders on one key would make two events of it. */
   #next(): Pending | undefined {
-    for (const pending of this.#pending.values()) if (!this.#inFlight.has(pending.key)) return pending
+    for (const pending of this.#pending.values()) {
+      if ((pending.isDue || this.#ending) && !this.#inFlight.has(pending.key)) return pending
+    }
     return undefined
   }
 
-  async #write(pending: Pending, signal: AbortSignal): Promise<void> {
+  async #write(pending: Pending, stop: AbortSignal, end: AbortSignal): Promise<void> {
     const { clock, random } = this.#options
     for (let tries = 1; ; tries += 1) {
       try {
-        this.#written.set(pending.key, await this.#writeOnce(pending, signal))
+        this.#written.set(pending.key, await this.#writeOnce(pending, end))
         return
       } catch (error) {
-        signal.throwIfAborted()
+        stop.throwIfAborted()
         if (tries >= maxTries || (error instanceof SpillwayError && !error.retry)) throw error
         const afterMs = error instanceof SpillwayError ? (error.afterMs ?? 0) : 0
         // The first retry comes soon: mostly the name was taken, or one connection died.
         const delayMs = tries === 1 ? 500 : retryMs
-        await clock.sleep(Math.max(delayMs * (0.75 + 0.5 * random()), afterMs), signal)
+        await clock.sleep(Math.max(delayMs * (0.75 + 0.5 * random()), afterMs), stop)
       }
     }
   }

@@ -1,12 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { untilAborted } from '../../src/control/tasks.ts'
 import type { KubeApi, ObjectName, Patch } from '../../src/kube/api.ts'
 import { EventRecorder, type EventNote } from '../../src/kube/events.ts'
 import { SpillwayError } from '../../src/model/errors.ts'
 import type { CoreEvent } from '../../src/model/kubernetes.ts'
 import { silentLog } from '../../src/telemetry/log.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-
-const never = new AbortController().signal
 
 const object = { apiVersion: 'v1', kind: 'Pod', namespace: 'shop', name: 'web-1', uid: 'u1' }
 
@@ -25,7 +24,7 @@ interface Recording {
   readonly end: () => Promise<void>
 }
 
-function record(maxQueued = 100): Recording {
+function record(maxQueued = 100, answer = async (_signal: AbortSignal) => {}): Recording {
   const clock = new FakeClock()
   const created: CoreEvent[] = []
   const patched: unknown[] = []
@@ -35,7 +34,8 @@ function record(maxQueued = 100): Recording {
     if (failure) throw failure
   }
   const api = {
-    create: async (_resource: unknown, event: CoreEvent) => {
+    create: async (_resource: unknown, event: CoreEvent, signal: AbortSignal) => {
+      await answer(signal)
       failNow()
       created.push(event)
       return event
@@ -71,7 +71,6 @@ describe('EventRecorder', () => {
     const { recorder, created, start, end } = record()
     start()
     recorder.record(note({ fieldPath: 'spec.containers{web}', instance: 'burst-7' }))
-    await recorder.flush(never)
     await end()
     expect(created).toEqual([
       {
@@ -94,7 +93,6 @@ describe('EventRecorder', () => {
     const { recorder, created, start, end } = record()
     start()
     recorder.record(note({ object: { apiVersion: 'v1', kind: 'Node', name: 'burst-0', uid: 'n1' } }))
-    await recorder.flush(never)
     await end()
     expect(created[0]?.metadata.namespace).toBe('default')
     expect(created[0]?.involvedObject).not.toHaveProperty('namespace')
@@ -105,27 +103,25 @@ describe('EventRecorder', () => {
     recorder.record(note())
     recorder.record(note())
     start()
-    await recorder.flush(never)
+    await clock.advance(1000)
     expect(created.map(({ count }) => count)).toEqual([2])
     await clock.advance(5000)
     recorder.record(note())
     recorder.record(note({ message: 'pulled "redis"' }))
-    await recorder.flush(never)
     await end()
     expect(patched).toEqual([
-      [created[0]?.metadata.name, { count: 3, lastTimestamp: '2026-01-01T00:00:05Z' }],
+      [created[0]?.metadata.name, { count: 3, lastTimestamp: '2026-01-01T00:00:06Z' }],
     ])
     expect(created.map(({ message }) => message)).toEqual(['pulled "nginx"', 'pulled "redis"'])
   })
 
   it('writes an event anew that the API server has let expire, with its count', async () => {
-    const { recorder, created, failures, start, end } = record()
+    const { clock, recorder, created, failures, start, end } = record()
     start()
     recorder.record(note())
-    await recorder.flush(never)
+    await clock.advance(1000)
     failures.push(new SpillwayError('NotFound', 'gone'))
     recorder.record(note())
-    await recorder.flush(never)
     await end()
     expect(created.map(({ count }) => count)).toEqual([1, 2])
   })
@@ -135,12 +131,11 @@ describe('EventRecorder', () => {
     for (let i = 0; i < 30; i += 1) recorder.record(note({ message: `try ${i}` }))
     recorder.record(note({ object: { ...object, name: 'web-2', uid: 'u2' } }))
     start()
-    await recorder.flush(never)
+    await clock.advance(1000)
     expect([created.length, recorder.dropped]).toEqual([26, 5])
     await clock.advance(300_000)
     recorder.record(note({ message: 'later' }))
     recorder.record(note({ message: 'too soon' }))
-    await recorder.flush(never)
     await end()
     expect(created.at(-1)?.message).toBe('later')
   })
@@ -150,7 +145,6 @@ describe('EventRecorder', () => {
     for (const name of ['a', 'b', 'c']) recorder.record(note({ object: { ...object, name, uid: name } }))
     expect(recorder.dropped).toBe(1)
     start()
-    await recorder.flush(never)
     await end()
     expect(created.map(({ involvedObject }) => involvedObject.name)).toEqual(['a', 'b'])
   })
@@ -161,21 +155,52 @@ describe('EventRecorder', () => {
     start()
     recorder.record(note())
     await clock.advance(60_000)
-    await recorder.flush(never)
+    await clock.advance(1000)
     expect(created).toHaveLength(1)
     failures.push(new SpillwayError('Forbidden', 'namespace is being terminated'))
     recorder.record(note({ message: 'too late' }))
-    await recorder.flush(never)
     await end()
     expect([created.length, recorder.dropped]).toEqual([1, 1])
   })
 
-  it('stops waiting for a flush when told to', async () => {
-    const { recorder } = record()
+  it('tells at once of what goes wrong, and of the rest when it is no longer in the way', async () => {
+    const { clock, recorder, created, start, end } = record()
+    start()
+    recorder.record(note({ reason: 'Pulled' }))
+    recorder.record(note({ reason: 'Failed', type: 'Warning' }))
+    await clock.advance(999)
+    expect(created.map(({ reason }) => reason)).toEqual(['Failed'])
+    await clock.advance(1)
+    expect(created.map(({ reason }) => reason)).toEqual(['Failed', 'Pulled'])
+    await end()
+  })
+
+  it('tries what is left once more at its end, and gives up on what the API server does not take', async () => {
+    const { clock, recorder, created, failures, start, end } = record()
+    start()
+    failures.push(new SpillwayError('Unavailable', 'ECONNREFUSED'), new SpillwayError('Unavailable', 'again'))
+    recorder.record(note({ type: 'Warning', reason: 'Failed' }))
+    await clock.advance(0)
+    recorder.record(note({ reason: 'Pulled' }))
+    recorder.record(note({ reason: 'Started' }))
+    await end()
+    expect(created.map(({ reason }) => reason)).toEqual(['Started'])
+    expect(recorder.dropped).toBe(2)
+  })
+
+  it('does not wait for an API server that gives no answer at its end', async () => {
+    const { clock, recorder, start, end } = record(100, noAnswer)
+    start()
     recorder.record(note())
-    const stop = new AbortController()
-    const flushing = expect(recorder.flush(stop.signal)).rejects.toThrow('enough')
-    stop.abort(new Error('enough'))
-    await flushing
+    const ended = end()
+    await clock.advance(1000)
+    await ended
+    expect(recorder.dropped).toBe(1)
   })
 })
+
+/** Answers nothing until it is told to stop. */
+async function noAnswer(signal: AbortSignal): Promise<never> {
+  await untilAborted(signal)
+  throw signal.reason
+}
