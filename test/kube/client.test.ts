@@ -100,6 +100,19 @@ describe('a request', () => {
     })
   })
 
+  it('goes on by the same connection after a deletion', async () => {
+    const ports: (number | undefined)[] = []
+    const server = await serve((_request, response, raw) => {
+      ports.push(raw.socket.remotePort)
+      answerJson(response, 200, {})
+    })
+    const api = clientOf(server.url)
+    for (const name of ['a', 'b', 'c', 'd']) await api.delete(nodes, { name }, { uid: name }, never)
+    expect(ports).toHaveLength(4)
+    // The pool opens a second one when it is asked again before it has put the first away.
+    expect(new Set(ports).size).toBeLessThan(3)
+  })
+
   it('refuses a namespaced object without a namespace before asking anybody', async () => {
     const server = await serve((_request, response) => answerJson(response, 200, {}))
     const create = async (): Promise<unknown> =>
