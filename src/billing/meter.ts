@@ -10,7 +10,7 @@ import { billedPod, usageEvent, type BillingTerms } from '../model/usage.ts'
 import type { Log } from '../telemetry/log.ts'
 import { onEvenClock } from './even-clock.ts'
 import { seenAgain } from './heartbeats.ts'
-import { isLedgerOutage, type LedgerStore } from './ledger.ts'
+import { isLedgerOutage, type AppendOutcome, type LedgerStore } from './ledger.ts'
 import { latestFactMs, ledgerIncarnation, observedFacts, type NewFact } from './observed-facts.ts'
 import { priceTags, type PriceTags } from './price-tags.ts'
 import type { PodHistory, UsageInterval } from './projection.ts'
@@ -108,6 +108,12 @@ export class LedgerMeter {
    */
   async intent(pod: Pod, node: MeteredNode, signal: AbortSignal): Promise<void> {
     const { uid } = podRef(pod)
+    this.#time.begin(uid)
+    // A Pod that is new to us is almost always new to the ledger, which says so: to ask it first would hold up each start.
+    if (!this.#histories.has(uid) && this.#books.has(node.priceBook)) {
+      const outcomes = await this.#append(uid, [this.#intentFact(pod, node)], signal)
+      if (outcomes.includes('appended')) return
+    }
     const history = await this.#history(uid, signal)
     await this.#append(uid, history.intended ? lostFacts(history) : [this.#intentFact(pod, node)], signal)
   }
@@ -277,8 +283,12 @@ export class LedgerMeter {
     return history
   }
 
-  async #append(uid: PodUid, facts: readonly NewFact[], signal: AbortSignal): Promise<void> {
-    if (facts.length === 0) return
+  async #append(
+    uid: PodUid,
+    facts: readonly NewFact[],
+    signal: AbortSignal,
+  ): Promise<readonly AppendOutcome[]> {
+    if (facts.length === 0) return []
     const { clock, clusterUid, ledger, log } = this.#options
     const observedMs = clock.wallMs()
     const events = facts.map((fact) => usageEvent({ clusterUid, podUid: uid, observedMs, ...fact }))
@@ -288,11 +298,13 @@ export class LedgerMeter {
       await this.#keepBooksOf(facts, signal)
       const outcomes = await ledger.append(events, signal)
       for (const [index, outcome] of outcomes.entries()) {
-        if (outcome !== 'differs') continue
+        // To be let in again is another time, and the first one counts.
+        if (outcome !== 'differs' || events[index]?.fact.kind === 'INTENT') continue
         log.warn({ pod: uid, kind: events[index]?.fact.kind }, 'ledger kept the earlier of two accounts')
       }
       // Two a minute of each Pod, which is not to be read anew for them.
       if (before && before === this.#histories.get(uid)) after = seenAgain(before, events)
+      return outcomes
     } finally {
       // Also after a failure: it is not known whether the write happened.
       if (after) this.#histories.set(uid, after)

@@ -207,6 +207,20 @@ describe('the meter', () => {
     expect(await intervals()).toMatchObject([{ endMs: fakeEpochMs + 211_000, confidence: 'estimated' }])
   })
 
+  it('reads nothing before a Pod that is new to it is let in, and all of one that was let in before', async () => {
+    const read = vi.spyOn(ledger, 'history')
+    await meter.intent(pod, node, never)
+    expect(read).not.toHaveBeenCalled()
+    await meter.record(pod, observe({ sandbox: first }), never)
+    await restart()
+    await clock.advance(60_000)
+    // Whatever it would be billed by today.
+    await meter.intent(pod, { ...node, priceBook: 'gone' }, never)
+    expect(await kinds()).toEqual(['INTENT', 'OPENED', 'CLOSED'])
+    await meter.intent(pod, node, never)
+    expect(await kinds()).toEqual(['INTENT', 'OPENED', 'CLOSED'])
+  })
+
   it('closes a Job at its own end, while its object is still there', async () => {
     await meter.intent(pod, node, never)
     await meter.record(
