@@ -284,9 +284,9 @@ export class PodLoop {
     signal: AbortSignal,
   ): Promise<void> {
     if (this.picture.current) this.#tell(sandboxChanged)
-    support.prepare(this.#waits.signal)
     const { pod, sources } = support
-    await startSandbox({ ...this.#handle, pod, sources }, attempt, signal)
+    const onAsked = (): void => support.prepare(this.#waits.signal)
+    await startSandbox({ ...this.#handle, pod, sources, onAsked }, attempt, signal)
     this.nudge()
   }
 

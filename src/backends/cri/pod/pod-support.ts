@@ -4,6 +4,7 @@ import type { Pod } from '../../../model/kubernetes.ts'
 import type { PodSources } from '../../backend.ts'
 import type { CriImage, ImageSpec } from '../runtime/cri-types.ts'
 import { fieldPathOf } from '../marks.ts'
+import { makeContainerFiles } from './container-files.ts'
 import { currentSandbox, owesPostStart, podAddresses } from './observe.ts'
 import { EarliestTimer } from './earliest-timer.ts'
 import type { PodHandle } from './pod-context.ts'
@@ -41,6 +42,8 @@ export class PodSupport {
   readonly #unsubscribe: () => void
   /** By container, and which one was asked for. */
   readonly #images = new Map<string, { readonly given: string; readonly image: Promise<CriImage> }>()
+  /** Of a first attempt. */
+  #files: { readonly name: string; readonly made: Promise<void> } | undefined
   readonly #adopted: ReturnType<typeof adoptionOf>
   readonly #tokens: ServiceAccountTokens
   readonly #certificates: PodCertificates
@@ -90,9 +93,21 @@ export class PodSupport {
     this.volumes(signal).catch(() => undefined)
     const [first] = plannedContainers(this.#pod)
     if (!first || this.#images.has(first.plan.name)) return
+    const { name } = first.plan
     const image = this.#ensure(first, signal)
     image.catch(() => undefined)
-    this.#images.set(first.plan.name, { given: first.plan.image, image })
+    this.#images.set(name, { given: first.plan.image, image })
+    const made = makeContainerFiles(this.#input.paths, { name, attempt: 0 })
+    made.catch(() => undefined)
+    this.#files = { name, made }
+  }
+
+  /** Makes what that attempt of a container writes to, unless that is under way. */
+  files(name: string, attempt: number): Promise<void> {
+    const underWay = this.#files
+    this.#files = undefined
+    if (underWay?.name === name && attempt === 0) return underWay.made
+    return makeContainerFiles(this.#input.paths, { name, attempt })
   }
 
   /** The container's image: the one under way, unless its Pod has been given another meanwhile, or looked for now. */

@@ -32,7 +32,8 @@ export async function startAll(input: StartAllInput, signal: AbortSignal): Promi
     try {
       const image = (inner: AbortSignal) => support.image(planned, inner)
       const volumeImages = (inner: AbortSignal) => support.volumeImages(planned, inner)
-      const own = { pod, sources, planned, attempt, backoffMs, volumes, image, volumeImages, isolated }
+      const files = (free: number) => support.files(name, free)
+      const own = { pod, sources, planned, attempt, backoffMs, volumes, image, files, volumeImages, isolated }
       await startContainer({ ...input, ...own }, signal)
       onStarted(name)
     } catch (error) {

@@ -1,5 +1,5 @@
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { capabilitiesIn } from '../../../lifecycle/pod-sandbox.ts'
 import { lacksOf } from '../../../lifecycle/sandbox-lacks.ts'
 import type { Capabilities } from '../../../model/capability.ts'
@@ -30,6 +30,8 @@ export interface ContainerStartInput extends PodStart {
   readonly backoffMs: number
   readonly volumes: PreparedVolumes
   readonly image: (signal: AbortSignal) => Promise<CriImage>
+  /** Resolves once that attempt has what it writes to. */
+  readonly files: (attempt: number) => Promise<void>
   readonly volumeImages: (signal: AbortSignal) => Promise<ReadonlyMap<string, ImageSpec>>
   /** Resolves once what the Pod sends is held to our rules. Nothing of it runs before. */
   readonly isolated: Promise<void>
@@ -100,7 +102,7 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
   const [[environment, volumeMounts], etcHosts] = await Promise.all([
     variablesAndMounts(input, { podIps, images }),
     writeEtcHosts({ pod, podDir: paths.podDir, podIps, clusterDomain }),
-    makeFiles(input, attempt),
+    input.files(attempt),
   ])
   const config = containerConfig({
     pod,
@@ -189,15 +191,6 @@ function freeAttempt({ picture, planned, attempt }: ContainerStartInput): number
     .filter(({ status }) => status.metadata.name === planned.plan.name)
     .map(({ status }) => status.metadata.attempt)
   return Math.max(attempt, ...used.map((taken) => taken + 1))
-}
-
-async function makeFiles({ paths, planned }: ContainerStartInput, attempt: number): Promise<void> {
-  const message = terminationFile(paths.podDir, planned.plan.name, attempt)
-  await mkdir(dirname(message), { recursive: true, mode: 0o750 })
-  await writeFile(message, '')
-  // Writable for whatever user the container runs as, whatever our umask is.
-  await chmod(message, 0o666)
-  await mkdir(join(paths.logDir, planned.plan.name), { recursive: true, mode: 0o755 })
 }
 
 function failure(

@@ -18,6 +18,11 @@ export interface PodStart extends PodHandle {
   readonly sources: PodSources
 }
 
+export interface SandboxStart extends PodStart {
+  /** Called as soon as the runtime has been asked: what is begun now does not hold that up, and has all of its time. */
+  readonly onAsked: () => void
+}
+
 /** Also wanted by every CreateContainer. */
 export function configOfSandbox(
   { tools, pod, ref, sources, paths }: PodStart,
@@ -44,10 +49,9 @@ export function configOfSandbox(
  * the runtime is still making or removing one of that name, which happens when an earlier life of this process was
  * killed meanwhile; what has come of it is then looked up, so that it is adopted and never made twice.
  */
-export async function startSandbox(start: PodStart, attempt: number, signal: AbortSignal): Promise<void> {
+export async function startSandbox(start: SandboxStart, attempt: number, signal: AbortSignal): Promise<void> {
   try {
-    const handler = await sandboxHandler(start, signal)
-    await makeSandbox(start, { attempt, handler }, signal)
+    await makeSandbox(start, attempt, signal)
   } catch (error) {
     if (signal.aborted) throw error
     if (hasCode(error, 'Busy')) {
@@ -60,21 +64,26 @@ export async function startSandbox(start: PodStart, attempt: number, signal: Abo
   }
 }
 
-async function makeSandbox(
-  start: PodStart,
-  { attempt, handler }: { readonly attempt: number; readonly handler: SandboxHandler },
-  signal: AbortSignal,
-): Promise<void> {
-  const { tools, pod, ref, paths, picture, tell } = start
+async function makeSandbox(start: SandboxStart, attempt: number, signal: AbortSignal): Promise<void> {
+  const { tools, pod, ref, paths, picture, tell, onAsked } = start
+  const limits = podCgroupLimits(pod)
+  const handler = await sandboxHandler(start, signal)
   if (pod.spec?.hostUsers === false) await takeUserNamespace(start, handler)
   const config = configOfSandbox(start, attempt, tell)
   await Promise.all([
     pod.spec?.hostNetwork ? undefined : tools.network.prepare(signal),
     mkdir(paths.logDir, { recursive: true, mode: 0o755 }),
-    tools.cgroups.ensure(ref.uid, podCgroupLimits(pod)),
+    tools.cgroups.ensure(ref.uid, limits),
   ])
-  picture.sawPodCgroup(await tools.cgroups.limits(ref.uid, podCgroupLimits(pod)))
-  const id = await tools.sandboxGate.run(() => tools.client.runSandbox(config, handler.name, signal))
+  const made = tools.sandboxGate.run(() => tools.client.runSandbox(config, handler.name, signal))
+  onAsked()
+  // Beside it. What cannot be read now is read again by whoever follows resizes, and told of there.
+  const seen = tools.cgroups.limits(ref.uid, limits).then(
+    (held) => picture.sawPodCgroup(held),
+    () => undefined,
+  )
+  const id = await made
+  await seen
   await picture.lookAtSandbox(id, signal)
 }
 

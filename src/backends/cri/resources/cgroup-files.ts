@@ -13,15 +13,23 @@ export async function writeLimits(
   const memory = folderOf(layout, 'memory', path)
   const isV1 = layout.version === 1
   const { cpuShares, cpuQuotaUs, memoryBytes } = limits
+  const writes: Promise<void>[] = []
   if (memoryBytes !== undefined) {
-    await writeFile(join(memory, isV1 ? 'memory.limit_in_bytes' : 'memory.max'), String(memoryBytes))
+    const file = isV1 ? 'memory.limit_in_bytes' : 'memory.max'
+    writes.push(writeFile(join(memory, file), String(memoryBytes)))
   }
-  if (cpuShares !== undefined && isV1) await writeFile(join(cpu, 'cpu.shares'), String(cpuShares))
-  if (cpuShares !== undefined && !isV1) await writeFile(join(cpu, 'cpu.weight'), String(cpuWeight(cpuShares)))
-  if (cpuQuotaUs === undefined) return
-  if (!isV1) return await writeFile(join(cpu, 'cpu.max'), `${cpuQuotaUs} ${cpuPeriodUs}`)
+  if (cpuShares !== undefined) {
+    const [file, amount] = isV1 ? ['cpu.shares', cpuShares] : ['cpu.weight', cpuWeight(cpuShares)]
+    writes.push(writeFile(join(cpu, file), String(amount)))
+  }
+  if (cpuQuotaUs !== undefined) writes.push(writeQuota(cpu, cpuQuotaUs, isV1))
+  await Promise.all(writes)
+}
+
+async function writeQuota(cpu: string, quotaUs: number, isV1: boolean): Promise<void> {
+  if (!isV1) return await writeFile(join(cpu, 'cpu.max'), `${quotaUs} ${cpuPeriodUs}`)
   await writeFile(join(cpu, 'cpu.cfs_period_us'), String(cpuPeriodUs))
-  await writeFile(join(cpu, 'cpu.cfs_quota_us'), String(cpuQuotaUs))
+  await writeFile(join(cpu, 'cpu.cfs_quota_us'), String(quotaUs))
 }
 
 /** Of all processes and threads below `path` together. A kernel without the controller has no such limit to give. */

@@ -44,8 +44,10 @@ export class Cgroups {
     if (this.#layout.version === 2) {
       await this.#delegate(this.#layout.root, dirname(join(this.#layout.root, path)))
     }
-    await writeLimits(this.#layout, path, limits)
-    if (this.#pidsLimit !== undefined) await writePidsLimit(this.#layout, path, this.#pidsLimit)
+    await Promise.all([
+      writeLimits(this.#layout, path, limits),
+      this.#pidsLimit === undefined ? undefined : writePidsLimit(this.#layout, path, this.#pidsLimit),
+    ])
   }
 
   /** Changes what is given. */

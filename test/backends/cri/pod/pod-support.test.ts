@@ -1,7 +1,9 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { containerMarks } from '../../../../src/backends/cri/marks.ts'
+import { terminationFile } from '../../../../src/backends/cri/paths.ts'
 import { PodSupport } from '../../../../src/backends/cri/pod/pod-support.ts'
 import { plannedContainers, type PlannedContainer } from '../../../../src/backends/cri/translate/translate.ts'
 import type { Pod } from '../../../../src/model/kubernetes.ts'
@@ -97,6 +99,35 @@ describe('the image of the first container', () => {
     waits.abort(new Error('the Pod is being stopped'))
     await expect(image).rejects.toThrow('the Pod is being stopped')
     resolve()
+  })
+})
+
+describe('what the first container writes to', () => {
+  const message = (attempt: number): string => terminationFile(pod.handle.paths.podDir, 'main', attempt)
+
+  it('is made while the sandbox is, and anew for each later attempt', async () => {
+    supportOf(aPod()).prepare(signal)
+    await until(() => existsSync(message(0)) && existsSync(join(pod.handle.paths.logDir, 'main')))
+    await support.files('main', 0)
+    await support.files('main', 1)
+    expect(existsSync(message(1))).toBe(true)
+  })
+
+  it('is made when it is asked for, where it could not be before', async () => {
+    const folder = dirname(message(0))
+    await mkdir(dirname(folder), { recursive: true })
+    await writeFile(folder, 'in its place')
+    supportOf(aPod()).prepare(signal)
+    await expect(support.files('main', 0)).rejects.toThrow()
+    await rm(folder)
+    await support.files('main', 0)
+    expect(existsSync(message(0))).toBe(true)
+  })
+
+  it('is that of whoever asks', async () => {
+    supportOf(aPod()).prepare(signal)
+    await support.files('other', 0)
+    expect(existsSync(terminationFile(pod.handle.paths.podDir, 'other', 0))).toBe(true)
   })
 })
 

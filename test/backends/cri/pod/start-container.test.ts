@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { terminationFile } from '../../../../src/backends/cri/paths.ts'
+import { makeContainerFiles } from '../../../../src/backends/cri/pod/container-files.ts'
 import {
   removeOldAttempts,
   startContainer,
@@ -43,6 +44,7 @@ async function start(of: Pod = aPod(), more: Partial<ContainerStartInput> = {}):
   const images = {
     image: () => Promise.resolve(anImage('sha256:abc')),
     volumeImages: () => Promise.resolve(new Map()),
+    files: (free: number) => makeContainerFiles(handle.paths, { name: planned.plan.name, attempt: free }),
   }
   const attempt = {
     pod: of,

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { lookUp, startSandbox } from '../../../../src/backends/cri/pod/start-sandbox.ts'
 import { SpillwayError } from '../../../../src/model/errors.ts'
 import type { Pod } from '../../../../src/model/kubernetes.ts'
@@ -13,16 +13,19 @@ import { sandbox } from '../seen.ts'
 const { signal } = new AbortController()
 let pod: OnePod
 let sources: FakeSources
+/** How often it was said that the runtime is being asked. */
+let asked: number
 
 beforeEach(async () => {
   pod = await OnePod.open()
   sources = new FakeSources()
+  asked = 0
 })
 
 afterEach(async () => await pod.close())
 
 async function start(attempt = 0, of: Pod = aPod(), until = signal): Promise<void> {
-  await startSandbox({ ...pod.handle, pod: of, sources }, attempt, until)
+  await startSandbox({ ...pod.handle, pod: of, sources, onAsked: () => asked++ }, attempt, until)
 }
 
 function cgroup(): string {
@@ -66,6 +69,18 @@ describe('the sandbox of a Pod', () => {
     resolve()
     await Promise.all([other, mine])
     expect(pod.runtime.calls).toEqual(['run sandbox-0'])
+  })
+
+  it('has what else the Pod needs begun while the runtime makes it, and not before', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    pod.runtime.before = () => promise
+    const mine = start()
+    expect(asked).toBe(0)
+    await vi.waitFor(() => expect(asked).toBe(1))
+    expect(pod.handle.picture.current).toBeUndefined()
+    resolve()
+    await mine
+    expect(asked).toBe(1)
   })
 
   it('gives its place free when it cannot be made', async () => {
