@@ -196,7 +196,7 @@ class CriBackend implements Backend {
     if (this.#kindIn(loop) !== 'gvisor' || address === undefined)
       return await this.#stream('PortForward', { podSandboxId: sandbox.id, port: ports }, signal)
     const { name } = sandbox.metadata
-    return { url: await this.#forwarder.url({ address, name, uid }), headers: {} }
+    return { url: await this.#forwarder.url({ address, name, uid, ports }), headers: {} }
   }
 
   async run(

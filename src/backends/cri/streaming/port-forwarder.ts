@@ -5,14 +5,9 @@ import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Clock } from '../../../model/clock.ts'
 import { errorMessage, SpillwayError } from '../../../model/errors.ts'
+import { forwardFailure, type ForwardTarget } from './forward-target.ts'
 import { serveSpdy, type SpdyStream } from './spdy-connection.ts'
-
-/** Where the ports of a Pod are reached, and what it is called in errors. */
-export interface ForwardTarget {
-  readonly address: string
-  readonly name: string
-  readonly uid: string
-}
+import { forwardByWebSocket, refusedWebSocket } from './web-socket-forward.ts'
 
 export interface PortForwarderOptions {
   readonly clock: Clock
@@ -58,7 +53,9 @@ export class PortForwarder {
 
   #listen(): Promise<Server> {
     const server = createServer((_request, response) => {
-      response.writeHead(400, { connection: 'close' }).end('an upgrade to SPDY/3.1 is wanted here\n')
+      response
+        .writeHead(400, { connection: 'close' })
+        .end('an upgrade to SPDY/3.1 or WebSocket is wanted here\n')
     })
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     const { promise, resolve, reject } = Promise.withResolvers<Server>()
@@ -77,17 +74,29 @@ export class PortForwarder {
     const refuse = (status: string): void =>
       void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`)
     if (!known) return refuse('404 Not Found')
-    if (request.headers.upgrade?.toLowerCase() !== 'spdy/3.1') return refuse('400 Bad Request')
+    const wanted = request.headers.upgrade?.toLowerCase()
+    if (wanted === 'websocket') {
+      const refused = refusedWebSocket(request, known.target)
+      if (refused !== undefined) return refuse(refused)
+      this.#opened(socket)
+      forwardByWebSocket({ request, socket, head }, known.target).catch(() => socket.destroy())
+      return
+    }
+    if (wanted !== 'spdy/3.1') return refuse('400 Bad Request')
     if (!protocolsOf(request).includes(protocol)) return refuse('403 Forbidden')
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
     )
-    this.#open.add(socket)
-    socket.once('close', () => this.#open.delete(socket))
+    this.#opened(socket)
     const pairs = new StreamPairs(known.target, this.#options)
     serveSpdy(socket, head, (stream) => pairs.add(stream))
       .catch(() => undefined)
       .finally(() => pairs.close())
+  }
+
+  #opened(socket: Duplex): void {
+    this.#open.add(socket)
+    socket.once('close', () => this.#open.delete(socket))
   }
 }
 
@@ -155,26 +164,19 @@ class StreamPairs {
   async #forward(port: number, data: SpdyStream, error: SpdyStream): Promise<void> {
     // Nothing comes on it but its end.
     error.resume()
-    const { address, name, uid } = this.#target
+    const target = this.#target
     try {
-      const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true })
+      const socket = connect({ host: target.address, port, allowHalfOpen: true, noDelay: true })
       await Promise.all([pipeline(data, socket), pipeline(socket, data)])
       error.end()
     } catch (cause) {
       if (error.destroyed) return
-      const why = sentenceOf(cause, `${address}:${port}`)
-      error.write(`error forwarding port ${port} to pod ${name}, uid ${uid}: ${why}`)
+      error.write(forwardFailure(cause, { port, target }))
       const failed = new SpillwayError('Unavailable', errorMessage(cause), { cause })
       data.destroy(failed)
       error.end(() => error.destroy())
     }
   }
-}
-
-/** In the words of the runtime's own streaming server, which people and their scripts know. */
-function sentenceOf(cause: unknown, address: string): string {
-  const isRefused = cause instanceof Error && 'code' in cause && cause.code === 'ECONNREFUSED'
-  return isRefused ? `dial tcp ${address}: connect: connection refused` : errorMessage(cause)
 }
 
 /** Clients of old say none: then the data stream is the next that they open. */

@@ -32,8 +32,8 @@ afterEach(async () => {
 
 const portOf = (server: Server): number => (server.address() as AddressInfo).port
 
-async function url(): Promise<string> {
-  return await forwarder.url({ address: '127.0.0.1', name: 'web', uid: 'u1' })
+async function url(ports: readonly number[] = []): Promise<string> {
+  return await forwarder.url({ address: '127.0.0.1', name: 'web', uid: 'u1', ports })
 }
 
 /** kubectl's side, written from the definition of SPDY/3.1 and from client-go's portforward.go. */
@@ -234,8 +234,8 @@ describe('the address for a port-forward', () => {
     client.close()
   })
 
-  it('is for SPDY and port-forward only', async () => {
-    expect((await Client.open(await url(), { Upgrade: 'websocket' })).status).toBe(400)
+  it('is for SPDY and WebSockets, and port-forward only', async () => {
+    expect((await Client.open(await url(), { Upgrade: 'h2c' })).status).toBe(400)
     expect(
       (await Client.open(await url(), { 'X-Stream-Protocol-Version': 'v4.channel.k8s.io' })).status,
     ).toBe(403)
