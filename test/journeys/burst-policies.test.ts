@@ -355,9 +355,14 @@ describe('Always, while a server has room', () => {
     await policy(home, 'all', always)
     await policy(home, 'web', { mode: 'Auto', podSelector: { matchLabels: { app: 'web' } } })
     await untilStatus(home, 'all', (status) => reasonOf(status, 'AtCreation') === 'AfterRefusal')
-    const { items } = await journey.api.list(events, { namespace: home }, signal)
-    expect(items.map(({ message }) => message)).toContainEqual(
-      expect.stringContaining('BurstPolicy behind/web counts before it and says Auto'),
+    const behind = 'BurstPolicy behind/web counts before it and says Auto'
+    await until(
+      'an event says that it comes behind',
+      async () => {
+        const { items } = await journey.api.list(events, { namespace: home }, signal)
+        return items.some(({ message }) => message?.includes(behind))
+      },
+      signal,
     )
     const goesIn = async (): Promise<boolean> => {
       const made = await create(home, `pod-${Math.floor(systemClock.wallMs())}`)

@@ -126,8 +126,10 @@ describe('what cannot start yet', () => {
     const { until, pod } = told.current
     await until('it backs off', () => main('imageless')?.state?.waiting?.reason === 'ImagePullBackOff')
     expect(pod('imageless')?.status?.phase).toBe('Pending')
-    const reasons = await reasonsOf('imageless')
-    expect(reasons).toEqual(expect.arrayContaining(['Pulling', 'Failed']))
+    await until('people are told', async () => {
+      const reasons = await reasonsOf('imageless')
+      return reasons.includes('Pulling') && reasons.includes('Failed')
+    })
   })
 })
 
@@ -153,7 +155,7 @@ test('a Pod that is deleted may end in its own way, within its grace', async () 
   // Its finalizer keeps the object, so that the last status can be read.
   await until('it has ended', () => main('polite')?.state?.terminated !== undefined)
   expect(main('polite')?.state?.terminated?.exitCode).toBe(5)
-  expect(await reasonsOf('polite')).toContain('Killing')
+  await until('people are told', async () => (await reasonsOf('polite')).includes('Killing'))
   const body = { metadata: { finalizers: null } }
   await api.patch(pods, { namespace, name: 'polite' }, { type: 'merge', body }, signal)
   await until('it is gone', () => pod('polite') === undefined)

@@ -78,6 +78,7 @@ describe('an image in a registry that asks for a login', () => {
     const { until, pod } = told.current
     await create(name, { ...pullWith(secret), ...always })
     await until('it is ready', () => isReady(pod(name)))
+    await until('people are told', async () => (await messagesOf(name, 'Pulled')).length > 0)
     expect(await messagesOf(name, 'Pulled')).toContainEqual(
       expect.stringMatching(
         /^Successfully pulled image ".*" in \S+ \(\S+ including waiting\)\. Image size: \d+ bytes\.$/,
@@ -130,6 +131,7 @@ describe('once the image is on the machine', () => {
       await registry.start()
     }
     for (const name of ['known', 'remembered']) {
+      await until(`${name} is told of`, async () => (await messagesOf(name, 'Pulled')).length > 0)
       expect(await messagesOf(name, 'Pulled')).toEqual([
         `Container image "${image}" already present on machine and can be accessed by the pod`,
       ])
