@@ -21,13 +21,19 @@ const lacksOfKind: Partial<Readonly<Record<SandboxKind, readonly (readonly [PodF
 /** What a Pod cannot have in sandboxes of such a handler, and why. Pure. */
 export function lacksOf({
   kind,
+  recursiveReadOnlyMounts,
   userNamespaces,
-}: Pick<SandboxHandler, 'kind' | 'userNamespaces'>): ReadonlyMap<PodFeature, string> {
+}: Pick<SandboxHandler, 'kind' | 'recursiveReadOnlyMounts' | 'userNamespaces'>): ReadonlyMap<
+  PodFeature,
+  string
+> {
   // Whatever runsc says of itself: containerd cannot mount the files of such a Pod for it.
   const isMapped = userNamespaces && kind !== 'gvisor'
   const unmapped = 'its handler does not support user namespaces'
+  const shallow = 'its handler cannot make what is mounted below read-only, too'
   return new Map<PodFeature, string>([
     ...(lacksOfKind[kind] ?? []),
+    ...(recursiveReadOnlyMounts ? [] : ([['recursiveReadOnly', shallow]] as const)),
     // The API server takes an unmasked /proc only together with a user namespace.
     ...(isMapped
       ? []

@@ -7,7 +7,7 @@ import type { Capabilities } from '../../src/model/capability.ts'
 import type { SandboxChoice } from '../../src/model/sandbox-choice.ts'
 import { aHandler, aPod, capabilities } from '../support/builders.ts'
 
-const gvisor = { kind: 'gvisor', userNamespaces: false } as const
+const gvisor = { kind: 'gvisor', recursiveReadOnlyMounts: false, userNamespaces: false } as const
 const runsc = aHandler({ name: 'runsc', ...gvisor, lacks: lacksOf(gvisor) })
 const runc = aHandler({ name: 'runc', kind: 'runc', forRuntimeClasses: false })
 

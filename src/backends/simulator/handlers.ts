@@ -9,7 +9,9 @@ export function simulatedHandlers({
 }: Pick<SimulatorConfig, 'sandboxHandlers'>): Pick<Capabilities, 'sandboxHandlers' | 'defaultHandler'> {
   const features = { forRuntimeClasses: true, recursiveReadOnlyMounts: true, userNamespaces: true } as const
   const named = Object.entries(sandboxHandlers).map(([name, kind]): SandboxHandler => {
-    return { name, kind, ...features, lacks: lacksOf({ kind, ...features }) }
+    // runsc says of itself that it has none (release-20260701).
+    const told = { ...features, recursiveReadOnlyMounts: kind !== 'gvisor' }
+    return { name, kind, ...told, lacks: lacksOf({ kind, ...told }) }
   })
   if (named.length > 0)
     return { sandboxHandlers: named, defaultHandler: sealedHandler(named, 'the simulator') }

@@ -87,7 +87,13 @@ describe('what a containerd host offers', () => {
   it('is without what each kind of sandbox lacks', () => {
     const [ofRunc, ofGvisor] = offered().sandboxHandlers
     expect([...(ofRunc?.lacks.keys() ?? [])]).toEqual(['userNamespace', 'procMount'])
-    for (const feature of ['hostNetwork', 'hostPID', 'sysctls', 'userNamespace'] as const)
+    for (const feature of [
+      'hostNetwork',
+      'hostPID',
+      'recursiveReadOnly',
+      'sysctls',
+      'userNamespace',
+    ] as const)
       expect(ofGvisor?.lacks.get(feature)).toBeDefined()
   })
 
