@@ -1,4 +1,4 @@
-/** A disk that a Pod fills to the last byte: images, volumes and the ledger lie on it. */
+/** A disk that a Pod fills to the last byte, or the last file: images, volumes and the ledger lie on it. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { nodes, pods } from '../../src/kube/resources.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
@@ -13,6 +13,7 @@ import { readBill, trueTimes } from '../support/true-times.ts'
 const namespace = 'story-disk-full'
 // Of which the embedded cluster wants 1 GiB left.
 const diskMebibytes = 2300
+const diskFiles = 60_000
 const disk = '/run/small-disk'
 const forever = 'while true; do sleep 0.1; done'
 const watched: { witness?: CriWitness } = {}
@@ -27,17 +28,21 @@ beforeAll(async () => {
 })
 afterAll(async () => await watched.witness?.close())
 
+const bytes = 'ephemeral-storage\\. Threshold quantity: 1Gi'
+const files = `inodes\\. Threshold quantity: ${diskFiles / 20}`
 const places = [
-  ['its volume', '/cache/file'],
-  ['its own layer', '/file'],
+  ['bytes in its volume', 'cat /dev/zero > /cache/file', bytes],
+  ['bytes in its own layer', 'cat /dev/zero > /file', bytes],
+  ['empty files in its volume', 'i=0; while true > /cache/$i; do i=$((i + 1)); done', files],
+  ['empty files in its own layer', 'mkdir /many; i=0; while true > /many/$i; do i=$((i + 1)); done', files],
 ] as const
 
 test.each(places)(
   'a Pod that fills the disk with %s costs nobody else anything',
   { timeout: 400_000 },
-  async (place, file) => {
+  async (what, fill, short) => {
     const { api, signal, until } = told.current
-    const suffix = place.replaceAll(' ', '-')
+    const suffix = what.replaceAll(' ', '-')
     const [hog, layer, next] = [`hog-of-${suffix}`, `layer-${suffix}`, `next-${suffix}`]
     if (!told.current.pod('neighbour')) await create('neighbour', `echo up; ${forever}`)
     await create(layer, `head -c 100m /dev/zero > /file; exit 5`)
@@ -45,12 +50,12 @@ test.each(places)(
     await until('the neighbour is ready', () => isReady(told.current.pod('neighbour')))
     const before = told.current.pod('neighbour')?.status?.containerStatuses
 
-    await api.create(pods, hogPod(hog, file), signal)
+    await api.create(pods, hogPod(hog, fill), signal)
     await until('the hog runs', () => isReady(told.current.pod(hog)))
     await until('room is set aside', hasReserve)
     // Nobody is there to end it in time.
     await killSpillway(told.current)
-    await until('the disk is full', async () => (await freeBlocks()) === 0)
+    await until('the disk is full', async () => await isFull())
     await told.current.running.startComponent('spillway', signal)
     await until('the hog has failed', () => told.current.pod(hog)?.status?.phase === 'Failed', 150_000)
     // What it tells of its spending it has from the ledger, which cannot be read before.
@@ -58,9 +63,7 @@ test.each(places)(
     const { reason, message, conditions } = told.current.pod(hog)?.status ?? {}
     expect({ reason, message }).toEqual({
       reason: 'Evicted',
-      message: expect.stringMatching(
-        /^The node was low on resource: ephemeral-storage\. Threshold quantity: 1Gi, available: /,
-      ),
+      message: expect.stringMatching(new RegExp(`^The node was low on resource: ${short}, available: `)),
     })
     expect(conditions).toContainEqual(
       expect.objectContaining({ type: 'DisruptionTarget', reason: 'TerminationByKubelet', status: 'True' }),
@@ -110,8 +113,8 @@ async function create(name: string, script: string): Promise<void> {
   await api.create(pods, scriptPod({ namespace, name }, script, outByHand), signal)
 }
 
-function hogPod(name: string, file: string): Pod {
-  const pod = scriptPod({ namespace, name }, `sleep 15; cat /dev/zero > ${file}; ${forever}`, outByHand)
+function hogPod(name: string, fill: string): Pod {
+  const pod = scriptPod({ namespace, name }, `sleep 15; ${fill}; ${forever}`, outByHand)
   const containers = (pod.spec?.containers ?? []).map((container) => ({
     ...container,
     volumeMounts: [{ name: 'cache', mountPath: '/cache' }],
@@ -127,7 +130,7 @@ async function moveToSmallDisk(): Promise<void> {
   const { rootDir } = cluster.virtualContainerd
   const script = `
     mkdir -p ${disk}
-    mount -t tmpfs -o size=${diskMebibytes}m,mode=755 small-disk ${disk}
+    mount -t tmpfs -o size=${diskMebibytes}m,nr_inodes=${diskFiles},mode=755 small-disk ${disk}
     for dir in ${cluster.spillwayDir} ${rootDir}; do
       place=${disk}/$(basename $dir)
       cp -a $dir $place
@@ -140,10 +143,11 @@ async function moveToSmallDisk(): Promise<void> {
   await until('the nodes are well', async () => await backendsReady(told.current))
 }
 
-async function freeBlocks(): Promise<number> {
+/** Of bytes or of files. */
+async function isFull(): Promise<boolean> {
   const { running, signal } = told.current
-  const { stdout } = await running.exec(['stat', '--file-system', '--format', '%a', disk], signal)
-  return Number(stdout)
+  const { stdout } = await running.exec(['stat', '--file-system', '--format', '%a %d', disk], signal)
+  return stdout.trim().split(' ').includes('0')
 }
 
 /** What a node keeps for the end of the Pod that fills its disk. */
