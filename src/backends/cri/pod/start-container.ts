@@ -6,7 +6,7 @@ import type { Capabilities } from '../../../model/capability.ts'
 import { errorMessage, hasCode, SpillwayError } from '../../../model/errors.ts'
 import type { EphemeralContainer } from '../../../model/kubernetes.ts'
 import type { PodHappening } from '../../backend.ts'
-import type { CriImage, ImageSpec } from '../runtime/cri-types.ts'
+import type { ContainerConfig, CriImage, ImageSpec, SandboxConfig } from '../runtime/cri-types.ts'
 import { containerEnvironment } from '../translate/environment.ts'
 import { runtimeSentence } from '../runtime/errors.ts'
 import { attemptsOf, isCancelledStart, podAddresses } from './observe.ts'
@@ -55,9 +55,11 @@ export async function startContainer(input: ContainerStartInput, signal: AbortSi
   // Made by an earlier life of this process that was killed before starting it.
   let id = createdBefore(input, sandbox.id)
   if (id === undefined) {
-    id = await create(input, sandbox.id, signal).catch(async (error: unknown) => {
-      const isRuntimes = errorMessage(error).startsWith('container runtime, CreateContainer:')
-      if (isRuntimes && (await isForLostSandbox(input, { error, attempt: input.attempt }, signal)))
+    const made = await putTogether(input, signal).catch((error: unknown) => {
+      throw failure(error, 'CreateContainerError', tell)
+    })
+    id = await create(input, { ...made, sandboxId: sandbox.id }, signal).catch(async (error: unknown) => {
+      if (await isForLostSandbox(input, { error, attempt: input.attempt }, signal))
         throw await afterLostStart(input, { error, sandboxId: sandbox.id }, signal)
       throw failure(error, 'CreateContainerError', tell)
     })
@@ -86,7 +88,29 @@ function createdBefore({ picture, planned }: ContainerStartInput, sandboxId: str
   )?.status.id
 }
 
-async function create(input: ContainerStartInput, sandboxId: string, signal: AbortSignal): Promise<string> {
+interface PutTogether {
+  readonly config: ContainerConfig
+  readonly sandboxConfig: SandboxConfig
+}
+
+async function create(
+  input: ContainerStartInput,
+  { sandboxId, config, sandboxConfig }: PutTogether & { readonly sandboxId: string },
+  signal: AbortSignal,
+): Promise<string> {
+  const { tools } = input
+  try {
+    return await tools.client.createContainer(sandboxId, config, sandboxConfig, signal)
+  } catch (error) {
+    if (hasCode(error, 'Busy')) await lookUp(input, signal)
+    // Not found: the image has been removed since we looked.
+    if (hasCode(error, 'NotFound')) tools.images.forgetKnown()
+    throw error
+  }
+}
+
+/** All that the runtime is to be told of the container, whose image, files and volumes are there then. */
+async function putTogether(input: ContainerStartInput, signal: AbortSignal): Promise<PutTogether> {
   const { tools, pod, sources, paths, picture, planned } = input
   const { container, plan } = planned
   if (plan.kind === 'ephemeral')
@@ -123,14 +147,7 @@ async function create(input: ContainerStartInput, sandboxId: string, signal: Abo
     targetContainerId: targetContainerId(input),
   })
   const sandboxConfig = configOfSandbox(input, sandbox?.metadata.attempt ?? 0)
-  try {
-    return await tools.client.createContainer(sandboxId, config, sandboxConfig, signal)
-  } catch (error) {
-    if (hasCode(error, 'Busy')) await lookUp(input, signal)
-    // Not found: the image has been removed since we looked.
-    if (hasCode(error, 'NotFound')) tools.images.forgetKnown()
-    throw error
-  }
+  return { config, sandboxConfig }
 }
 
 async function capabilitiesOf(input: ContainerStartInput): Promise<Capabilities> {
