@@ -189,6 +189,8 @@ export const programAbuses: readonly Abuse[] = [
         startupProbe: { exec: { command: ['test', '-e', '/shared/a.ready'] }, periodSeconds: 1 },
       })
       return {
+        // A start that fails for what was put in its place meanwhile is an end of the race, too, and not of the Pod.
+        restartPolicy: 'OnFailure',
         volumes: [{ name: 'shared', emptyDir: {} }],
         initContainers: [swapper, ...victims(whole ? 24 : 6, trace)],
       }
