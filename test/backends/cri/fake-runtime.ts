@@ -31,6 +31,7 @@ type Played = Pick<
   | 'removeContainer'
   | 'removeImage'
   | 'removeSandbox'
+  | 'removeTask'
   | 'reopenLog'
   | 'runSandbox'
   | 'sandboxStatus'
@@ -178,6 +179,10 @@ export class FakeRuntime implements Played {
       const known = this.sandboxes.get(id)
       if (known) this.sandboxes.set(id, { ...known, state: 'SANDBOX_NOTREADY' })
     })
+  }
+
+  async removeTask(id: string, signal: AbortSignal): Promise<void> {
+    await this.#call(`remove task of ${id}`, signal)
   }
 
   async removeSandbox(id: string, signal: AbortSignal): Promise<void> {

@@ -3,6 +3,7 @@ import { endsBefore } from '../../../lifecycle/termination-order.ts'
 import { SpillwayError } from '../../../model/errors.ts'
 import { kindOf, type ContainerPlan } from '../marks.ts'
 import { isDiskFull } from '../whole-file.ts'
+import { isNeverBegun } from '../runtime/containerd-tasks.ts'
 import type { PodHandle } from './pod-context.ts'
 import type { Ending } from './pod-store.ts'
 import { removeVolumes } from '../volumes/volumes.ts'
@@ -26,11 +27,23 @@ export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<v
     picture.sandboxes.map(async ({ id }) => {
       // Also one that is not ready: its making may have been broken off (its caller was killed), and then containerd
       // shows it so while its address is still taken, which the stop gives back. On a stopped one it does nothing.
-      await tools.client.stopSandbox(id, signal)
+      await stopSandbox(input, id, signal)
       tools.network.release(id)
       await picture.lookAtSandbox(id, signal)
     }),
   )
+}
+
+/** No container is left in it by now: what is in the Pod's cgroup is the sandbox's own. */
+async function stopSandbox({ tools, ref }: PodHandle, id: string, signal: AbortSignal): Promise<void> {
+  try {
+    await tools.client.stopSandbox(id, signal)
+  } catch (error) {
+    if (!isNeverBegun(error)) throw error
+    await tools.cgroups.kill(ref.uid)
+    await tools.client.removeTask(id, signal)
+    await tools.client.stopSandbox(id, signal)
+  }
 }
 
 async function endContainers(input: PodEndInput, signal: AbortSignal): Promise<void> {

@@ -72,6 +72,11 @@ export class Cgroups {
     return true
   }
 
+  /** Kills every process in the Pod's cgroup and below. */
+  async kill(uid: string): Promise<void> {
+    for (const root of this.#roots) await killTree(join(root, this.pathOf(uid)))
+  }
+
   /** Removes the Pod's cgroup and what is below it. Resolves when gone; rejects while a process is in it. */
   async remove(uid: string): Promise<void> {
     for (const root of this.#roots) await removeTree(join(root, this.pathOf(uid)))
@@ -121,6 +126,11 @@ async function removeTree(path: string): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
+}
+
+async function killTree(path: string): Promise<void> {
+  for (const name of await entriesOf(path)) await killTree(join(path, name))
+  await killProcesses(path)
 }
 
 async function hasProcesses(path: string): Promise<boolean> {

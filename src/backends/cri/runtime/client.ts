@@ -102,6 +102,11 @@ export class CriClient {
     await this.#call('StopPodSandbox', { podSandboxId }, signal)
   }
 
+  /** By containerd's own service: for a sandbox whose processes are gone without the CRI's doing. */
+  async removeTask(containerId: string, signal: AbortSignal): Promise<void> {
+    await this.#tasks.remove(containerId, signal)
+  }
+
   async removeSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
     await this.#removing('RemovePodSandbox', { podSandboxId }, signal)
   }

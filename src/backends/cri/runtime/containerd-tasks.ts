@@ -16,6 +16,14 @@ export function leftOverTask(error: unknown): string | undefined {
   return /cannot delete running task ([\w.-]+): failed precondition/.exec(runtimeSentence(error))?.[1]
 }
 
+/**
+ * Whether a sandbox cannot be stopped because it was never started: containerd was killed between the two. runc's would be
+ * killed as it is; runsc signals nothing that has not begun, so that containerd tries in vain for ever.
+ */
+export function isNeverBegun(error: unknown): boolean {
+  return /cannot signal container "?[\w.-]+"? in state created/.test(runtimeSentence(error))
+}
+
 /** containerd's own task service. */
 export class ContainerdTasks {
   readonly #service: ContainerdService
@@ -41,6 +49,16 @@ export class ContainerdTasks {
       await this.#call('Delete', { containerId }, signal).catch((failure: unknown) => {
         if (!hasCode(failure, 'NotFound')) throw failure
       })
+    }
+  }
+
+  /** Waits for the end of a task whose processes have been killed, and removes it; resolves as well when there is none. */
+  async remove(containerId: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#call('Wait', { containerId }, signal)
+      await this.#call('Delete', { containerId }, signal)
+    } catch (error) {
+      if (!hasCode(error, 'NotFound')) throw error
     }
   }
 

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -5,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { containerLabels, type ContainerPlan } from '../../../../src/backends/cri/marks.ts'
 import { endPod, erase, noteEnding, takeDown } from '../../../../src/backends/cri/pod/end-pod.ts'
 import type { SeenContainer } from '../../../../src/backends/cri/pod/observe.ts'
+import { SpillwayError } from '../../../../src/model/errors.ts'
 import { aPod } from '../../../support/builders.ts'
 import { settled } from '../../../support/fake-clock.ts'
 import { FakeSources } from '../fake-sources.ts'
@@ -74,6 +77,32 @@ describe('the end of a Pod', () => {
       'Stopping container main',
       'Stopping container other',
     ])
+  })
+
+  it('is that of a sandbox, too, which runsc has made and nobody started, so that nothing can signal it', async () => {
+    await pod.put(sandbox())
+    const process = spawn('sleep', ['600'])
+    const killed = once(process, 'exit')
+    await mkdir(cgroup(), { recursive: true })
+    await writeFile(join(cgroup(), 'cgroup.procs'), `${process.pid}\n0\n`)
+    const details = 'kill timeout: cannot signal container "sandbox-0" in state created'
+    const refusal = new SpillwayError('Unavailable', 'StopPodSandbox', { cause: { code: 2, details } })
+    let isThere = true
+    pod.runtime.before = (call) => {
+      if (call.startsWith('remove task')) isThere = false
+      return isThere ? Promise.reject(refusal) : undefined
+    }
+    await endPod(input(), signal)
+    expect(pod.runtime.calls).toEqual(['stop sandbox-0', 'remove task of sandbox-0', 'stop sandbox-0'])
+    expect(await killed).toEqual([null, 'SIGKILL'])
+    expect(pod.handle.picture.current?.state).toBe('SANDBOX_NOTREADY')
+  })
+
+  it('kills nothing by itself where the runtime fails for another reason', async () => {
+    await pod.put(sandbox())
+    pod.runtime.before = () => Promise.reject(new SpillwayError('Unavailable', 'Connection dropped'))
+    await expect(endPod(input(), signal)).rejects.toThrow('Connection dropped')
+    expect(pod.runtime.calls).toEqual(['stop sandbox-0'])
   })
 
   it('comes to sidecars after those that they serve, the last of them first', async () => {
