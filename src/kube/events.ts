@@ -137,12 +137,18 @@ export class EventRecorder implements EventSink {
 
   #add(pending: Pending): void {
     this.#pending.set(pending.key, pending)
-    const due = (): void => {
+    const { type, object } = pending.note
+    if (type === 'Warning') return this.#hurry(object)
+    this.#options.clock.timer(calmMs, () => {
       pending.isDue = true
       this.#notify()
-    }
-    if (pending.note.type === 'Warning') due()
-    else this.#options.clock.timer(calmMs, due)
+    })
+  }
+
+  /** All that waits of an object: what went wrong with it is told after what went before. */
+  #hurry({ uid }: EventObject): void {
+    for (const pending of this.#pending.values()) if (pending.note.object.uid === uid) pending.isDue = true
+    this.#notify()
   }
 
   /** Until `stop` there is time to try again; until `end`, to write at all. */

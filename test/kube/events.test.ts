@@ -166,12 +166,14 @@ describe('EventRecorder', () => {
   it('tells at once of what goes wrong, and of the rest when it is no longer in the way', async () => {
     const { clock, recorder, created, start, end } = record()
     start()
-    recorder.record(note({ reason: 'Pulled' }))
+    recorder.record(note({ reason: 'Pulled', object: { ...object, name: 'web-2', uid: 'u2' } }))
+    recorder.record(note({ reason: 'Pulling' }))
     recorder.record(note({ reason: 'Failed', type: 'Warning' }))
     await clock.advance(999)
-    expect(created.map(({ reason }) => reason)).toEqual(['Failed'])
+    // After what went before it of the same Pod.
+    expect(created.map(({ reason }) => reason)).toEqual(['Pulling', 'Failed'])
     await clock.advance(1)
-    expect(created.map(({ reason }) => reason)).toEqual(['Failed', 'Pulled'])
+    expect(created.map(({ reason }) => reason)).toEqual(['Pulling', 'Failed', 'Pulled'])
     await end()
   })
 
