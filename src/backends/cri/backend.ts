@@ -28,7 +28,7 @@ import { loggedAttempt } from './logs/logged-attempt.ts'
 import { readLog } from './logs/read-log.ts'
 import { HostHealth } from './resources/host-health.ts'
 import { machineCapacity } from './resources/machine.ts'
-import { podIpsOf, type SeenContainer } from './pod/observe.ts'
+import { currentSandbox, podIpsOf, type SeenContainer } from './pod/observe.ts'
 import { logPath } from './paths.ts'
 import { openTools, type CriBackendSettings } from './open-tools.ts'
 import type { CriTools } from './pod/pod-context.ts'
@@ -40,7 +40,7 @@ import { withSandboxRoom } from './resources/sandbox-room.ts'
 import { refuseUnsupported } from './resources/update-rules.ts'
 import { handlerOfSandbox } from './sandbox-handlers.ts'
 import { sandboxTerms, type SandboxTerms } from './sandbox-terms.ts'
-import { UsageMeter } from './usage/usage-meter.ts'
+import { UsageMeter, type MeasuredPod } from './usage/usage-meter.ts'
 import { WatchHub } from './watch-hub.ts'
 
 /** Pods on a containerd. Rejects with ConfigInvalid; a containerd that is not there is no error until it is asked. */
@@ -76,6 +76,7 @@ class CriBackend implements Backend {
       owner: settings,
       stateDir: settings.options.stateDir,
       pods: () => this.#loops.all(),
+      isSealed: (pod) => this.#kindIn(pod) === 'gvisor',
       clock,
     })
   }
@@ -295,8 +296,8 @@ class CriBackend implements Backend {
   }
 
   /** Of the sandbox as it was made, whatever the pool says by now. */
-  #kindIn({ picture }: PodLoop): SandboxKind | undefined {
-    return handlerOfSandbox(picture.current, this.#tools.runtime.facts)?.kind
+  #kindIn({ picture }: Pick<MeasuredPod, 'picture'>): SandboxKind | undefined {
+    return handlerOfSandbox(currentSandbox(picture.sandboxes), this.#tools.runtime.facts)?.kind
   }
 
   async #stream(

@@ -16,6 +16,7 @@ import type { RuntimeView } from '../pod/observe.ts'
 import { filesystemRoom, filesystemUsage, type FilesystemRoom } from './disk-usage.ts'
 import { StorageUsage, type PodStorage, type StoredPod } from './pod-storage.ts'
 import type { PodSandboxStats } from './stats-types.ts'
+import { withKernelMemory } from './sealed-memory.ts'
 import { fileUsage, podUsage, type CreationTimes } from './translate-stats.ts'
 
 /** One Pod, as far as it is measured. */
@@ -29,6 +30,8 @@ export interface UsageMeterOptions {
   readonly owner: Owner
   readonly stateDir: string
   readonly pods: () => readonly MeasuredPod[]
+  /** Of sandboxes with a kernel of their own, which counts otherwise than the machine's. */
+  readonly isSealed: (pod: MeasuredPod) => boolean
   readonly clock: Clock
 }
 
@@ -81,8 +84,11 @@ export class UsageMeter {
 
   async #ask(life: AbortSignal): Promise<readonly PodUsage[]> {
     const stats = await this.#stats(life)
-    const createdAtMs = creationTimes(this.#options.pods())
-    return stats.flatMap((one) => podUsage(one, createdAtMs) ?? [])
+    const { pods, isSealed } = this.#options
+    const createdAtMs = creationTimes(pods())
+    const sealed = new Set(pods().flatMap((pod) => (isSealed(pod) ? pod.ref.uid : [])))
+    const used = stats.flatMap((one) => podUsage(one, createdAtMs) ?? [])
+    return used.map((pod) => (sealed.has(pod.uid) ? withKernelMemory(pod) : pod))
   }
 
   /**
