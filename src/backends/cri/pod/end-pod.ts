@@ -21,8 +21,14 @@ export interface PodEndInput extends PodHandle {
  * addresses.
  */
 export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<void> {
-  await endContainers(input, signal)
-  const { tools, picture } = input
+  const { tools, ref, picture } = input
+  await endContainers(input, signal).catch(async (error: unknown) => {
+    if (!isNeverBegun(error)) throw error
+    // Each of the others has ended by now.
+    await tools.cgroups.kill(ref.uid)
+    for (const { status } of picture.running) await tools.client.removeTask(status.id, signal)
+    await endContainers(input, signal)
+  })
   await Promise.all(
     picture.sandboxes.map(async ({ id }) => {
       // Also one that is not ready: its making may have been broken off (its caller was killed), and then containerd

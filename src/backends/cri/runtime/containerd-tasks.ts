@@ -1,9 +1,12 @@
+import type { Clock } from '../../../model/clock.ts'
 import { hasCode } from '../../../model/errors.ts'
 import { ContainerdService, type ContainerdServiceOptions } from './containerd-service.ts'
 import { runtimeSentence } from './errors.ts'
 
 const requestMs = 30_000
 const sigkill = 9
+const patienceMs = 3_000
+const lookAgainMs = 100
 
 /**
  * The container whose task stands in the way of a removal; undefined when the removal failed of something else.
@@ -17,7 +20,7 @@ export function leftOverTask(error: unknown): string | undefined {
 }
 
 /**
- * Whether a sandbox cannot be stopped because it was never started: containerd was killed between the two. runc's would be
+ * Whether a sandbox or a container cannot be stopped because it was never started: containerd was killed between the two. runc's would be
  * killed as it is; runsc signals nothing that has not begun, so that containerd tries in vain for ever.
  */
 export function isNeverBegun(error: unknown): boolean {
@@ -27,10 +30,12 @@ export function isNeverBegun(error: unknown): boolean {
 /** containerd's own task service. */
 export class ContainerdTasks {
   readonly #service: ContainerdService
+  readonly #clock: Clock
 
   constructor(options: ContainerdServiceOptions) {
     const tasks = { proto: 'containerd-tasks.proto', name: 'containerd.services.tasks.v1.Tasks' }
     this.#service = new ContainerdService(tasks, options)
+    this.#clock = options.clock
   }
 
   close(): void {
@@ -52,13 +57,20 @@ export class ContainerdTasks {
     }
   }
 
-  /** Waits for the end of a task whose processes have been killed, and removes it; resolves as well when there is none. */
+  /**
+   * Removes a task whose processes have been killed, as soon as its shim knows; resolves as well when there is none. Not
+   * by Wait: of a task that was never started runsc's shim tells no end.
+   */
   async remove(containerId: string, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#call('Wait', { containerId }, signal)
-      await this.#call('Delete', { containerId }, signal)
-    } catch (error) {
-      if (!hasCode(error, 'NotFound')) throw error
+    const untilMs = this.#clock.monotonicMs() + patienceMs
+    for (;;) {
+      try {
+        return void (await this.#call('Delete', { containerId }, signal))
+      } catch (error) {
+        if (hasCode(error, 'NotFound')) return
+        if (this.#clock.monotonicMs() >= untilMs) throw error
+        await this.#clock.sleep(lookAgainMs, signal)
+      }
     }
   }
 

@@ -98,6 +98,26 @@ describe('the end of a Pod', () => {
     expect(pod.handle.picture.current?.state).toBe('SANDBOX_NOTREADY')
   })
 
+  it('is that of a container which runsc has made and nobody started, once all others have ended', async () => {
+    await pod.put(sandbox(), ...running('main', 'other'))
+    const details =
+      'failed to kill container: kill timeout: cannot signal container "main-0" in state created'
+    const refusal = new SpillwayError('Unavailable', 'StopContainer', { cause: { code: 2, details } })
+    let isThere = true
+    pod.runtime.before = (call) => {
+      if (call.startsWith('remove task')) isThere = false
+      return isThere && call.startsWith('stop main ') ? Promise.reject(refusal) : undefined
+    }
+    await endPod(input(), signal)
+    expect(pod.runtime.calls).toEqual([
+      'stop main 30',
+      'stop other 30',
+      'remove task of main-0',
+      'stop main 30',
+      'stop sandbox-0',
+    ])
+  })
+
   it('kills nothing by itself where the runtime fails for another reason', async () => {
     await pod.put(sandbox())
     pod.runtime.before = () => Promise.reject(new SpillwayError('Unavailable', 'Connection dropped'))
