@@ -8,6 +8,9 @@ import type { PodHandle } from './pod-context.ts'
 import type { Ending } from './pod-store.ts'
 import { removeVolumes } from '../volumes/volumes.ts'
 
+// Longer than a sandbox takes to be stopped, its network included, on a busy machine.
+const lookAgainMs = 5_000
+
 export interface PodEndInput extends PodHandle {
   /** Wall time at which the grace of all is over. */
   readonly deadlineMs: number
@@ -41,7 +44,10 @@ export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<v
 }
 
 /** No container is left in it by now: what is in the Pod's cgroup is the sandbox's own. */
-async function stopSandbox({ tools, ref }: PodHandle, id: string, signal: AbortSignal): Promise<void> {
+async function stopSandbox(handle: PodHandle, id: string, signal: AbortSignal): Promise<void> {
+  const { tools, ref } = handle
+  const over = new AbortController()
+  removeOnceEmpty(handle, id, AbortSignal.any([signal, over.signal])).catch(() => undefined)
   try {
     await tools.client.stopSandbox(id, signal)
   } catch (error) {
@@ -49,7 +55,20 @@ async function stopSandbox({ tools, ref }: PodHandle, id: string, signal: AbortS
     await tools.cgroups.kill(ref.uid)
     await tools.client.removeTask(id, signal)
     await tools.client.stopSandbox(id, signal)
+  } finally {
+    over.abort()
   }
+}
+
+/**
+ * containerd waits for the end of what it stops. After it was killed itself runsc's shim may tell none, though no process is
+ * left: then the task is removed, and it waits no longer.
+ */
+async function removeOnceEmpty({ tools, ref }: PodHandle, id: string, signal: AbortSignal): Promise<void> {
+  do await tools.clock.sleep(lookAgainMs, signal)
+  while (!(await tools.cgroups.isEmpty(ref.uid, id)))
+  signal.throwIfAborted()
+  await tools.client.removeTask(id, signal)
 }
 
 async function endContainers(input: PodEndInput, signal: AbortSignal): Promise<void> {

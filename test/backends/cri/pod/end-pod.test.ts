@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { containerLabels, type ContainerPlan } from '../../../../src/backends/cri/marks.ts'
 import { endPod, erase, noteEnding, takeDown } from '../../../../src/backends/cri/pod/end-pod.ts'
@@ -116,6 +116,29 @@ describe('the end of a Pod', () => {
       'stop main 30',
       'stop sandbox-0',
     ])
+  })
+
+  it('is not waited for where no process of the sandbox is left and its shim tells of no end', async () => {
+    await pod.put(sandbox())
+    const procs = join(cgroup(), 'sandbox-0', 'cgroup.procs')
+    await mkdir(dirname(procs), { recursive: true })
+    await writeFile(procs, '4711\n')
+    const { promise, resolve } = Promise.withResolvers<void>()
+    pod.runtime.before = (call) => {
+      if (call.startsWith('remove task')) resolve()
+      return call === 'stop sandbox-0' ? promise : undefined
+    }
+    const over = endPod(input(), signal)
+    await until(() => pod.runtime.calls.length === 1)
+    await pod.clock.advance(5_000)
+    await settled()
+    expect(pod.runtime.calls).toEqual(['stop sandbox-0'])
+    await writeFile(procs, '')
+    while (pod.runtime.calls.length < 2) await pod.clock.advance(5_000)
+    await over
+    expect(pod.runtime.calls).toEqual(['stop sandbox-0', 'remove task of sandbox-0'])
+    await pod.clock.advance(60_000)
+    expect(pod.runtime.calls).toHaveLength(2)
   })
 
   it('kills nothing by itself where the runtime fails for another reason', async () => {
