@@ -270,7 +270,11 @@ describe('the budget of a pool', () => {
     await setBudget({ currency: 'USD', perMonth: '0.000000001', atCap: 'Stop' })
     await until('one is evicted', async () => (await onPool(home, 'thrifty')) === 0, signal)
     expect(await onPool(home, 'spare')).toBe(1)
-    expect(await eventsAbout('Pod', 'on-thrifty')).toContain('SpendCapReached')
+    await until(
+      'it is told why',
+      async () => (await eventsAbout('Pod', 'on-thrifty')).includes('SpendCapReached'),
+      signal,
+    )
     await setBudget(null)
     await until(
       'a budget that is gone is said to be',
