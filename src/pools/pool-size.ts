@@ -17,6 +17,8 @@ export class PoolSize {
   readonly #options: PoolSizeOptions
   /** Monotonic, by node. Lost with the process: then the quiet time begins anew. */
   readonly #emptySinceMs = new Map<string, number>()
+  /** Monotonic, by pool: when it was last said how many it is to have. */
+  readonly #judgedMs = new Map<string, number>()
 
   constructor(options: PoolSizeOptions) {
     this.#options = options
@@ -25,7 +27,9 @@ export class PoolSize {
   /** Undefined: the pool does not follow its load. */
   wanted({ name, autoscale, replicas }: PoolConfig, members: readonly MemberNode[]): number | undefined {
     if (!autoscale) return undefined
-    this.#remember(members)
+    const nowMs = this.#options.clock.monotonicMs()
+    this.#judgedMs.set(name, nowMs)
+    this.#remember(members, nowMs)
     const staying = members.filter(({ retiring }) => !retiring)
     const capacity = staying.map(({ object }) => object?.status?.allocatable).find((found) => found)
     // Before the first node is registered nobody knows what one holds.
@@ -41,30 +45,35 @@ export class PoolSize {
         staying.flatMap(({ pods }) => pods),
         this.#options.waitingFor(name),
       ),
-      idleNodes: staying.filter((node) => this.#idleForMs(node) >= autoscale.idleSeconds * 1000).length,
+      idleNodes: staying.filter((node) => this.#idleForMs(node, nowMs) >= autoscale.idleSeconds * 1000)
+        .length,
     }
     return wantedNodes(autoscale, load)
   }
 
-  /** Milliseconds until the next node has been empty for long enough. */
-  dueMs({ autoscale }: PoolConfig, members: readonly MemberNode[]): number | undefined {
+  /**
+   * Milliseconds until the next node has been empty for long enough, of those that had not been when that was last judged: one
+   * that became so meanwhile is judged at once, or nobody would look again.
+   */
+  dueMs({ name, autoscale }: PoolConfig, members: readonly MemberNode[]): number | undefined {
     if (!autoscale) return undefined
+    const nowMs = this.#options.clock.monotonicMs()
+    const judgedMs = this.#judgedMs.get(name) ?? nowMs
     const waits = members
-      .map((node) => autoscale.idleSeconds * 1000 - this.#idleForMs(node))
+      .map((node) => autoscale.idleSeconds * 1000 - this.#idleForMs(node, judgedMs))
       .filter((waitMs) => waitMs > 0)
-    return waits.length > 0 ? Math.min(...waits) : undefined
+    return waits.length > 0 ? Math.max(Math.min(...waits) - (nowMs - judgedMs), 1) : undefined
   }
 
-  #remember(members: readonly MemberNode[]): void {
+  #remember(members: readonly MemberNode[], nowMs: number): void {
     for (const { name, pods } of members) {
       if (pods.some((pod) => !isTerminal(pod))) this.#emptySinceMs.delete(name)
-      else if (!this.#emptySinceMs.has(name)) this.#emptySinceMs.set(name, this.#options.clock.monotonicMs())
+      else if (!this.#emptySinceMs.has(name)) this.#emptySinceMs.set(name, nowMs)
     }
   }
 
-  #idleForMs({ name }: MemberNode): number {
-    const now = this.#options.clock.monotonicMs()
-    return now - (this.#emptySinceMs.get(name) ?? now)
+  #idleForMs({ name }: MemberNode, nowMs: number): number {
+    return nowMs - (this.#emptySinceMs.get(name) ?? nowMs)
   }
 }
 

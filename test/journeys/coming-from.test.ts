@@ -169,9 +169,9 @@ describe('a manifest that was written for', () => {
 })
 
 test('each Pod was told of in one event, which says what explain says', async () => {
+  await until('all are told of', async () => (await foreignEvents()).length >= 8, signal)
   const told = await foreignEvents()
   const names = told.map(({ involvedObject }) => `${involvedObject.namespace}/${involvedObject.name}`)
-  expect(names.length).toBeGreaterThanOrEqual(8)
   expect(new Set(names).size).toBe(names.length)
   for (const { involvedObject, message, count } of told) {
     const { namespace = '', name = '' } = involvedObject
