@@ -39,7 +39,7 @@ export class ShortageRelief {
   async look(nodes: readonly WatchedPods[], signal: AbortSignal): Promise<void> {
     const { backend, clock, log, recordEvent } = this.#options
     const shortage = await this.#lasting(signal)
-    if (!shortage || this.#isMakingRoom()) return
+    if (!shortage || this.#isMakingRoom(shortage)) return
     const first = whoGoesFirst(await this.#candidates(nodes, shortage, signal), shortage)
     const { resource, least, available } = shortage
     const amounts = { backend: backend.name, resource, least: String(least), available: String(available) }
@@ -52,17 +52,20 @@ export class ShortageRelief {
     this.#going = { uid: podRef(pod).uid, untilMs: clock.monotonicMs() + makeRoomMs }
   }
 
-  #isMakingRoom(): boolean {
+  #isMakingRoom(shortage: Shortage): boolean {
     if (!this.#going || this.#options.clock.monotonicMs() >= this.#going.untilMs) return false
     const seen = this.#options.observed(this.#going.uid)
-    return seen !== undefined && seen.phase !== 'stopped'
+    if (seen !== undefined && seen.phase !== 'stopped') return true
+    // Its layer was given back in this very look, and containerd removes files after its answer: to be seen at the next.
+    this.#going = undefined
+    return isOfDisk(shortage)
   }
 
   /** What is short even when all has been given back that can be. */
   async #lasting(signal: AbortSignal): Promise<Shortage | undefined> {
     const { backend, log } = this.#options
     const shortage = shortageIn(await backend.health(signal))
-    if (shortage?.resource !== 'ephemeral-storage' && shortage?.resource !== 'inodes') return shortage
+    if (!shortage || !isOfDisk(shortage)) return shortage
     log.warn({ resource: shortage.resource }, 'the disk is short: giving back what nobody needs')
     await backend.reclaim(signal)
     return shortageIn(await backend.health(signal))
@@ -73,7 +76,7 @@ export class ShortageRelief {
     { resource }: Shortage,
     signal: AbortSignal,
   ): Promise<readonly Candidate[]> {
-    const storage = resource === 'ephemeral-storage' || resource === 'inodes'
+    const storage = isOfDisk({ resource })
     const usage = await this.#options.backend.usage({ storage }, signal)
     const measured = new Map(usage.pods.map((pod) => [pod.uid, pod]))
     return nodes.flatMap((node) =>
@@ -88,6 +91,10 @@ export class ShortageRelief {
     const seen = this.#options.observed(uid)
     return seen?.phase === 'starting' || seen?.phase === 'running'
   }
+}
+
+function isOfDisk({ resource }: Pick<Shortage, 'resource'>): boolean {
+  return resource === 'ephemeral-storage' || resource === 'inodes'
 }
 
 /** Memory first: without it nothing else can be done about. */

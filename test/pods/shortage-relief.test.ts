@@ -135,7 +135,17 @@ describe('a node that is short', () => {
     expect(patched.map(({ metadata }) => metadata?.uid)).toEqual([uidOf(big), uidOf(small)])
   })
 
-  it('goes on at once when that one has stopped', async () => {
+  it('goes on when that one has stopped, and the disk has had time to come free of what it held', async () => {
+    await look()
+    phases.set(uidOf(big), 'stopped')
+    await look([small])
+    expect(patched).toHaveLength(1)
+    await look([small])
+    expect(patched).toHaveLength(2)
+  })
+
+  it('goes on at once where memory is short, which is free when its holder is gone', async () => {
+    short = [memory]
     await look()
     phases.set(uidOf(big), 'stopped')
     await look([small])
