@@ -108,7 +108,6 @@ export class LedgerMeter {
    */
   async intent(pod: Pod, node: MeteredNode, signal: AbortSignal): Promise<void> {
     const { uid } = podRef(pod)
-    this.#time.begin(uid)
     // A Pod that is new to us is almost always new to the ledger, which says so: to ask it first would hold up each start.
     if (!this.#histories.has(uid) && this.#books.has(node.priceBook)) {
       const outcomes = await this.#append(uid, [this.#intentFact(pod, node)], signal)

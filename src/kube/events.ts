@@ -56,6 +56,13 @@ interface Pending {
   count: number
 }
 
+interface Times {
+  /** Until then there is time to try again. */
+  readonly stop: AbortSignal
+  /** Until then there is time to write at all. */
+  readonly end: AbortSignal
+}
+
 /** What has been written under a key. */
 interface Written {
   readonly namespace: string
@@ -128,7 +135,7 @@ export class EventRecorder implements EventSink {
     signal.addEventListener('abort', onAbort, { once: true })
     if (signal.aborted) onAbort()
     try {
-      await Promise.all(Array.from({ length: senders }, () => this.#send(signal, end.signal)))
+      await Promise.all(Array.from({ length: senders }, () => this.#send({ stop: signal, end: end.signal })))
     } finally {
       signal.removeEventListener('abort', onAbort)
       cancelTimer()
@@ -151,9 +158,8 @@ export class EventRecorder implements EventSink {
     this.#notify()
   }
 
-  /** Until `stop` there is time to try again; until `end`, to write at all. */
-  async #send(stop: AbortSignal, end: AbortSignal): Promise<void> {
-    while (!end.aborted) {
+  async #send(times: Times): Promise<void> {
+    while (!times.end.aborted) {
       const pending = this.#next()
       if (!pending) {
         if (this.#ending) return
@@ -163,7 +169,7 @@ export class EventRecorder implements EventSink {
       this.#pending.delete(pending.key)
       this.#inFlight.add(pending.key)
       try {
-        await this.#write(pending, stop, end)
+        await this.#write(pending, times)
       } catch (error) {
         this.#drop(pending.note, errorMessage(error))
       } finally {
@@ -181,7 +187,7 @@ export class EventRecorder implements EventSink {
     return undefined
   }
 
-  async #write(pending: Pending, stop: AbortSignal, end: AbortSignal): Promise<void> {
+  async #write(pending: Pending, { stop, end }: Times): Promise<void> {
     const { clock, random } = this.#options
     for (let tries = 1; ; tries += 1) {
       try {

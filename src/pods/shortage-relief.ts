@@ -39,7 +39,7 @@ export class ShortageRelief {
   async look(nodes: readonly WatchedPods[], signal: AbortSignal): Promise<void> {
     const { backend, clock, log, recordEvent } = this.#options
     const shortage = await this.#lasting(signal)
-    if (!shortage || this.#isMakingRoom(shortage)) return
+    if (!shortage || this.#leavesTime(shortage)) return
     const first = whoGoesFirst(await this.#candidates(nodes, shortage, signal), shortage)
     const { resource, least, available } = shortage
     const amounts = { backend: backend.name, resource, least: String(least), available: String(available) }
@@ -52,7 +52,8 @@ export class ShortageRelief {
     this.#going = { uid: podRef(pod).uid, untilMs: clock.monotonicMs() + makeRoomMs }
   }
 
-  #isMakingRoom(shortage: Shortage): boolean {
+  /** Whether the last one that had to go is to have this look, too: until it has stopped, and of a disk once more. */
+  #leavesTime(shortage: Shortage): boolean {
     if (!this.#going || this.#options.clock.monotonicMs() >= this.#going.untilMs) return false
     const seen = this.#options.observed(this.#going.uid)
     if (seen !== undefined && seen.phase !== 'stopped') return true

@@ -24,14 +24,9 @@ export interface PodEndInput extends PodHandle {
  * addresses.
  */
 export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<void> {
-  const { tools, ref, picture } = input
-  await endContainers(input, signal).catch(async (error: unknown) => {
-    if (!isNeverBegun(error)) throw error
-    // Each of the others has ended by now.
-    await tools.cgroups.kill(ref.uid)
-    for (const { status } of picture.running) await tools.client.removeTask(status.id, signal)
-    await endContainers(input, signal)
-  })
+  const { tools, picture } = input
+  const left = (): string[] => picture.running.map(({ status }) => status.id)
+  await despiteNeverBegun(input, { stop: () => endContainers(input, signal), left }, signal)
   await Promise.all(
     picture.sandboxes.map(async ({ id }) => {
       // Also one that is not ready: its making may have been broken off (its caller was killed), and then containerd
@@ -43,20 +38,33 @@ export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<v
   )
 }
 
-/** No container is left in it by now: what is in the Pod's cgroup is the sandbox's own. */
 async function stopSandbox(handle: PodHandle, id: string, signal: AbortSignal): Promise<void> {
-  const { tools, ref } = handle
   const over = new AbortController()
   removeOnceEmpty(handle, id, AbortSignal.any([signal, over.signal])).catch(() => undefined)
+  const stop = (): Promise<void> => handle.tools.client.stopSandbox(id, signal)
   try {
-    await tools.client.stopSandbox(id, signal)
+    await despiteNeverBegun(handle, { stop, left: () => [id] }, signal)
+  } finally {
+    over.abort()
+  }
+}
+
+/**
+ * Stops once more when something was never started: by then all else has ended that was to be stopped, so that what the
+ * Pod's cgroup still has is killed, and the tasks that are left go.
+ */
+async function despiteNeverBegun(
+  { tools, ref }: PodHandle,
+  { stop, left }: { readonly stop: () => Promise<void>; readonly left: () => readonly string[] },
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await stop()
   } catch (error) {
     if (!isNeverBegun(error)) throw error
     await tools.cgroups.kill(ref.uid)
-    await tools.client.removeTask(id, signal)
-    await tools.client.stopSandbox(id, signal)
-  } finally {
-    over.abort()
+    for (const id of left()) await tools.client.removeTask(id, signal)
+    await stop()
   }
 }
 

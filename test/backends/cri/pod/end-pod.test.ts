@@ -52,6 +52,17 @@ function slow(...names: readonly string[]): () => void {
   return resolve
 }
 
+/** Has runsc refuse to stop it, until its task is removed. */
+function neverBegun(id: string, stop: string): void {
+  const details = `kill timeout: cannot signal container "${id}" in state created`
+  const refusal = new SpillwayError('Unavailable', 'stop', { cause: { code: 2, details } })
+  let isThere = true
+  pod.runtime.before = (call) => {
+    if (call.startsWith('remove task')) isThere = false
+    return isThere && call.startsWith(stop) ? Promise.reject(refusal) : undefined
+  }
+}
+
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await settled()
 }
@@ -85,13 +96,7 @@ describe('the end of a Pod', () => {
     const killed = once(process, 'exit')
     await mkdir(cgroup(), { recursive: true })
     await writeFile(join(cgroup(), 'cgroup.procs'), `${process.pid}\n0\n`)
-    const details = 'kill timeout: cannot signal container "sandbox-0" in state created'
-    const refusal = new SpillwayError('Unavailable', 'StopPodSandbox', { cause: { code: 2, details } })
-    let isThere = true
-    pod.runtime.before = (call) => {
-      if (call.startsWith('remove task')) isThere = false
-      return isThere ? Promise.reject(refusal) : undefined
-    }
+    neverBegun('sandbox-0', 'stop sandbox-0')
     await endPod(input(), signal)
     expect(pod.runtime.calls).toEqual(['stop sandbox-0', 'remove task of sandbox-0', 'stop sandbox-0'])
     expect(await killed).toEqual([null, 'SIGKILL'])
@@ -100,14 +105,7 @@ describe('the end of a Pod', () => {
 
   it('is that of a container which runsc has made and nobody started, once all others have ended', async () => {
     await pod.put(sandbox(), ...running('main', 'other'))
-    const details =
-      'failed to kill container: kill timeout: cannot signal container "main-0" in state created'
-    const refusal = new SpillwayError('Unavailable', 'StopContainer', { cause: { code: 2, details } })
-    let isThere = true
-    pod.runtime.before = (call) => {
-      if (call.startsWith('remove task')) isThere = false
-      return isThere && call.startsWith('stop main ') ? Promise.reject(refusal) : undefined
-    }
+    neverBegun('main-0', 'stop main ')
     await endPod(input(), signal)
     expect(pod.runtime.calls).toEqual([
       'stop main 30',
