@@ -1,51 +1,63 @@
 import { randomFillSync } from 'node:crypto'
-import { rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../model/clock.ts'
 import { errorMessage } from '../../model/errors.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { HealthCheck } from '../backend.ts'
-import { isDiskFull } from './whole-file.ts'
-
-/** Room for what containerd and we have to write down to end a few Pods. */
-const reserveBytes = 16 << 20
+import { draftOf, isDiskFull } from './whole-file.ts'
 
 /** More than a note about a Pod is long, on any file system. */
 const noteBytes = 256 << 10
 
-/** A file that is of no use but to be removed when nothing else could be written any more. */
+/** 16 MiB: room for what containerd and we have to write down to end a few Pods. */
+const notes = Array.from({ length: 64 }, (_, at) => String(at))
+
+/** Files that are of no use but to be given away when nothing else could be written any more. */
 export class DiskReserve {
-  readonly #path: string
+  readonly #dir: string
 
   constructor(stateDir: string) {
-    this.#path = join(stateDir, 'reserve')
+    this.#dir = join(stateDir, 'reserve')
   }
 
   /** Sets the room aside, if it is not. Without room there is none. */
   async keep(): Promise<void> {
-    if (await this.#isWhole()) return
     try {
-      // At random, for a file system that packs what it stores.
-      await writeFile(this.#path, randomFillSync(Buffer.alloc(reserveBytes)), { mode: 0o600 })
+      await mkdir(this.#dir, { recursive: true, mode: 0o700 })
+      // One after the other, so that none is written any more when there turns out to be no room.
+      for (const name of notes) await this.#keepOne(join(this.#dir, name))
     } catch (error) {
       await this.release()
       if (!isDiskFull(error)) throw error
     }
   }
 
-  /** Gives room for one note, if there is any; the rest is kept from whoever is filling the disk. */
-  async lend(): Promise<void> {
-    const found = await stat(this.#path).catch(() => undefined)
-    if (found) await truncate(this.#path, Math.max(found.size - noteBytes, 0))
+  /**
+   * Gives room for the draft of one file that is written whole, if there is any; the rest is kept from whoever is filling
+   * the disk. The draft is one of the kept files itself: of a disk that has no inode left, no moment is lost in which
+   * another could take the one that has come free.
+   */
+  async lend(path: string): Promise<void> {
+    for (const name of await readdir(this.#dir).catch(() => [])) {
+      try {
+        return await rename(join(this.#dir, name), draftOf(path))
+      } catch (error) {
+        // Lent to another Pod just now.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      }
+    }
   }
 
   async release(): Promise<void> {
-    await rm(this.#path, { force: true })
+    await rm(this.#dir, { recursive: true, force: true })
   }
 
-  async #isWhole(): Promise<boolean> {
-    const found = await stat(this.#path).catch(() => undefined)
-    return found?.size === reserveBytes
+  async #keepOne(path: string): Promise<void> {
+    const found = await stat(path).catch(() => undefined)
+    if (found?.size === noteBytes) return
+    // At random, for a file system that packs what it stores.
+    await writeFile(path, randomFillSync(Buffer.alloc(noteBytes)), { mode: 0o600 })
   }
 }
 

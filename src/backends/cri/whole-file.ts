@@ -6,8 +6,13 @@ import { readFile, rename, writeFile } from 'node:fs/promises'
  * old may be there and empty.
  */
 export async function writeWhole(path: string, value: object): Promise<void> {
-  await writeFile(`${path}.new`, JSON.stringify(value), { mode: 0o600 })
-  await rename(`${path}.new`, path)
+  await writeFile(draftOf(path), JSON.stringify(value), { mode: 0o600 })
+  await rename(draftOf(path), path)
+}
+
+/** Where the file is written before it takes its name; one that is there already is written over. */
+export function draftOf(path: string): string {
+  return `${path}.new`
 }
 
 /** Whether a file could not be written because there is no room for it. */

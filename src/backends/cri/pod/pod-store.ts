@@ -48,11 +48,11 @@ export class PodStore {
 
   /** Containers of a stopped Pod that are about to be removed from the runtime. */
   async writeShed(podDir: string, containers: readonly SeenContainer[]): Promise<void> {
-    await writeWhole(join(podDir, 'shed.json'), { containers })
+    await writeWhole(shedFile(podDir), { containers })
   }
 
   async readShed(podDir: string): Promise<readonly SeenContainer[]> {
-    const shed = (await readWhole(join(podDir, 'shed.json'))) as { containers: SeenContainer[] } | undefined
+    const shed = (await readWhole(shedFile(podDir))) as { containers: SeenContainer[] } | undefined
     return shed?.containers ?? []
   }
 
@@ -87,6 +87,11 @@ export class PodStore {
   async remove(podDir: string): Promise<void> {
     await rm(podDir, { recursive: true, force: true })
   }
+}
+
+/** The file of the containers that are about to be removed from the runtime. */
+export function shedFile(podDir: string): string {
+  return join(podDir, 'shed.json')
 }
 
 async function uidsIn(path: string): Promise<string[]> {

@@ -1,6 +1,7 @@
 import { removeVolumes } from '../volumes/volumes.ts'
 import { isDiskFull } from '../whole-file.ts'
 import type { PodHandle } from './pod-context.ts'
+import { shedFile } from './pod-store.ts'
 
 type Shedding = Pick<PodHandle, 'tools' | 'ref' | 'paths' | 'picture'>
 
@@ -39,7 +40,7 @@ async function shedContainers({ tools, paths, picture }: Shedding, signal: Abort
     const note = async (): Promise<void> => await tools.store.writeShed(paths.podDir, containers)
     await note().catch(async (error: unknown) => {
       if (!isDiskFull(error)) throw error
-      await tools.reserve.lend()
+      await tools.reserve.lend(shedFile(paths.podDir))
       await note()
     })
     picture.remember(containers)

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { DiskReserve } from '../../../../src/backends/cri/disk-reserve.ts'
 import { shed } from '../../../../src/backends/cri/pod/shed-containers.ts'
 import { fillDiskAt } from '../full-disk.ts'
 import { containerNamed, OnePod } from '../one-pod.ts'
@@ -24,7 +23,8 @@ beforeEach(async () => {
   reserve = join(pod.stateDir, 'reserve')
   await mkdir(volume, { recursive: true })
   await writeFile(join(volume, 'filler'), 'x'.repeat(10_000))
-  await writeFile(reserve, 'room')
+  await mkdir(reserve)
+  await writeFile(join(reserve, '0'), 'room')
 })
 
 afterEach(async () => await pod.close())
@@ -90,6 +90,7 @@ describe('a Pod that is down', () => {
   it('keeps its containers when there is no room at all to note them, but not its volumes', async () => {
     await pod.put(...down)
     await fillDiskAt(join(pod.handle.paths.podDir, 'shed.json.new'))
+    await rm(reserve, { recursive: true })
     await expect(shed(pod.handle, signal)).rejects.toThrow('ENOSPC')
     expect(pod.runtime.calls).toEqual([])
     expect(existsSync(volume)).toBe(false)
@@ -97,12 +98,12 @@ describe('a Pod that is down', () => {
 
   it('is lent room for the note where not a byte is left', async () => {
     await pod.put(...down)
-    const makeRoom = await fillDiskAt(join(pod.handle.paths.podDir, 'shed.json.new'))
-    const tools = { ...pod.handle.tools, reserve: new RoomWhenLent(pod.stateDir, makeRoom) }
-    await shed({ ...pod.handle, tools }, signal)
+    await writeFile(join(reserve, '1'), 'more room')
+    await fillDiskAt(join(pod.handle.paths.podDir, 'shed.json.new'))
+    await shed(pod.handle, signal)
     expect(pod.runtime.containers.size).toBe(0)
-    expect(await tools.store.readShed(pod.handle.paths.podDir)).toHaveLength(2)
-    expect(existsSync(reserve)).toBe(true)
+    expect(await pod.handle.tools.store.readShed(pod.handle.paths.podDir)).toHaveLength(2)
+    expect(await readdir(reserve)).toHaveLength(1)
   })
 
   it('leaves the reserve alone: it is for those whose end hangs', async () => {
@@ -118,21 +119,6 @@ describe('a Pod that is down', () => {
     expect(existsSync(volume)).toBe(false)
   })
 })
-
-/** What it lends is all the room that there is. */
-class RoomWhenLent extends DiskReserve {
-  readonly #makeRoom: () => Promise<void>
-
-  constructor(stateDir: string, makeRoom: () => Promise<void>) {
-    super(stateDir)
-    this.#makeRoom = makeRoom
-  }
-
-  override async lend(): Promise<void> {
-    await super.lend()
-    await this.#makeRoom()
-  }
-}
 
 describe('a Pod that is being taken down', () => {
   beforeEach(async () => await pod.put(sandbox(), containerNamed('main'), containerNamed('proxy', 0, ended)))
