@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { shimsOf } from '../../src/backends/cri/runtime/shims.ts'
 import { deployments } from '../../src/cli/demo/manifests.ts'
-import { pods } from '../../src/kube/resources.ts'
+import { events, pods } from '../../src/kube/resources.ts'
 import { systemClock } from '../../src/model/clock.ts'
 import type { Pod } from '../../src/model/kubernetes.ts'
 import { CriWitness, type WitnessedPod } from '../support/cri-witness.ts'
@@ -149,6 +150,30 @@ describe('what Spillway stands on, killed', () => {
     await until('a new Pod runs to its end', () => told.current.pod('next')?.status?.phase === 'Succeeded')
     expect(webContainers()).toEqual(before)
     for (const pod of told.current.pods()) await expectRanOnce(pod)
+  })
+
+  test('shims, which hang: their Pods end all the same', { timeout: 150_000 }, async () => {
+    const { api, signal, until } = told.current
+    const kinds = { 'on-runc': {}, 'on-gvisor': { runtimeClassName: 'gvisor' } }
+    const names = Object.keys(kinds)
+    for (const [name, kind] of Object.entries(kinds)) {
+      const spec = { ...outByHand, ...kind, terminationGracePeriodSeconds: 1 }
+      await api.create(pods, scriptPod({ namespace, name }, 'exec sleep 3600', spec), signal)
+    }
+    await until('they run', () => names.every((name) => isReady(told.current.pod(name))))
+    const uids = names.map((name) => note(told.current.pod(name)))
+    const sandboxes = uids.flatMap((uid) => seenUid(uid).sandboxes)
+    const shims = (await Promise.all(sandboxes.map(({ id }) => shimsOf(id)))).flat()
+    expect(shims).toHaveLength(names.length)
+    for (const pid of shims) process.kill(pid, 'SIGSTOP')
+    for (const name of names) await api.delete(pods, { namespace, name }, {}, signal)
+    await until('they are gone', () => names.every((name) => !told.current.pod(name)), 120_000)
+    const present = await presentUids()
+    expect(present.filter((uid) => uids.includes(uid))).toEqual([])
+    expect((await Promise.all(sandboxes.map(({ id }) => shimsOf(id)))).flat()).toEqual([])
+    const { items } = await api.list(events, { namespace }, signal)
+    const ofShims = items.filter(({ message = '' }) => /shim \(process \d+\) does not answer/.test(message))
+    expect(new Set(ofShims.map(({ involvedObject }) => involvedObject?.name))).toEqual(new Set(names))
   })
 })
 

@@ -24,6 +24,7 @@ type Played = Pick<
   | 'createContainer'
   | 'execSync'
   | 'imageStatus'
+  | 'killTask'
   | 'listContainers'
   | 'listImages'
   | 'listSandboxes'
@@ -179,6 +180,10 @@ export class FakeRuntime implements Played {
       const known = this.sandboxes.get(id)
       if (known) this.sandboxes.set(id, { ...known, state: 'SANDBOX_NOTREADY' })
     })
+  }
+
+  async killTask(id: string, signal: AbortSignal): Promise<void> {
+    await this.#call(`kill task of ${id}`, signal)
   }
 
   async removeTask(id: string, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import { SpillwayError } from '../../../model/errors.ts'
 import { kindOf, type ContainerPlan } from '../marks.ts'
 import { isDiskFull } from '../whole-file.ts'
 import { isNeverBegun } from '../runtime/containerd-tasks.ts'
+import { despiteDeafShims } from './deaf-shims.ts'
 import type { PodHandle } from './pod-context.ts'
 import type { Ending } from './pod-store.ts'
 import { removeVolumes } from '../volumes/volumes.ts'
@@ -24,6 +25,10 @@ export interface PodEndInput extends PodHandle {
  * addresses.
  */
 export async function endPod(input: PodEndInput, signal: AbortSignal): Promise<void> {
+  await despiteDeafShims(input, () => endAll(input, signal), signal)
+}
+
+async function endAll(input: PodEndInput, signal: AbortSignal): Promise<void> {
   const { tools, picture } = input
   const left = (): string[] => picture.running.map(({ status }) => status.id)
   await despiteNeverBegun(input, { stop: () => endContainers(input, signal), left }, signal)

@@ -2,6 +2,7 @@ import { mkdir, readFile, readdir, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { readLimits, readMemoryUsage, writeLimits, writePidsLimit } from './cgroup-files.ts'
 import { cgroupLayout, type CgroupLayout } from './cgroup-layout.ts'
+import { killProcess } from './kill-process.ts'
 import type { CpuMemory } from './linux-resources.ts'
 
 /**
@@ -147,12 +148,7 @@ async function processesIn(path: string): Promise<readonly number[]> {
 async function killProcesses(path: string): Promise<void> {
   for (const pid of await processesIn(path)) {
     // 0 stands for a process of another PID namespace.
-    if (!(pid > 0)) continue
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
+    if (pid > 0) killProcess(pid)
   }
 }
 

@@ -107,6 +107,11 @@ export class CriClient {
     await this.#tasks.remove(containerId, signal)
   }
 
+  /** By containerd's own service, of what the CRI is ending in vain. Rejects after ten seconds; `isTimeout` tells that it did. */
+  async killTask(containerId: string, signal: AbortSignal): Promise<void> {
+    await this.#tasks.kill(containerId, signal)
+  }
+
   async removeSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {
     await this.#removing('RemovePodSandbox', { podSandboxId }, signal)
   }

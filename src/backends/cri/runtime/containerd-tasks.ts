@@ -4,6 +4,7 @@ import { ContainerdService, type ContainerdServiceOptions } from './containerd-s
 import { runtimeSentence } from './errors.ts'
 
 const requestMs = 30_000
+const killMs = 10_000
 const sigkill = 9
 const patienceMs = 3_000
 const lookAgainMs = 100
@@ -55,6 +56,12 @@ export class ContainerdTasks {
         if (!hasCode(failure, 'NotFound')) throw failure
       })
     }
+  }
+
+  /** SIGKILL for all its processes; resolves when its shim has been told. */
+  async kill(containerId: string, signal: AbortSignal): Promise<void> {
+    const request = { containerId, signal: sigkill, all: true }
+    await this.#service.call('Kill', { request, timeoutMs: killMs }, signal)
   }
 
   /**
