@@ -26,7 +26,7 @@ const namespace = 'story-abuse'
 const told = story(namespace)
 const oneByOne = process.env['SPILLWAY_ABUSE_ONE_BY_ONE'] === '1'
 const only = process.env['SPILLWAY_ABUSES']?.split(',')
-// Of the neighbour. While a Pod is there, its logs are cut down every ten seconds, as by kubelet: a flood of less time stays whole.
+// Of the neighbour. While a Pod is there, its logs are cut down every two seconds: a flood of less time stays whole.
 const fewLogBytes = 1 << 20
 const samplesBefore = oneByOne ? 40 : 3
 const lookAgainMs = oneByOne ? 500 : 100

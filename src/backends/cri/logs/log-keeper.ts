@@ -4,8 +4,9 @@ import { defaultRotation, rotateLog } from './rotate-log.ts'
 import { logPath } from '../paths.ts'
 import type { CriTools, PodHandle } from '../pod/pod-context.ts'
 
-// kubelet's containerLogMonitorInterval.
-const checkEveryMs = 10_000
+// kubelet's containerLogMonitorInterval is ten seconds, in which a container writes half a GiB. Rotated files have the second in
+// their names, so no less than that.
+const checkEveryMs = 2_000
 
 /** Keeps the logs of running containers within their size until the signal is aborted. */
 export async function keepLogs(

@@ -26,7 +26,7 @@ export interface RotateLogInput {
 /**
  * Rotates the log of a running container when it has grown too large; answers whether it did. The file before the
  * newest stays plain, so that log shippers can finish it; older ones are compressed.
- * To be called for each running container every 10 s; one call at a time for one file.
+ * To be called again and again for each running container, not twice in a second; one call at a time for one file.
  */
 export async function rotateLog(input: RotateLogInput, signal: AbortSignal): Promise<boolean> {
   const { path, policy, reopen, clock } = input

@@ -24,19 +24,30 @@ export interface StoredPod {
 }
 
 interface Kept {
-  readonly storage: Promise<PodStorage>
+  readonly volumes: Promise<readonly VolumeUsage[]>
   /** Monotonic. Infinite while the walk is under way. */
   untilMs: number
+  /** Of the last walk that came to its end. */
+  tookMs: number
 }
 
-// kubelet's volumeStatsAggPeriod.
-const keepMs = 60_000
-/** A walk that takes long is repeated the later: walking never takes more than a tenth of the time. */
+// Less than from one look for Pods over their limits to the next.
+const leastKeepMs = 5_000
+// kubelet's volumeStatsAggPeriod, which keeps every volume for so long: a Pod that fills one had a minute for it.
+const mostKeepMs = 60_000
 const restFactor = 10
 
 /**
- * What Pods take on disk, found by walking through their directories: one Pod after the other, each at most once a
- * minute, and only when somebody asks.
+ * For how long the volumes of a Pod are not walked through again: no walk takes more than a tenth of the time, nor do all
+ * of them together unless that would take more than a minute. `allMs`: one walk of each Pod, this one's with them.
+ */
+export function keepMs({ tookMs, allMs }: { readonly tookMs: number; readonly allMs: number }): number {
+  return Math.max(leastKeepMs, Math.min(restFactor * allMs, mostKeepMs), restFactor * tookMs)
+}
+
+/**
+ * What Pods take on disk. Volumes are walked through, one Pod after the other, the less often the longer it takes, and only
+ * when somebody asks. Logs, which are few files of ours, are measured each time: they grow by a GiB in twenty seconds.
  */
 export class StorageUsage {
   readonly #clock: Clock
@@ -48,12 +59,11 @@ export class StorageUsage {
   }
 
   async of(pod: StoredPod, signal: AbortSignal): Promise<PodStorage> {
-    const known = this.#kept.get(pod.uid)
-    if (known && this.#clock.monotonicMs() < known.untilMs) return await known.storage
-    const walk = this.#last.then(() => this.#walk(pod, signal))
-    this.#last = walk.catch(() => undefined)
-    this.#kept.set(pod.uid, { storage: walk, untilMs: Number.POSITIVE_INFINITY })
-    return await walk
+    const [volumes, files] = await Promise.all([
+      this.#volumesOf(pod, signal),
+      ownFiles(pod, this.#clock.wallMs(), signal),
+    ])
+    return { volumes, ...files }
   }
 
   /** Drops what is kept of Pods that are not among these. */
@@ -61,14 +71,27 @@ export class StorageUsage {
     for (const uid of this.#kept.keys()) if (!uids.has(uid)) this.#kept.delete(uid)
   }
 
-  async #walk(pod: StoredPod, signal: AbortSignal): Promise<PodStorage> {
+  async #volumesOf(pod: StoredPod, signal: AbortSignal): Promise<readonly VolumeUsage[]> {
+    const known = this.#kept.get(pod.uid)
+    if (known && this.#clock.monotonicMs() < known.untilMs) return await known.volumes
+    const walk = this.#last.then(() => this.#walk(pod, signal))
+    this.#last = walk.catch(() => undefined)
+    this.#kept.set(pod.uid, { volumes: walk, untilMs: Number.POSITIVE_INFINITY, tookMs: known?.tookMs ?? 0 })
+    return await walk
+  }
+
+  async #walk(pod: StoredPod, signal: AbortSignal): Promise<readonly VolumeUsage[]> {
     const beganMs = this.#clock.monotonicMs()
     try {
-      const storage = await podStorage(pod, this.#clock.wallMs(), signal)
-      const nowMs = this.#clock.monotonicMs()
+      const volumes = await walkVolumes(pod, this.#clock.wallMs(), signal)
       const entry = this.#kept.get(pod.uid)
-      if (entry) entry.untilMs = nowMs + Math.max(keepMs, restFactor * (nowMs - beganMs))
-      return storage
+      if (entry) {
+        const endedMs = this.#clock.monotonicMs()
+        entry.tookMs = endedMs - beganMs
+        const allMs = [...this.#kept.values()].reduce((sum, { tookMs }) => sum + tookMs, 0)
+        entry.untilMs = endedMs + keepMs({ tookMs: entry.tookMs, allMs })
+      }
+      return volumes
     } catch (error) {
       this.#kept.delete(pod.uid)
       throw error
@@ -76,21 +99,37 @@ export class StorageUsage {
   }
 }
 
-async function podStorage({ paths, pod }: StoredPod, atMs: number, signal: AbortSignal): Promise<PodStorage> {
-  const measure = async (path: string): Promise<FilesystemUsage> => {
-    const room: Partial<FilesystemRoom> = await filesystemRoom(path).catch(orNothing)
-    return { atMs, ...(await diskUse(path, signal)), ...room }
-  }
+async function walkVolumes(
+  { paths, pod }: StoredPod,
+  atMs: number,
+  signal: AbortSignal,
+): Promise<readonly VolumeUsage[]> {
   const volumes: VolumeUsage[] = []
   for (const name of await namesIn(join(paths.podDir, 'volumes'))) {
     const directory = join(paths.podDir, 'volumes', name)
     const claim = pod?.spec?.volumes?.find((volume) => volume.name === name)?.persistentVolumeClaim?.claimName
     const local = claim === undefined && (await onSameDisk(directory, paths.podDir))
-    volumes.push({ name, local, ...(await measure(directory)), ...(claim !== undefined && { claim }) })
+    const used = await measure(directory, atMs, signal)
+    volumes.push({ name, local, ...used, ...(claim !== undefined && { claim }) })
   }
+  return volumes
+}
+
+async function ownFiles(
+  { paths }: StoredPod,
+  atMs: number,
+  signal: AbortSignal,
+): Promise<Pick<PodStorage, 'logs' | 'otherFiles'>> {
   const logs = new Map<string, FilesystemUsage>()
-  for (const name of await namesIn(paths.logDir)) logs.set(name, await measure(join(paths.logDir, name)))
-  return { volumes, logs, otherFiles: await measure(join(paths.podDir, 'etc-hosts')) }
+  for (const name of await namesIn(paths.logDir)) {
+    logs.set(name, await measure(join(paths.logDir, name), atMs, signal))
+  }
+  return { logs, otherFiles: await measure(join(paths.podDir, 'etc-hosts'), atMs, signal) }
+}
+
+async function measure(path: string, atMs: number, signal: AbortSignal): Promise<FilesystemUsage> {
+  const room: Partial<FilesystemRoom> = await filesystemRoom(path).catch(orNothing)
+  return { atMs, ...(await diskUse(path, signal)), ...room }
 }
 
 /** The directories of volumes or containers; drafts have a dot in their names, which those cannot have. */

@@ -63,12 +63,12 @@ async function files(name: string): Promise<number> {
 /** The next look is over. */
 async function look(): Promise<void> {
   await pod.clock.whenPending(1)
-  await pod.clock.advance(10_000)
+  await pod.clock.advance(2_000)
   await pod.clock.whenPending(1)
 }
 
 describe('the logs of containers', () => {
-  it('are rotated every ten seconds when they have grown too large, those of all that run', async () => {
+  it('are rotated every two seconds when they have grown too large, those of all that run', async () => {
     await look()
     expect(pod.runtime.calls).toEqual(['reopen main-3', 'reopen proxy-0'])
     expect([await files('main'), await files('proxy'), await files('done')]).toEqual([2, 2, 1])
@@ -105,7 +105,7 @@ describe('the logs of containers', () => {
       throw new Error('no answer')
     }
     await pod.clock.whenPending(1)
-    await pod.clock.advance(10_000)
+    await pod.clock.advance(2_000)
     await keeping
     expect(pod.runtime.calls).toEqual(['reopen main-3'])
     expect(warned).toEqual([])

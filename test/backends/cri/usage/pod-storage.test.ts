@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { podPaths } from '../../../../src/backends/cri/paths.ts'
-import { StorageUsage, type StoredPod } from '../../../../src/backends/cri/usage/pod-storage.ts'
+import {
+  keepMs,
+  StorageUsage,
+  type PodStorage,
+  type StoredPod,
+} from '../../../../src/backends/cri/usage/pod-storage.ts'
+import type { VolumeUsage } from '../../../../src/model/pod-usage.ts'
 import { aPod, uidOf } from '../../../support/builders.ts'
 import { FakeClock } from '../../../support/fake-clock.ts'
 
@@ -46,18 +52,33 @@ it('finds volumes, logs and /etc/hosts where they are kept, and no drafts', asyn
   expect(otherFiles).toMatchObject({ usedBytes: 0n })
 })
 
-it('looks once a minute, however many ask', async () => {
+it('walks through volumes every five seconds at most, however many ask, and measures logs each time', async () => {
   const [one, other] = await Promise.all([storage.of(stored, signal), storage.of(stored, signal)])
-  expect(one).toBe(other)
+  expect(one.volumes).toBe(other.volumes)
   await write('volumes/cache/more')
-  expect(await storage.of(stored, signal)).toBe(one)
-  await clock.advance(60_000)
-  const { volumes } = await storage.of(stored, signal)
-  expect(volumes.find(({ name }) => name === 'cache')).toMatchObject({ usedInodes: 3n })
+  await writeFile(join(stored.paths.logDir, 'main/1.log'), 'x'.repeat(5_000))
+  await clock.advance(4_999)
+  const soon = await storage.of(stored, signal)
+  expect(soon.volumes).toBe(one.volumes)
+  expect(soon.logs.get('main')).toMatchObject({ usedInodes: 3n })
+  await clock.advance(1)
+  expect(cacheIn(await storage.of(stored, signal))).toMatchObject({ usedInodes: 3n })
+})
+
+it('walks again the later, the longer it took: a tenth of the time, of all together up to a minute', () => {
+  expect(keepMs({ tookMs: 0, allMs: 0 })).toBe(5_000)
+  expect(keepMs({ tookMs: 100, allMs: 500 })).toBe(5_000)
+  expect(keepMs({ tookMs: 100, allMs: 2_000 })).toBe(20_000)
+  expect(keepMs({ tookMs: 100, allMs: 100_000 })).toBe(60_000)
+  expect(keepMs({ tookMs: 30_000, allMs: 100_000 })).toBe(300_000)
 })
 
 it('forgets Pods that are gone', async () => {
   const before = await storage.of(stored, signal)
   storage.keepOnly(new Set())
-  expect(await storage.of(stored, signal)).not.toBe(before)
+  expect((await storage.of(stored, signal)).volumes).not.toBe(before.volumes)
 })
+
+function cacheIn({ volumes }: PodStorage): VolumeUsage | undefined {
+  return volumes.find(({ name }) => name === 'cache')
+}
