@@ -26,6 +26,8 @@ export interface ObservedFactsInput {
  */
 const longestPauseMs = 600_000
 
+const replacedReason = 'the sandbox was replaced'
+
 /** What an observation adds to what the ledger has of the Pod; mostly nothing. Pure. */
 export function observedFacts(input: ObservedFactsInput): NewFact[] {
   const { history, observed } = input
@@ -82,26 +84,37 @@ function replacedFacts(history: PodHistory, observed: PodObservation, incarnatio
   return (
     history.intervals
       // Of those before it only: news of an old sandbox that come late end nothing.
-      .filter(
-        ({ incarnation: before, startMs, endMs }) =>
-          before < incarnation && startMs < sandbox.createdAtMs && endMs === undefined,
-      )
-      .map((interval) => replacedFact(interval, observed, sandbox.createdAtMs))
+      .filter(({ incarnation: before, startMs }) => before < incarnation && startMs < sandbox.createdAtMs)
+      .filter((interval) => interval.endMs === undefined || isReplacedUnseen(interval))
+      .flatMap((interval) => {
+        const { atMs, confidence } = endOfReplaced(interval, observed, sandbox.createdAtMs)
+        // Told once, and once more when it is known.
+        if (isReplacedUnseen(interval) && confidence !== 'exact') return []
+        const fact = { kind: 'CLOSED', confidence, reason: replacedReason } as const
+        return [{ incarnation: interval.incarnation, atMs, source: 'backend' as const, fact }]
+      })
   )
 }
 
-function replacedFact(interval: UsageInterval, observed: PodObservation, nextStartMs: number): NewFact {
-  const reason = 'the sandbox was replaced'
+/** The ends of its containers were not told yet: containerd tells them a second late when their shim has died. */
+function isReplacedUnseen({ confidence, closeReason }: UsageInterval): boolean {
+  return confidence === 'estimated' && closeReason === replacedReason
+}
+
+function endOfReplaced(
+  interval: UsageInterval,
+  observed: PodObservation,
+  nextStartMs: number,
+): { readonly atMs: number; readonly confidence: 'exact' | 'estimated' } {
   const ends = observed.containers.map((container) =>
     endWithin(container, interval, { nextStartMs, attempt: observed.incarnation }),
   )
   const known = ends.flatMap(({ atMs }) => atMs ?? [])
   // One container whose end is not told could have been the last to end.
   const complete = known.length > 0 && ends.every(({ isWhole }) => isWhole)
-  const atMs = complete ? Math.max(...known) : Math.max(interval.observedUntilMs, ...known)
-  const { incarnation } = interval
-  const confidence = complete ? 'exact' : 'estimated'
-  return { incarnation, atMs, source: 'backend', fact: { kind: 'CLOSED', confidence, reason } }
+  return complete
+    ? { atMs: Math.max(...known), confidence: 'exact' }
+    : { atMs: Math.max(interval.observedUntilMs, ...known), confidence: 'estimated' }
 }
 
 /** When the container ended in the sandbox that is gone, and whether that is all that can be asked of it. */

@@ -260,6 +260,28 @@ describe('the meter', () => {
     ])
   })
 
+  it('closes a replaced sandbox anew when the end of its containers is told after the next one', async () => {
+    await meter.intent(pod, node, never)
+    await meter.record(pod, observe({ sandbox: first }), never)
+    const second = { id: 's1', createdAtMs: fakeEpochMs + 30_000 }
+    await clock.advance(31_000)
+    await meter.record(pod, observe({ incarnation: 1, sandbox: second }), never)
+    expect(await intervals()).toMatchObject([{ confidence: 'estimated' }, { endMs: undefined }])
+    const told = observe({ incarnation: 1, sandbox: second, lastFinishedAtMs: fakeEpochMs + 20_000 })
+    await meter.record(pod, told, never)
+    expect(await intervals()).toMatchObject([
+      { incarnation: 0, endMs: fakeEpochMs + 20_000, confidence: 'exact' },
+      { incarnation: 1, startMs: fakeEpochMs + 30_000, endMs: undefined },
+    ])
+    const { length } = await kinds()
+    // Not once more, nor by what ended in the next sandbox.
+    await meter.record(pod, told, never)
+    await restart()
+    const later = observe({ incarnation: 1, sandbox: second, lastFinishedAtMs: fakeEpochMs + 30_500 })
+    await meter.record(pod, later, never)
+    expect(await kinds()).toHaveLength(length)
+  })
+
   it('does not know the end of one when nobody saw the next, in which its containers may have run', async () => {
     await meter.record(pod, observe({ sandbox: first }), never)
     const third = { id: 's2', createdAtMs: fakeEpochMs + 30_000 }

@@ -152,29 +152,51 @@ describe('what Spillway stands on, killed', () => {
     for (const pod of told.current.pods()) await expectRanOnce(pod)
   })
 
-  test('shims, which hang: their Pods end all the same', { timeout: 150_000 }, async () => {
-    const { api, signal, until } = told.current
-    const kinds = { 'on-runc': {}, 'on-gvisor': { runtimeClassName: 'gvisor' } }
-    const names = Object.keys(kinds)
-    for (const [name, kind] of Object.entries(kinds)) {
-      const spec = { ...outByHand, ...kind, terminationGracePeriodSeconds: 1 }
-      await api.create(pods, scriptPod({ namespace, name }, 'exec sleep 3600', spec), signal)
-    }
-    await until('they run', () => names.every((name) => isReady(told.current.pod(name))))
-    const uids = names.map((name) => note(told.current.pod(name)))
-    const sandboxes = uids.flatMap((uid) => seenUid(uid).sandboxes)
-    const shims = (await Promise.all(sandboxes.map(({ id }) => shimsOf(id)))).flat()
-    expect(shims).toHaveLength(names.length)
-    for (const pid of shims) process.kill(pid, 'SIGSTOP')
-    for (const name of names) await api.delete(pods, { namespace, name }, {}, signal)
-    await until('they are gone', () => names.every((name) => !told.current.pod(name)), 120_000)
-    const present = await presentUids()
-    expect(present.filter((uid) => uids.includes(uid))).toEqual([])
-    expect((await Promise.all(sandboxes.map(({ id }) => shimsOf(id)))).flat()).toEqual([])
-    const { items } = await api.list(events, { namespace }, signal)
-    const ofShims = items.filter(({ message = '' }) => /shim \(process \d+\) does not answer/.test(message))
-    expect(new Set(ofShims.map(({ involvedObject }) => involvedObject?.name))).toEqual(new Set(names))
-  })
+  test(
+    'shims, which hang: Pods that are to end do, and those that go on have another sandbox',
+    { timeout: 240_000 },
+    async () => {
+      const { api, signal, until } = told.current
+      // Which a shim that hangs does not carry out.
+      const livenessProbe = { exec: { command: ['true'] }, periodSeconds: 1, failureThreshold: 2 }
+      const goesOn = { livenessProbe, resources: { requests: { cpu: '10m', memory: '16Mi' } } }
+      const [ending, goingOn] = [
+        ['ends-on-runc', 'ends-on-gvisor'],
+        ['on-runc', 'on-gvisor'],
+      ]
+      const names = [...ending, ...goingOn]
+      for (const name of names) {
+        const made = scriptPod({ namespace, name }, 'exec sleep 3600', {
+          ...outByHand,
+          restartPolicy: 'Always',
+          terminationGracePeriodSeconds: 1,
+          ...(name.endsWith('gvisor') && { runtimeClassName: 'gvisor' }),
+        })
+        const containers = (made.spec?.containers ?? []).map((container) => ({
+          ...container,
+          ...(goingOn.includes(name) && goesOn),
+        }))
+        await api.create(pods, { ...made, spec: { ...made.spec, containers } }, signal)
+      }
+      await until('they run', () => names.every((name) => isReady(told.current.pod(name))))
+      const uids = names.map((name) => note(told.current.pod(name)))
+      const sandboxes = uids.flatMap((uid) => seenUid(uid).sandboxes)
+      const shims = (await Promise.all(sandboxes.map(({ id }) => shimsOf(id)))).flat()
+      expect(shims).toHaveLength(names.length)
+      for (const pid of shims) process.kill(pid, 'SIGSTOP')
+      for (const name of ending) await api.delete(pods, { namespace, name }, {}, signal)
+      await until('they are gone', () => ending.every((name) => !told.current.pod(name)), 120_000)
+      const restarted = (name: string): boolean => {
+        const pod = told.current.pod(name)
+        return isReady(pod) && pod?.status?.containerStatuses?.[0]?.restartCount === 1
+      }
+      await until('the others run again', () => goingOn.every(restarted), 150_000)
+      expect((await Promise.all(sandboxes.map(({ id }) => shimsOf(id)))).flat()).toEqual([])
+      const { items } = await api.list(events, { namespace }, signal)
+      const ofShims = items.filter(({ message = '' }) => /shim \(process \d+\) does not answer/.test(message))
+      expect(new Set(ofShims.map(({ involvedObject }) => involvedObject?.name))).toEqual(new Set(names))
+    },
+  )
 })
 
 describe('after all that', () => {

@@ -20,10 +20,18 @@ export class SealedBills {
     const append = ledger.append.bind(ledger)
     this.ledger = Object.assign(ledger, {
       append: async (events: readonly UsageEvent[], signal: AbortSignal) => {
-        this.told.push(...events)
+        this.told.push(...events.filter((event) => !this.#isAsking(event)))
         return await append(events, signal)
       },
     })
+  }
+
+  /**
+   * An INTENT of a Pod that has one is a question: the meter asks the log by it whether the Pod is new, and it is never
+   * taken, whatever it says by then.
+   */
+  #isAsking({ id, fact }: UsageEvent): boolean {
+    return fact.kind === 'INTENT' && this.told.some((event) => event.id === id)
   }
 
   /** What is sealed already, or comes before anything, is left as it is. */

@@ -24,7 +24,6 @@ type Played = Pick<
   | 'createContainer'
   | 'execSync'
   | 'imageStatus'
-  | 'killTask'
   | 'listContainers'
   | 'listImages'
   | 'listSandboxes'
@@ -36,6 +35,7 @@ type Played = Pick<
   | 'reopenLog'
   | 'runSandbox'
   | 'sandboxStatus'
+  | 'signalTask'
   | 'startContainer'
   | 'status'
   | 'stopContainer'
@@ -182,8 +182,8 @@ export class FakeRuntime implements Played {
     })
   }
 
-  async killTask(id: string, signal: AbortSignal): Promise<void> {
-    await this.#call(`kill task of ${id}`, signal)
+  async signalTask(number: 9 | 0, id: string, signal: AbortSignal): Promise<void> {
+    await this.#call(`signal ${number} to task of ${id}`, signal)
   }
 
   async removeTask(id: string, signal: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import type { PodHandle } from './pod-context.ts'
 
 // Beyond the grace: longer than a SIGKILL takes to be carried out and told of, on a busy machine.
 const patienceMs = 15_000
+const sigkill = 9
 
 interface EndingPod extends PodHandle {
   /** Wall time at which the grace of all is over. */
@@ -28,7 +29,7 @@ export async function despiteDeafShims(
   try {
     await end()
   } catch (error) {
-    if (leftMs(pod) <= 0) await killDeafShims(pod, signal)
+    if (leftMs(pod) <= 0) await killDeafShims(pod, sigkill, signal)
     throw error
   } finally {
     over.abort()
@@ -38,7 +39,7 @@ export async function despiteDeafShims(
 async function killAgainAndAgain(pod: EndingPod, signal: AbortSignal): Promise<void> {
   await pod.tools.clock.sleep(Math.max(leftMs(pod), patienceMs), signal)
   for (;;) {
-    await killDeafShims(pod, signal)
+    await killDeafShims(pod, sigkill, signal)
     await pod.tools.clock.sleep(patienceMs, signal)
   }
 }
@@ -48,10 +49,18 @@ function leftMs({ tools, deadlineMs }: EndingPod): number {
   return deadlineMs + patienceMs - tools.clock.wallMs()
 }
 
-async function killDeafShims(pod: EndingPod, signal: AbortSignal): Promise<void> {
-  const { tools, ref, picture, tell } = pod
+/**
+ * Asks the shims of a Pod by a signal for each of their tasks, 0 where they are to go on; kills those that do not answer,
+ * and with them all that they have running.
+ */
+export async function killDeafShims(
+  handle: PodHandle,
+  question: typeof sigkill | 0,
+  signal: AbortSignal,
+): Promise<void> {
+  const { tools, ref, picture, tell } = handle
   for (const { id } of picture.sandboxes) {
-    if (!(await isDeaf(pod, id, signal))) continue
+    if (!(await isDeaf(handle, { sandboxId: id, question }, signal))) continue
     // First what it should have killed: without their shim, processes of containers would go on.
     await tools.cgroups.kill(ref.uid)
     for (const pid of await shimsOf(id)) {
@@ -63,17 +72,17 @@ async function killDeafShims(pod: EndingPod, signal: AbortSignal): Promise<void>
   }
 }
 
-/** Whether one of its tasks cannot even be killed, though containerd itself answers. */
+/** Whether one of its tasks cannot even be given a signal, though containerd itself answers. */
 async function isDeaf(
   { tools, picture }: PodHandle,
-  sandboxId: string,
+  { sandboxId, question }: { readonly sandboxId: string; readonly question: typeof sigkill | 0 },
   signal: AbortSignal,
 ): Promise<boolean> {
   const { client } = tools
   const containers = picture.kept.filter((seen) => seen.sandboxId === sandboxId)
   for (const id of [sandboxId, ...containers.map(({ status }) => status.id)]) {
     // An error also of what has ended, and of a containerd that is away: neither takes its time.
-    const answer = await client.killTask(id, signal).catch((error: unknown) => error)
+    const answer = await client.signalTask(question, id, signal).catch((error: unknown) => error)
     signal.throwIfAborted()
     if (!isTimeout(answer)) continue
     return await client.version(signal).then(

@@ -1,9 +1,12 @@
 import type { Clock } from '../../../model/clock.ts'
+import { isTimeout } from '../runtime/errors.ts'
 import { retryDelayMs, troubleOf, type Trouble } from './retry.ts'
 
 interface Setback {
   readonly trouble: Trouble
   readonly failures: number
+  /** Since when the runtime has broken off each try for want of an answer. Monotonic. */
+  readonly silentSinceMs: number | undefined
   /** Monotonic. */
   readonly untilMs: number
 }
@@ -25,6 +28,12 @@ export class Setbacks {
     return [...this.#byKey.values()].at(-1)?.trouble
   }
 
+  /** For how long the runtime has had no answer for what holds up the Pod or one of its containers. */
+  get silentMs(): number {
+    const nowMs = this.#clock.monotonicMs()
+    return Math.max(0, ...[...this.#byKey.values()].map(({ silentSinceMs = nowMs }) => nowMs - silentSinceMs))
+  }
+
   /** How long until the next try; 0 or less when it need not wait. */
   leftMs(key: string): number {
     return (this.#byKey.get(key)?.untilMs ?? 0) - this.#clock.monotonicMs()
@@ -32,11 +41,14 @@ export class Setbacks {
 
   /** Answers after how long to try again. */
   failed(key: string, error: unknown): { readonly trouble: Trouble; readonly delayMs: number } {
-    const failures = (this.#byKey.get(key)?.failures ?? 0) + 1
+    const before = this.#byKey.get(key)
+    const nowMs = this.#clock.monotonicMs()
+    const failures = (before?.failures ?? 0) + 1
     const trouble = troubleOf(error)
     const delayMs = retryDelayMs(error, failures)
+    const silentSinceMs = isTimeout(error) ? (before?.silentSinceMs ?? nowMs) : undefined
     this.#byKey.delete(key)
-    this.#byKey.set(key, { trouble, failures, untilMs: this.#clock.monotonicMs() + delayMs })
+    this.#byKey.set(key, { trouble, failures, silentSinceMs, untilMs: nowMs + delayMs })
     return { trouble, delayMs }
   }
 

@@ -107,9 +107,12 @@ export class CriClient {
     await this.#tasks.remove(containerId, signal)
   }
 
-  /** By containerd's own service, of what the CRI is ending in vain. Rejects after ten seconds; `isTimeout` tells that it did. */
-  async killTask(containerId: string, signal: AbortSignal): Promise<void> {
-    await this.#tasks.kill(containerId, signal)
+  /**
+   * SIGKILL, or 0 for no more than the question, by containerd's own service. Rejects after ten seconds without an answer of
+   * the task's shim, which `isTimeout` tells.
+   */
+  async signalTask(number: 9 | 0, containerId: string, signal: AbortSignal): Promise<void> {
+    await this.#tasks.send(number, containerId, signal)
   }
 
   async removeSandbox(podSandboxId: string, signal: AbortSignal): Promise<void> {

@@ -4,7 +4,7 @@ import { ContainerdService, type ContainerdServiceOptions } from './containerd-s
 import { runtimeSentence } from './errors.ts'
 
 const requestMs = 30_000
-const killMs = 10_000
+const sendMs = 10_000
 const sigkill = 9
 const patienceMs = 3_000
 const lookAgainMs = 100
@@ -58,10 +58,10 @@ export class ContainerdTasks {
     }
   }
 
-  /** SIGKILL for all its processes; resolves when its shim has been told. */
-  async kill(containerId: string, signal: AbortSignal): Promise<void> {
-    const request = { containerId, signal: sigkill, all: true }
-    await this.#service.call('Kill', { request, timeoutMs: killMs }, signal)
+  /** For all its processes; 0 asks whether there are any. Resolves when its shim has carried it out. */
+  async send(number: typeof sigkill | 0, containerId: string, signal: AbortSignal): Promise<void> {
+    const request = { containerId, signal: number, all: true }
+    await this.#service.call('Kill', { request, timeoutMs: sendMs }, signal)
   }
 
   /**

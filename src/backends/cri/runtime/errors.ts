@@ -54,12 +54,11 @@ function goCode(code: status): string {
     .replace(/(?:^|_)([a-z])/g, (_, first: string) => first.toUpperCase())
 }
 
-/** Whether the runtime's own time-out was the reason: of ExecSync, that the command did not end in time. */
+/** Whether the runtime's own time-out was the reason, in whatever words: of ExecSync, that the command did not end in time. */
 export function isTimeout(error: unknown): boolean {
-  return (
-    error instanceof SpillwayError &&
-    (error.cause as Partial<ServiceError>)?.code === status.DEADLINE_EXCEEDED
-  )
+  if (!(error instanceof SpillwayError)) return false
+  const { cause } = error
+  return (cause as Partial<ServiceError> | undefined)?.code === status.DEADLINE_EXCEEDED || isTimeout(cause)
 }
 
 /** Whether the runtime itself went away in the middle of the call: what it was asked for has neither failed nor been done. */

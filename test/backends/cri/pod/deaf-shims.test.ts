@@ -58,11 +58,11 @@ function waits(): { readonly over: Promise<void>; readonly end: () => void } {
 }
 
 const failing = async (): Promise<void> => await Promise.reject(new Error('failed to get task'))
-const kills = (): readonly string[] => pod.runtime.calls.filter((call) => call.startsWith('kill'))
+const kills = (): readonly string[] => pod.runtime.calls.filter((call) => call.startsWith('signal'))
 
 describe('a shim that does not carry out a SIGKILL', () => {
   it('is killed fifteen seconds after the grace, after what it should have killed, and told of', async () => {
-    failures = { 'kill task of main': timeout }
+    failures = { 'signal 9 to task of main': timeout }
     const ends = Promise.all([once(shim, 'exit'), once(inPod, 'exit')])
     const { over, end } = waits()
     await pod.clock.advance(graceMs + 14_999)
@@ -73,7 +73,7 @@ describe('a shim that does not carry out a SIGKILL', () => {
       [null, 'SIGKILL'],
       [null, 'SIGKILL'],
     ])
-    expect(kills()).toEqual([`kill task of ${sandboxId}`, 'kill task of main-0'])
+    expect(kills()).toEqual([`signal 9 to task of ${sandboxId}`, 'signal 9 to task of main-0'])
     expect(pod.told).toEqual([
       {
         type: 'Warning',
@@ -86,7 +86,7 @@ describe('a shim that does not carry out a SIGKILL', () => {
   })
 
   it('is killed, too, where containerd itself has given up asking it, again and again', async () => {
-    failures = { 'kill task of': timeout }
+    failures = { 'signal 9 to task of': timeout }
     const input = ending()
     await expect(despiteDeafShims(input, failing, signal)).rejects.toThrow('failed to get task')
     expect(kills()).toEqual([])
@@ -101,7 +101,7 @@ describe('a shim that does not carry out a SIGKILL', () => {
     await pod.clock.advance(graceMs + 15_000)
     await settled()
     expect(kills()).toHaveLength(2)
-    failures = { 'kill task of': timeout }
+    failures = { 'signal 9 to task of': timeout }
     const killed = once(shim, 'exit')
     await pod.clock.advance(15_000)
     await killed
@@ -130,17 +130,17 @@ describe('a shim is left alone', () => {
   })
 
   it('that says no: what was to be killed has ended', async () => {
-    failures = { 'kill task of': new SpillwayError('NotFound', 'Kill', { cause: { code: 5 } }) }
+    failures = { 'signal 9 to task of': new SpillwayError('NotFound', 'Kill', { cause: { code: 5 } }) }
     await afterTheGrace()
   })
 
   it('whose containerd is away', async () => {
-    failures = { 'kill task of': new SpillwayError('Unavailable', 'Kill', { cause: { code: 14 } }) }
+    failures = { 'signal 9 to task of': new SpillwayError('Unavailable', 'Kill', { cause: { code: 14 } }) }
     await afterTheGrace()
   })
 
   it('whose containerd does not answer by itself either', async () => {
-    failures = { 'kill task of': timeout }
+    failures = { 'signal 9 to task of': timeout }
     pod.runtime.version = () => Promise.reject(timeout)
     await afterTheGrace()
   })

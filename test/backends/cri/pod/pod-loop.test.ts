@@ -1,3 +1,5 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -204,6 +206,57 @@ describe('a Pod', () => {
       { supervised: false, containers: [{ state: { kind: 'terminated' } }] },
     ])
     await Promise.all(next.all().map((other) => other.close()))
+  })
+})
+
+describe('a Pod whose shim hangs', () => {
+  const silence = new SpillwayError('Unavailable', 'no answer', { cause: { code: 4 } })
+  let shim: ChildProcess
+
+  beforeEach(async () => {
+    shim = spawn('sh', ['-c', 'echo up; read nothing', 'shim', '-id', 'sandbox-0'])
+    await once(shim.stdout ?? shim, 'data')
+  })
+
+  afterEach(() => void shim.kill('SIGKILL'))
+
+  it('has the shim killed after a minute in which nothing is answered, and then another sandbox', async () => {
+    let isThere = true
+    pod.runtime.before = (call) => {
+      if (isThere && /^create|^signal/.test(call)) throw silence
+    }
+    await run()
+    await until(() => waitingState() === 'CreateContainerError')
+    const beganMs = pod.clock.wallMs()
+    const exit = once(shim, 'exit').then((how) => {
+      isThere = false
+      const [sandbox] = pod.runtime.sandboxes.values()
+      if (sandbox) pod.runtime.put({ ...sandbox, state: 'SANDBOX_NOTREADY' })
+      return how
+    })
+    await inTime(() => !isThere)
+    expect(await exit).toEqual([null, 'SIGKILL'])
+    expect(pod.clock.wallMs() - beganMs).toBeGreaterThanOrEqual(60_000)
+    await loops.relist(signal)
+    await inTime(isRunning)
+    expect(observed()).toMatchObject({ sandbox: { id: 'sandbox-1' } })
+    expect(told('FailedKillPod').map(({ message }) => message)).toEqual([
+      `error killing pod: the runtime's shim (process ${shim.pid}) does not answer, and is killed`,
+    ])
+    // It was asked only: what it has might have been running well.
+    expect(pod.runtime.calls).not.toContainEqual(expect.stringMatching(/^signal 9/))
+  })
+
+  it('is left alone when it answers at all', async () => {
+    pod.runtime.before = (call) => {
+      if (call.startsWith('create')) throw silence
+    }
+    await run()
+    await until(() => waitingState() === 'CreateContainerError')
+    await inTime(() => pod.runtime.calls.some((call) => call.startsWith('signal')))
+    await inTime(() => pod.runtime.calls.filter((call) => call.startsWith('signal')).length > 2)
+    expect(shim.exitCode ?? shim.signalCode).toBeNull()
+    expect(told('FailedKillPod')).toEqual([])
   })
 })
 

@@ -58,6 +58,32 @@ describe('what failed', () => {
   })
 })
 
+describe('the silence of the runtime', () => {
+  const silence = new SpillwayError('Unavailable', 'start', { cause: { code: 4 } })
+
+  it('lasts from the first try that it has broken off, through all others', async () => {
+    expect(setbacks.silentMs).toBe(0)
+    fail('app')
+    await clock.advance(1000)
+    expect(setbacks.silentMs).toBe(0)
+    setbacks.failed('app', silence)
+    await clock.advance(500)
+    setbacks.failed('app', silence)
+    setbacks.failed(wholePod, silence)
+    await clock.advance(500)
+    expect(setbacks.silentMs).toBe(1000)
+  })
+
+  it('is over with any other answer, and with the trouble itself', async () => {
+    for (const key of ['app', 'proxy']) setbacks.failed(key, silence)
+    await clock.advance(500)
+    fail('app')
+    expect(setbacks.silentMs).toBe(500)
+    setbacks.over('proxy')
+    expect(setbacks.silentMs).toBe(0)
+  })
+})
+
 describe('the trouble of a Pod', () => {
   it('is its latest, until that is over; then the one before', () => {
     expect(setbacks.trouble).toBeUndefined()
