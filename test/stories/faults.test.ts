@@ -9,7 +9,7 @@ import { runSpillway } from '../support/run-spillway.ts'
 import { backendsReady, killSpillway, startSpillway } from '../support/spillway-process.ts'
 import { isReady, story } from '../support/story.ts'
 import { outByHand, scriptPod, webWith } from '../support/story-manifests.ts'
-import { readBill, trueTimes } from '../support/true-times.ts'
+import { readBill, trueIntervals } from '../support/true-times.ts'
 
 const namespace = 'story-faults'
 const told = story(namespace)
@@ -214,14 +214,19 @@ describe('after all that', () => {
     expect(bill.rows.filter((row) => ran.has(row.podUid ?? '') && (row.open || row.estimated))).toEqual([])
     const billed = (bill.pods ?? []).filter(({ podUid }) => ran.has(podUid))
     expect(new Set(billed.map(({ podUid }) => podUid))).toEqual(new Set(ran.keys()))
-    for (const { podUid, start, end } of billed) {
-      const witnessed = seenUid(podUid)
-      expect({ start, end }, JSON.stringify({ podUid, witnessed })).toEqual(trueTimes(witnessed))
+    for (const [uid, name] of ran) {
+      const own = billed.filter(({ podUid }) => podUid === uid)
+      const intervals = own.map(({ start, end }) => ({
+        startMs: Date.parse(start),
+        endMs: Date.parse(end ?? ''),
+      }))
+      const witnessed = seenUid(uid)
+      expect(intervals, JSON.stringify({ name, witnessed })).toEqual(trueIntervals(witnessed))
     }
     const { code, stdout } = await runSpillway('--name', told.current.cluster.name, 'ledger', 'verify')
     expect({ code, stdout }).toMatchObject({ code: 0 })
     process.stdout.write(
-      `faults: ${billed.length} Pods, each billed to the millisecond of containerd's own times\n`,
+      `faults: ${ran.size} Pods, each billed to the millisecond of containerd's own times\n`,
     )
   })
 })
