@@ -1,3 +1,4 @@
+import { errorMessage } from '../../../model/errors.ts'
 import { killProcess } from '../resources/kill-process.ts'
 import { isTimeout } from '../runtime/errors.ts'
 import { shimsOf } from '../runtime/shims.ts'
@@ -5,6 +6,7 @@ import type { PodHandle } from './pod-context.ts'
 
 // Beyond the grace: longer than a SIGKILL takes to be carried out and told of, on a busy machine.
 const patienceMs = 15_000
+const longestSilenceMs = 60_000
 const sigkill = 9
 
 interface EndingPod extends PodHandle {
@@ -49,11 +51,22 @@ function leftMs({ tools, deadlineMs }: EndingPod): number {
   return deadlineMs + patienceMs - tools.clock.wallMs()
 }
 
+/** Kills shims of a Pod that goes on, when the runtime has broken off each try for so long for want of an answer. */
+export async function breakSilence(pod: PodHandle, silentMs: number, signal: AbortSignal): Promise<void> {
+  if (silentMs < longestSilenceMs) return
+  try {
+    await killDeafShims(pod, 0, signal)
+  } catch (error) {
+    const fields = { pod: pod.ref.uid, error: errorMessage(error) }
+    if (!signal.aborted) pod.tools.log.warn(fields, 'the shims of the Pod cannot be asked')
+  }
+}
+
 /**
  * Asks the shims of a Pod by a signal for each of their tasks, 0 where they are to go on; kills those that do not answer,
  * and with them all that they have running.
  */
-export async function killDeafShims(
+async function killDeafShims(
   handle: PodHandle,
   question: typeof sigkill | 0,
   signal: AbortSignal,

@@ -1,5 +1,5 @@
 import type { PodActions } from '../../../lifecycle/pod-actions.ts'
-import { errorMessage, SpillwayError } from '../../../model/errors.ts'
+import { SpillwayError } from '../../../model/errors.ts'
 import type { Pod } from '../../../model/kubernetes.ts'
 import type { PodRef } from '../../../model/pod-key.ts'
 import type { PodObservation } from '../../../model/pod-observation.ts'
@@ -9,7 +9,7 @@ import { decideActions, newBackoffs, sandboxRestMs, waitingFor } from './decide-
 import { endPod, erase, noteEnding, takeDown } from './end-pod.ts'
 import { followResize } from '../resources/follow-resize.ts'
 import { carryOutHooks } from '../hooks/carry-out.ts'
-import { killDeafShims } from './deaf-shims.ts'
+import { breakSilence } from './deaf-shims.ts'
 import { killContainers } from './kill.ts'
 import type { ContainerPlan } from '../marks.ts'
 import { observePod, type ObserveInput, type Waiting } from './observe.ts'
@@ -42,9 +42,6 @@ export interface PodLoopInput {
   readonly ending: Ending | undefined
   readonly publish: (event: BackendEvent) => void
 }
-
-// What the runtime has broken off for so long, try after try, is asked whether it hears at all.
-const deafAfterMs = 60_000
 
 // In kubelet's words.
 const sandboxChanged = {
@@ -215,16 +212,7 @@ export class PodLoop {
       this.#failed(wholePod, error)
     }
     this.publish()
-    if (this.#setbacks.silentMs >= deafAfterMs) await this.#askShims(signal)
-  }
-
-  async #askShims(signal: AbortSignal): Promise<void> {
-    try {
-      await killDeafShims(this.#handle, 0, signal)
-    } catch (error) {
-      const fields = { pod: this.ref.uid, error: errorMessage(error) }
-      if (!signal.aborted) this.#handle.tools.log.warn(fields, 'its shims cannot be asked')
-    }
+    await breakSilence(this.#handle, this.#setbacks.silentMs, signal)
   }
 
   #decide(support: PodSupport): PodActions {

@@ -126,7 +126,7 @@ describe('the end of a Pod', () => {
       if (call.startsWith('remove task')) resolve()
       return call === 'stop sandbox-0' ? promise : undefined
     }
-    const over = endPod(input(), signal)
+    const over = endPod(input(3600), signal)
     await until(() => pod.runtime.calls.length === 1)
     await pod.clock.advance(5_000)
     await settled()

@@ -40,7 +40,7 @@ describe('the shims of a sandbox', () => {
       'shims-1',
     )
     await processWith('-namespace', 'k8s.io', '-id', 'shims-2', '-address', '/run/containerd.sock')
-    expect((await shimsOf('shims-1')).toSorted()).toEqual([runc, runsc].toSorted())
+    expect(new Set(await shimsOf('shims-1'))).toEqual(new Set([runc, runsc]))
   })
 
   it('are not the errands of the same program, nor who only has the word', async () => {
