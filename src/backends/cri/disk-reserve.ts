@@ -5,6 +5,7 @@ import type { Clock } from '../../model/clock.ts'
 import { errorMessage } from '../../model/errors.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { HealthCheck } from '../backend.ts'
+import { isMissing } from './volumes/atomic-writer.ts'
 import { draftOf, isDiskFull } from './whole-file.ts'
 
 /** More than a note about a Pod is long, on any file system. */
@@ -44,7 +45,7 @@ export class DiskReserve {
         return await rename(join(this.#dir, name), draftOf(path))
       } catch (error) {
         // Lent to another Pod just now.
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+        if (!isMissing(error)) throw error
       }
     }
   }

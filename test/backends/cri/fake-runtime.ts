@@ -1,5 +1,6 @@
 import type { SeenContainer } from '../../../src/backends/cri/pod/observe.ts'
 import type { CriClient } from '../../../src/backends/cri/runtime/client.ts'
+import type { TaskSignal } from '../../../src/backends/cri/runtime/containerd-tasks.ts'
 import type {
   ContainerConfig,
   ContainerItem,
@@ -182,7 +183,7 @@ export class FakeRuntime implements Played {
     })
   }
 
-  async signalTask(number: 9 | 0, id: string, signal: AbortSignal): Promise<void> {
+  async signalTask(number: TaskSignal, id: string, signal: AbortSignal): Promise<void> {
     await this.#call(`signal ${number} to task of ${id}`, signal)
   }
 

@@ -1,5 +1,6 @@
 import { errorMessage } from '../../../model/errors.ts'
 import { killProcess } from '../resources/kill-process.ts'
+import { sigkill, type TaskSignal } from '../runtime/containerd-tasks.ts'
 import { isTimeout } from '../runtime/errors.ts'
 import { shimsOf } from '../runtime/shims.ts'
 import type { PodHandle } from './pod-context.ts'
@@ -7,7 +8,6 @@ import type { PodHandle } from './pod-context.ts'
 // Beyond the grace: longer than a SIGKILL takes to be carried out and told of, on a busy machine.
 const patienceMs = 15_000
 const longestSilenceMs = 60_000
-const sigkill = 9
 
 interface EndingPod extends PodHandle {
   /** Wall time at which the grace of all is over. */
@@ -66,11 +66,7 @@ export async function breakSilence(pod: PodHandle, silentMs: number, signal: Abo
  * Asks the shims of a Pod by a signal for each of their tasks, 0 where they are to go on; kills those that do not answer,
  * and with them all that they have running.
  */
-async function killDeafShims(
-  handle: PodHandle,
-  question: typeof sigkill | 0,
-  signal: AbortSignal,
-): Promise<void> {
+async function killDeafShims(handle: PodHandle, question: TaskSignal, signal: AbortSignal): Promise<void> {
   const { tools, ref, picture, tell } = handle
   for (const { id } of picture.sandboxes) {
     if (!(await isDeaf(handle, { sandboxId: id, question }, signal))) continue
@@ -88,7 +84,7 @@ async function killDeafShims(
 /** Whether one of its tasks cannot even be given a signal, though containerd itself answers. */
 async function isDeaf(
   { tools, picture }: PodHandle,
-  { sandboxId, question }: { readonly sandboxId: string; readonly question: typeof sigkill | 0 },
+  { sandboxId, question }: { readonly sandboxId: string; readonly question: TaskSignal },
   signal: AbortSignal,
 ): Promise<boolean> {
   const { client } = tools

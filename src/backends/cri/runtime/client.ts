@@ -18,7 +18,7 @@ import type {
 } from './cri-types.ts'
 import { cniInterfacesInInfo, type CniInterfaces } from './cni-interfaces.ts'
 import { ContainerdSandboxes } from './containerd-sandboxes.ts'
-import { ContainerdTasks, leftOverTask } from './containerd-tasks.ts'
+import { ContainerdTasks, leftOverTask, type TaskSignal } from './containerd-tasks.ts'
 import { criError } from './errors.ts'
 import { unaryCall } from './unary-call.ts'
 import type { FilesystemStats, PodSandboxStats } from '../usage/stats-types.ts'
@@ -107,11 +107,8 @@ export class CriClient {
     await this.#tasks.remove(containerId, signal)
   }
 
-  /**
-   * SIGKILL, or 0 for no more than the question, by containerd's own service. Rejects after ten seconds without an answer of
-   * the task's shim, which `isTimeout` tells.
-   */
-  async signalTask(number: 9 | 0, containerId: string, signal: AbortSignal): Promise<void> {
+  /** By containerd's own service. Rejects after ten seconds without an answer of the task's shim; `isTimeout` tells that. */
+  async signalTask(number: TaskSignal, containerId: string, signal: AbortSignal): Promise<void> {
     await this.#tasks.send(number, containerId, signal)
   }
 

@@ -5,7 +5,7 @@ import { runtimeSentence } from './errors.ts'
 
 const requestMs = 30_000
 const sendMs = 10_000
-const sigkill = 9
+export const sigkill = 9
 const patienceMs = 3_000
 const lookAgainMs = 100
 
@@ -27,6 +27,9 @@ export function leftOverTask(error: unknown): string | undefined {
 export function isNeverBegun(error: unknown): boolean {
   return /cannot signal container "?[\w.-]+"? in state created/.test(runtimeSentence(error))
 }
+
+/** 0 only asks whether there is somebody. */
+export type TaskSignal = typeof sigkill | 0
 
 /** containerd's own task service. */
 export class ContainerdTasks {
@@ -58,8 +61,8 @@ export class ContainerdTasks {
     }
   }
 
-  /** For all its processes; 0 asks whether there are any. Resolves when its shim has carried it out. */
-  async send(number: typeof sigkill | 0, containerId: string, signal: AbortSignal): Promise<void> {
+  /** To all its processes. Resolves when its shim has carried it out. */
+  async send(number: TaskSignal, containerId: string, signal: AbortSignal): Promise<void> {
     const request = { containerId, signal: number, all: true }
     await this.#service.call('Kill', { request, timeoutMs: sendMs }, signal)
   }
